@@ -1,0 +1,61 @@
+# What every folder uses: fp_library, fp_program, fp_test.
+find_package(PkgConfig REQUIRED)
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+option(FP_WERROR "treat warnings as errors" OFF)
+set(FP_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+
+add_compile_definitions(_GNU_SOURCE FP_VERSION="${PROJECT_VERSION}")
+add_compile_options(-Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla
+                    -Wno-unused-parameter -fno-strict-aliasing -fstack-protector-strong)
+add_compile_options($<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+if(FP_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(FP_SANITIZE)
+  add_compile_options(-fsanitize=${FP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FP_SANITIZE})
+endif()
+
+# fp_library(name SOURCES a.c b.c [USES lib...] [PACKAGES pkg-config-module...])
+function(fp_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;USES;PACKAGES" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  fp_common(${name} "${A_USES}" "${A_PACKAGES}")
+endfunction()
+
+# fp_program(name SOURCES main.c [USES lib...] [PACKAGES module...])
+function(fp_program name)
+  cmake_parse_arguments(A "" "" "SOURCES;USES;PACKAGES" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  fp_common(${name} "${A_USES}" "${A_PACKAGES}")
+endfunction()
+
+# fp_test(name LABEL unit|golden|bpf|... SOURCES t.c [USES lib...] [PACKAGES module...]): a cmocka program
+function(fp_test name)
+  cmake_parse_arguments(A "" "LABEL" "SOURCES;USES;PACKAGES" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  fp_common(${name} "${A_USES}" "cmocka;${A_PACKAGES}")
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  # A test program exits with 77 when what it needs (privilege, BPF) is not there.
+  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} SKIP_RETURN_CODE 77 TIMEOUT 300)
+endfunction()
+
+function(fp_common name uses packages)
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/lib PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${uses})
+  foreach(package ${packages})
+    if(NOT TARGET PkgConfig::${package})
+      pkg_check_modules(${package} REQUIRED IMPORTED_TARGET GLOBAL ${package})
+    endif()
+    target_link_libraries(${name} PUBLIC PkgConfig::${package})
+  endforeach()
+endfunction()

@@ -1,0 +1,79 @@
+/*
+ * A batch is the unit of transport, storage and evidence: some events of one
+ * agent, in order, encoded, compressed and chained to the batch before.  The
+ * agent writes it, the aggregator checks and stores it byte for byte, the
+ * stitcher and `faasprov verify` read it again.  Does no I/O.
+ *
+ * Frame (little endian):
+ *   magic "FPB1"  u16 format version  u16 schema version  u32 length of the rest
+ *   agent id 16   batch number u64    boot id 16           clock offset i64
+ *   first time u64  last time u64     events u32           unpacked size u32
+ *   hash of the previous frame 32 (zero for number 1)
+ *   host name u8 length + bytes       zstd of the body
+ * Body: string table (varint count, then varint length + bytes each), then per
+ * event its type (varint) and, in the order HEAD, NOTE, own fields (transient
+ * ones left out): numbers as zigzag varint of the difference to the same field
+ * of the event before, strings as varint index into the table (0 is empty).
+ * The hash is BLAKE2b-256 over the whole frame.
+ *
+ * Limits: a frame is at most FP_BATCH_FRAME_MAX, a body FP_BATCH_BODY_MAX;
+ * whatever is larger, truncated, of another version or inconsistent is refused
+ * with -EBADMSG (another version: -EPROTO) and nothing of it is used.
+ */
+#ifndef FP_WIRE_BATCH_H
+#define FP_WIRE_BATCH_H
+
+#include <sys/types.h>
+
+#include "schema/schema.h"
+
+#define FP_BATCH_FRAME_MAX (4u << 20)
+#define FP_BATCH_BODY_MAX (16u << 20)
+#define FP_BATCH_HASH_SIZE 32
+#define FP_BATCH_HOST_MAX 64
+
+struct fp_batch_header {
+	uint8_t agent[16]; /* random, made at the agent's first start and kept with its spool */
+	uint64_t number; /* from 1, without holes, per agent id */
+	uint8_t boot[16]; /* kernel's boot id */
+	int64_t clock_offset; /* CLOCK_REALTIME - CLOCK_BOOTTIME in ns when the batch was made */
+	uint64_t first_time, last_time; /* ns of CLOCK_BOOTTIME; set by finish */
+	uint32_t n_events; /* set by finish */
+	uint8_t previous[FP_BATCH_HASH_SIZE];
+	char host[FP_BATCH_HOST_MAX + 1];
+};
+
+struct fp_batch_writer;
+/* 0 and an empty writer, or -ENOMEM. */
+int fp_batch_writer_new(struct fp_batch_writer **ret_writer);
+struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer);
+/*
+ * Appends a copy of the event.  0; -ENOSPC when the batch would pass its limits
+ * (finish it and add the event to the next); -EINVAL when the type is unknown or
+ * a string too long; -ENOMEM.
+ */
+int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *event);
+size_t fp_batch_writer_events(const struct fp_batch_writer *writer);
+size_t fp_batch_writer_body_size(const struct fp_batch_writer *writer);
+/*
+ * Makes the frame, fills in the header's times and count, writes the frame's
+ * hash for the next header's `previous`, and empties the writer.  The frame
+ * belongs to the writer and lives until its next call.  0, -ENODATA when no
+ * event was added, -ENOMEM.
+ */
+int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_header *header,
+			   const uint8_t **ret_frame, size_t *ret_len, uint8_t ret_hash[FP_BATCH_HASH_SIZE]);
+
+/* How long the frame starting here is: bytes, 0 when more input is needed to tell, -EBADMSG. */
+ssize_t fp_batch_frame_length(const uint8_t *data, size_t len);
+
+struct fp_batch;
+/* Checks and unpacks a whole frame; the bytes may be freed afterwards.  0, -EBADMSG, -EPROTO, -ENOMEM. */
+int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch);
+struct fp_batch *fp_batch_free(struct fp_batch *batch);
+const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch);
+/* 1 and the next event (its strings belong to the batch), 0 at the end, -EBADMSG. */
+int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event);
+void fp_batch_hash(const uint8_t *frame, size_t len, uint8_t ret_hash[FP_BATCH_HASH_SIZE]);
+
+#endif
