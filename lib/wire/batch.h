@@ -13,7 +13,8 @@
  * Body: string table (varint count, then varint length + bytes each), then per
  * event its type (varint) and, in the order HEAD, NOTE, own fields (transient
  * ones left out): numbers as zigzag varint of the difference to the same field
- * of the event before, strings as varint index into the table (0 is empty).
+ * of the last event that had it, strings as varint index into the table (0 is
+ * empty).  First and last time are the least and greatest `time` of the events.
  * The hash is BLAKE2b-256 over the whole frame.
  *
  * Limits: a frame is at most FP_BATCH_FRAME_MAX, a body FP_BATCH_BODY_MAX;
@@ -49,8 +50,10 @@ int fp_batch_writer_new(struct fp_batch_writer **ret_writer);
 struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer);
 /*
  * Appends a copy of the event.  0; -ENOSPC when the batch would pass its limits
- * (finish it and add the event to the next); -EINVAL when the type is unknown or
- * a string too long; -ENOMEM.
+ * (finish it and add the event to the next); -EINVAL when the type is unknown, a
+ * string too long, `request` not 0 or 16 bytes, `candidates` no multiple of 16,
+ * or a number not a member of its enumeration (unit, attribution, rule, object,
+ * app, and cause of LOST; a reader refuses all of these too); -ENOMEM.
  */
 int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *event);
 size_t fp_batch_writer_events(const struct fp_batch_writer *writer);
@@ -67,6 +70,9 @@ int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_heade
 /* How long the frame starting here is: bytes, 0 when more input is needed to tell, -EBADMSG. */
 ssize_t fp_batch_frame_length(const uint8_t *data, size_t len);
 
+/* Reads the header of a whole frame without unpacking the body.  0, -EBADMSG, -EPROTO. */
+int fp_batch_peek(const uint8_t *frame, size_t len, struct fp_batch_header *ret_header);
+
 struct fp_batch;
 /* Checks and unpacks a whole frame; the bytes may be freed afterwards.  0, -EBADMSG, -EPROTO, -ENOMEM. */
 int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch);
@@ -74,6 +80,8 @@ struct fp_batch *fp_batch_free(struct fp_batch *batch);
 const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch);
 /* 1 and the next event (its strings belong to the batch), 0 at the end, -EBADMSG. */
 int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event);
+/* Back to the first event. */
+void fp_batch_rewind(struct fp_batch *batch);
 void fp_batch_hash(const uint8_t *frame, size_t len, uint8_t ret_hash[FP_BATCH_HASH_SIZE]);
 
 #endif

@@ -1,0 +1,71 @@
+/*
+ * What the writer and the reader of a batch agree on beyond batch.h: where the
+ * header's members lie, which fields an event carries in which order, and which
+ * values make no sense.  Private to lib/wire.
+ */
+#ifndef FP_WIRE_BATCH_FORMAT_H
+#define FP_WIRE_BATCH_FORMAT_H
+
+#include "wire/batch.h"
+
+#define FP_BATCH_MAGIC "FPB1"
+#define FP_BATCH_FORMAT 1
+
+/*
+ * Distinct strings of one batch.  Bounds what a small hostile frame makes the
+ * reader allocate (16 bytes each); a real batch has some thousands.
+ */
+#define FP_BATCH_STRINGS_MAX (1u << 18)
+
+/*
+ * The writer stops here, so that even a body that cannot be compressed makes a
+ * frame below FP_BATCH_FRAME_MAX.
+ */
+#define FP_BATCH_BODY_FULL (FP_BATCH_FRAME_MAX - (64u << 10))
+
+enum {
+	FP_AT_FORMAT = 4,
+	FP_AT_SCHEMA = 6,
+	FP_AT_REST = 8,
+	FP_AT_AGENT = 12,
+	FP_AT_NUMBER = 28,
+	FP_AT_BOOT = 36,
+	FP_AT_OFFSET = 52,
+	FP_AT_FIRST = 60,
+	FP_AT_LAST = 68,
+	FP_AT_EVENTS = 76,
+	FP_AT_UNPACKED = 80,
+	FP_AT_PREVIOUS = 84,
+	FP_AT_HOST = 116,
+	FP_BATCH_PREFIX = 12, /* what tells how long the frame is */
+	FP_BATCH_FIXED = 117, /* up to and with the length of the host name */
+};
+
+static inline void fp_put_le(uint8_t *out, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		out[i] = (uint8_t)(value >> (8 * i));
+}
+
+static inline uint64_t fp_get_le(const uint8_t *data, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		value |= (uint64_t)data[i] << (8 * i);
+	return value;
+}
+
+/* Fields that a stored event of one type carries, in their order: HEAD, NOTE, own ones but the transient. */
+struct fp_batch_layout {
+	uint8_t n;
+	uint8_t fields[64];
+};
+
+/* False when the type is not one of the schema. */
+bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout);
+
+/* Whether lengths of ids and members of enumerations are as the schema says. */
+bool fp_batch_event_valid(const struct fp_event *event);
+
+#endif

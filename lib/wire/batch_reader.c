@@ -1,0 +1,217 @@
+#include "wire/batch_format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zstd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+struct fp_batch {
+	struct fp_batch_header header;
+	struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX];
+	struct fp_str *strings; /* of the table; index 1 is strings[0] */
+	uint32_t n_strings;
+	uint8_t *body;
+	size_t body_len;
+	size_t events; /* where the first event begins */
+	size_t pos;
+	uint32_t given; /* events handed out since the start */
+	uint64_t former[FP_FIELD_MAX];
+};
+
+FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
+
+int fp_batch_peek(const uint8_t *frame, size_t len, struct fp_batch_header *ret_header)
+{
+	struct fp_batch_header header = {0};
+	ssize_t whole = fp_batch_frame_length(frame, len);
+	size_t host_len;
+
+	if (whole <= 0 || (size_t)whole != len)
+		return -EBADMSG;
+	if (fp_get_le(frame + FP_AT_FORMAT, 2) != FP_BATCH_FORMAT ||
+	    fp_get_le(frame + FP_AT_SCHEMA, 2) != FP_SCHEMA_VERSION)
+		return -EPROTO;
+	memcpy(header.agent, frame + FP_AT_AGENT, sizeof(header.agent));
+	header.number = fp_get_le(frame + FP_AT_NUMBER, 8);
+	memcpy(header.boot, frame + FP_AT_BOOT, sizeof(header.boot));
+	header.clock_offset = (int64_t)fp_get_le(frame + FP_AT_OFFSET, 8);
+	header.first_time = fp_get_le(frame + FP_AT_FIRST, 8);
+	header.last_time = fp_get_le(frame + FP_AT_LAST, 8);
+	header.n_events = (uint32_t)fp_get_le(frame + FP_AT_EVENTS, 4);
+	memcpy(header.previous, frame + FP_AT_PREVIOUS, sizeof(header.previous));
+	host_len = frame[FP_AT_HOST];
+	if (host_len > FP_BATCH_HOST_MAX || FP_BATCH_FIXED + host_len > len)
+		return -EBADMSG;
+	memcpy(header.host, frame + FP_BATCH_FIXED, host_len);
+	if (strlen(header.host) != host_len || header.number == 0 || header.n_events == 0)
+		return -EBADMSG;
+	if (header.number == 1)
+		for (size_t i = 0; i < sizeof(header.previous); i++)
+			if (header.previous[i])
+				return -EBADMSG;
+	*ret_header = header;
+	return 0;
+}
+
+/* The compressed part is one zstd frame of just the size that the header promises. */
+static int unpack(struct fp_batch *batch, const uint8_t *packed, size_t packed_len, size_t wanted)
+{
+	unsigned long long size = ZSTD_getFrameContentSize(packed, packed_len);
+	size_t n;
+
+	if (wanted == 0 || wanted > FP_BATCH_BODY_MAX || size != wanted)
+		return -EBADMSG;
+	/* Also refuses skippable and further frames: both would change the bytes but not the events. */
+	if (ZSTD_findFrameCompressedSize(packed, packed_len) != packed_len)
+		return -EBADMSG;
+	batch->body = malloc(wanted);
+	if (!batch->body)
+		return -ENOMEM;
+	n = ZSTD_decompress(batch->body, wanted, packed, packed_len);
+	if (n != wanted)
+		return -EBADMSG;
+	batch->body_len = wanted;
+	return 0;
+}
+
+static int read_strings(struct fp_batch *batch)
+{
+	uint64_t count, len;
+
+	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &count) < 0)
+		return -EBADMSG;
+	/* a string takes two bytes at least: the count is checked before memory is taken for it */
+	if (count > FP_BATCH_STRINGS_MAX || count > batch->body_len / 2)
+		return -EBADMSG;
+	batch->strings = calloc(count ? count : 1, sizeof(*batch->strings));
+	if (!batch->strings)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &len) < 0)
+			return -EBADMSG;
+		if (len == 0 || len > FP_STR_MAX || len > batch->body_len - batch->pos)
+			return -EBADMSG;
+		batch->strings[i] = (struct fp_str){(const char *)batch->body + batch->pos, len};
+		batch->pos += len;
+	}
+	batch->n_strings = (uint32_t)count;
+	batch->events = batch->pos;
+	return 0;
+}
+
+/* Walks all events once, so that whoever gets an open batch need not expect a bad one half-way. */
+static int check_events(struct fp_batch *batch)
+{
+	struct fp_event event;
+	uint64_t first = UINT64_MAX, last = 0;
+	int r;
+
+	while ((r = fp_batch_next(batch, &event)) > 0) {
+		if (event.time < first)
+			first = event.time;
+		if (event.time > last)
+			last = event.time;
+	}
+	if (r < 0)
+		return r;
+	if (first != batch->header.first_time || last != batch->header.last_time)
+		return -EBADMSG;
+	fp_batch_rewind(batch);
+	return 0;
+}
+
+int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
+{
+	fp_cleanup(fp_batch_freep) struct fp_batch *batch = calloc(1, sizeof(*batch));
+	size_t prefix;
+	int r;
+
+	if (!batch)
+		return -ENOMEM;
+	r = fp_batch_peek(frame, len, &batch->header);
+	if (r < 0)
+		return r;
+	prefix = FP_BATCH_FIXED + strlen(batch->header.host);
+	r = unpack(batch, frame + prefix, len - prefix, fp_get_le(frame + FP_AT_UNPACKED, 4));
+	if (r < 0)
+		return r;
+	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
+		fp_batch_layout(type, &batch->layouts[type]);
+	r = read_strings(batch);
+	if (r < 0)
+		return r;
+	r = check_events(batch);
+	if (r < 0)
+		return r;
+	*ret_batch = batch;
+	batch = NULL;
+	return 0;
+}
+
+struct fp_batch *fp_batch_free(struct fp_batch *batch)
+{
+	if (!batch)
+		return NULL;
+	free(batch->strings);
+	free(batch->body);
+	free(batch);
+	return NULL;
+}
+
+const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch)
+{
+	return &batch->header;
+}
+
+void fp_batch_rewind(struct fp_batch *batch)
+{
+	batch->pos = batch->events;
+	batch->given = 0;
+	memset(batch->former, 0, sizeof(batch->former));
+}
+
+static int read_field(struct fp_batch *batch, unsigned field, struct fp_event *event)
+{
+	const struct fp_field_info *info = fp_field_info(field);
+	uint64_t value;
+
+	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &value) < 0)
+		return -EBADMSG;
+	if (info->kind == FP_KIND_STR) {
+		if (value > batch->n_strings)
+			return -EBADMSG;
+		if (value > 0)
+			*fp_event_str(event, info) = batch->strings[value - 1];
+		return 0;
+	}
+	batch->former[field] += (uint64_t)fp_unzigzag(value);
+	*fp_event_num(event, info) = batch->former[field];
+	return 0;
+}
+
+int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
+{
+	const struct fp_batch_layout *layout;
+	uint64_t type;
+
+	if (batch->given == batch->header.n_events)
+		return batch->pos == batch->body_len ? 0 : -EBADMSG;
+	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &type) < 0)
+		return -EBADMSG;
+	if (type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
+		return -EBADMSG;
+	layout = &batch->layouts[type];
+	memset(ret_event, 0, sizeof(*ret_event));
+	ret_event->type = (enum fp_event_type)type;
+	for (unsigned i = 0; i < layout->n; i++)
+		if (read_field(batch, layout->fields[i], ret_event) < 0)
+			return -EBADMSG;
+	if (!fp_batch_event_valid(ret_event))
+		return -EBADMSG;
+	batch->given++;
+	return 1;
+}
