@@ -1,0 +1,1 @@
+"""What scripts/setup, scripts/lab and scripts/demo share."""

@@ -1,0 +1,141 @@
+"""Reads a stack file (OpenFaaS's format) into what the lab has to run."""
+import os
+import re
+from dataclasses import dataclass, field
+
+import yaml
+
+from .say import BadInput
+
+LANGUAGES = ("node", "python3", "binary")
+SERVICES = ("mariadb", "web")
+
+
+@dataclass
+class Function:
+    name: str
+    lang: str
+    handler: str
+    environment: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
+    copies: dict = field(default_factory=dict)  # path below the handler: where it comes from
+    replicas: int = 1
+    node: int = 0  # 0: wherever there is room
+
+
+@dataclass
+class Stack:
+    path: str
+    functions: list
+    services: dict
+
+    @property
+    def dir(self):
+        return os.path.dirname(self.path)
+
+
+def read(path):
+    path = os.path.abspath(path)
+    try:
+        with open(path) as file:
+            document = yaml.safe_load(file)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}")
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not YAML: {' '.join(str(error).split())}")
+    if not isinstance(document, dict) or not isinstance(document.get("functions"), dict) or not document["functions"]:
+        raise BadInput(f"{path}: no functions")
+    home = os.path.dirname(path)
+    functions = [_function(path, home, name, about) for name, about in document["functions"].items()]
+    copies = _copies(path, home, document.get("configuration"))
+    for function in functions:
+        function.copies = copies
+    return Stack(path, functions, _services(path, home, document.get("x-services")))
+
+
+def _function(path, home, name, about):
+    where = f"{path}: function {name}"
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?", str(name)):
+        raise BadInput(f"{where}: a name has lower-case letters, digits and '-', at most 52")
+    if not isinstance(about, dict):
+        raise BadInput(f"{where}: not a mapping")
+    lang = about.get("lang")
+    if lang not in LANGUAGES:
+        raise BadInput(f"{where}: lang is {lang!r}, not one of {', '.join(LANGUAGES)}")
+    handler = os.path.normpath(os.path.join(home, str(about.get("handler", ""))))
+    if not about.get("handler") or not os.path.isdir(handler):
+        raise BadInput(f"{where}: handler {about.get('handler')!r} is not a directory")
+    labels = _strings(where, "labels", about.get("labels"))
+    return Function(name, lang, handler, _strings(where, "environment", about.get("environment")), labels,
+                    replicas=_count(where, labels, "faasprov.replicas", 1), node=_count(where, labels, "faasprov.node", 0))
+
+
+def _copies(path, home, configuration):
+    """configuration: copy: what every function gets beside its handler"""
+    names = (configuration or {}).get("copy", []) if isinstance(configuration, (dict, type(None))) else None
+    if not isinstance(names, list):
+        raise BadInput(f"{path}: configuration: copy is not a list")
+    copies = {}
+    for name in names:
+        inside = os.path.normpath(str(name))
+        if os.path.isabs(inside) or inside.startswith("..") or not os.path.exists(os.path.join(home, inside)):
+            raise BadInput(f"{path}: configuration: copy: {name} is not in this directory")
+        copies[inside] = os.path.join(home, inside)
+    return copies
+
+
+def _strings(where, what, value):
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or any(isinstance(v, (dict, list)) for v in value.values()):
+        raise BadInput(f"{where}: {what} is not a mapping of names to values")
+    return {str(k): _string(v) for k, v in value.items()}
+
+
+def _string(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _count(where, labels, label, default):
+    text = labels.get(label, str(default))
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < default:
+        raise BadInput(f"{where}: label {label} is {text!r}, not a number")
+    return int(text)
+
+
+def _services(path, home, value):
+    """x-services: what the functions need beside themselves; [mariadb] or {mariadb: {init: [...]}, web: {...}}"""
+    if isinstance(value, list):
+        value = {name: None for name in value}
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or any(name not in SERVICES for name in value):
+        raise BadInput(f"{path}: x-services knows {', '.join(SERVICES)}")
+    services = {name: about or {} for name, about in value.items()}
+    if "mariadb" in services:
+        init = services["mariadb"].get("init", [])
+        init = [init] if isinstance(init, str) else init
+        services["mariadb"] = {"init": [_file(path, home, name) for name in init]}
+    for name, about in services.get("web", {}).items():
+        _web(path, home, name, about)
+    return services
+
+
+def _web(path, home, name, about):
+    where = f"{path}: x-services: web: {name}"
+    if not isinstance(about, dict) or not re.fullmatch(r"198\.18\.[0-9]{1,2}\.[0-9]{1,3}", str(about.get("address"))):
+        raise BadInput(f"{where}: needs an address 198.18.0-99.x")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{1,13}", str(name)) or name in ("hub", "lo") or name.startswith("node"):
+        raise BadInput(f"{where}: not a name for a server")
+    about["directory"] = os.path.normpath(os.path.join(home, str(about.get("directory", ""))))
+    if not os.path.isdir(about["directory"]):
+        raise BadInput(f"{where}: {about['directory']} is not a directory")
+
+
+def _file(path, home, name):
+    full = os.path.normpath(os.path.join(home, str(name)))
+    if not os.path.isfile(full):
+        raise BadInput(f"{path}: x-services: {name} is not a file")
+    return full
