@@ -13,7 +13,7 @@ import subprocess
 from . import cgroup, net
 from .say import BIN, BadInput, Fail, die_with_parent, mounts, run, wait_for
 
-USER = 1000
+USER = 10001  # nobody else on an ordinary machine has it
 HOME = "/home/app"
 WATCHDOG = "/faasprov/fwatchdog"
 PORT = 8080

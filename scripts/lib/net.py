@@ -30,13 +30,13 @@ def enter(lab, name):
 
     Not `ip netns exec`: that remounts /sys and hides the cgroup file systems.
     """
-    return ["nsenter", f"--net={RUN}/{lab.netns(name)}", "--"]
+    return ["nsenter", f"--net={_path(lab, name)}", "--"]
 
 
 def inside(lab, name):
     """Is this process in that namespace?"""
     try:
-        return os.stat("/proc/self/ns/net").st_ino == os.stat(f"{RUN}/{lab.netns(name)}").st_ino
+        return os.stat("/proc/self/ns/net").st_ino == os.stat(_path(lab, name)).st_ino
     except FileNotFoundError:
         return False
 
@@ -47,25 +47,24 @@ def up(lab, plain, nodes):
     # Written before the first one is made: an interrupted run can be undone.
     lab.save("netns", [lab.netns(n) for n in names])
     _batch([f"netns add {lab.netns(n)}" for n in names])
-    hub = lab.netns("net")
+    hub = _path(lab, "net")
     _batch(["link add hub type bridge", "link set hub up", "link set lo up"], hub)
     for name, address in plain.items():
         _plug(lab, hub, name)
-        _batch([f"addr add {address}/16 dev eth0", "link set eth0 up", "link set lo up"], lab.netns(name))
+        _batch([f"addr add {address}/16 dev eth0", "link set eth0 up", "link set lo up"], _path(lab, name))
     for node in range(1, nodes + 1):
         name = f"node{node}"
         _plug(lab, hub, name)
         _batch(["link add bridge type bridge", "link set eth0 master bridge up", "link set bridge up",
-                f"addr add {node_address(node)}/16 dev bridge", "link set lo up"], lab.netns(name))
+                f"addr add {node_address(node)}/16 dev bridge", "link set lo up"], _path(lab, name))
 
 
 def plug_container(lab, node, number, pid):
     """Gives a created container its interface; returns its address."""
     address = container_address(node, number)
     _batch([f"link add c{number} type veth peer name eth0 netns {pid}",
-            f"link set c{number} master bridge up"], lab.netns(f"node{node}"))
-    script = f"addr add {address}/16 dev eth0\nlink set eth0 up\nlink set lo up\n"
-    run("nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-", stdin=script)
+            f"link set c{number} master bridge up"], _path(lab, f"node{node}"))
+    _batch([f"addr add {address}/16 dev eth0", "link set eth0 up", "link set lo up"], f"/proc/{pid}/ns/net")
     return address
 
 
@@ -93,10 +92,16 @@ def listens(pid, port):
     return False
 
 
+def _path(lab, name):
+    return f"{RUN}/{lab.netns(name)}"
+
+
 def _plug(lab, hub, name):
     _batch([f"link add {name} type veth peer name eth0 netns {lab.netns(name)}",
             f"link set {name} master hub up"], hub)
 
 
 def _batch(lines, netns=None):
-    run("ip", *(["-n", netns] if netns else []), "-batch", "-", stdin="\n".join(lines) + "\n")
+    """Runs `ip` commands, in a network namespace given by path."""
+    prefix = ["nsenter", f"--net={netns}", "--"] if netns else []
+    run(*prefix, "ip", "-batch", "-", stdin="\n".join(lines) + "\n")

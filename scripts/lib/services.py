@@ -1,5 +1,7 @@
 """What functions find around them: the gateway, MariaDB, plain web servers."""
+import grp
 import os
+import pwd
 import shutil
 
 from . import net, process
@@ -99,8 +101,13 @@ def _route(group):
 
 
 def _web_user():
-    with open("/etc/passwd") as users:
-        return "www-data" if any(line.startswith("www-data:") for line in users) else "nobody nogroup"
+    user = _first_user("www-data", "nobody")
+    return f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}"
+
+
+def _first_user(*names):
+    users = {user.pw_name: user for user in pwd.getpwall()}
+    return next(users[name] for name in names if name in users)
 
 
 # --- MariaDB -----------------------------------------------------------------
@@ -111,13 +118,14 @@ def start_database(lab, init):
     # A restart would find a half-made directory of an interrupted run.
     shutil.rmtree(data, ignore_errors=True)
     os.makedirs(data, mode=0o750)
-    shutil.chown(data, "mysql", "mysql")
+    user = _first_user("mysql", "nobody")
+    os.chown(data, user.pw_uid, user.pw_gid)
     process.run_to_end(lab, "mariadb-install", "db", [
-        "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--skip-test-db",
+        "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", "--skip-test-db",
         "--auth-root-authentication-method=socket", "--innodb-log-file-size=4M"])
     socket = f"{data}/server.sock"
     pid = process.start(lab, "mariadb", "db", [
-        "mariadbd", "--no-defaults", f"--datadir={data}", "--user=mysql", f"--socket={socket}",
+        "mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", f"--socket={socket}",
         f"--pid-file={data}/server.pid", f"--bind-address={net.DATABASE}", f"--port={DATABASE_PORT}",
         "--skip-name-resolve", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M",
         "--innodb-flush-log-at-trx-commit=2", "--skip-log-bin"])

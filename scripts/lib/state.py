@@ -19,7 +19,7 @@ class Lab:
         name = os.path.basename(self.dir)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
             raise BadInput(f"FAASPROV_LAB={self.dir}: its last part may have letters, digits, '.', '_' and '-' only")
-        self.tag = "" if self.dir == DEFAULT else "-" + name
+        self.tag = "" if self.dir == DEFAULT else "-" + name.removeprefix("faasprov-")
         self.cgroup = "faasprov" + self.tag
         self._lock = None
 
