@@ -8,15 +8,23 @@ import signal
 import subprocess
 
 from . import cgroup, net
-from .say import step, tail, wait_for
+from .say import Fail, step, tail, wait_for
 
 
 def _cgroup(lab, name):
     return f"{lab.cgroup}/lab/{name}"
 
 
-def start(lab, name, netns, argv, cwd=None, env=None):
-    """Starts argv in that network namespace; its output goes to the lab's log `name`."""
+def start(lab, name, netns, argv):
+    """Starts argv in that network namespace; its output goes to the lab's log `name`.  Returns its pid."""
+    pid = _spawn(lab, name, netns, argv).pid
+    about = lab.load("processes", {})
+    about[name] = {"pid": pid, "start": start_time(pid), "netns": lab.netns(netns)}
+    lab.save("processes", about)
+    return pid
+
+
+def _spawn(lab, name, netns, argv):
     group = _cgroup(lab, name)
     cgroup.make(group)
 
@@ -26,22 +34,18 @@ def start(lab, name, netns, argv, cwd=None, env=None):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with open(lab.log(name), "ab") as log:
-        process = subprocess.Popen([*net.enter(lab, netns), *map(str, argv)], stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=log, cwd=cwd, env=env, start_new_session=True, preexec_fn=before_exec)
-    about = lab.load("processes", {})
-    about[name] = {"pid": process.pid, "start": start_time(process.pid), "netns": lab.netns(netns)}
-    lab.save("processes", about)
-    return process.pid
+        return subprocess.Popen([*net.enter(lab, netns), *map(str, argv)], stdin=subprocess.DEVNULL, stdout=log,
+                                stderr=log, start_new_session=True, preexec_fn=before_exec)
 
 
 def run_to_end(lab, name, netns, argv, seconds=60):
-    """Runs a program that ends by itself; for those that leave children behind when interrupted."""
-    start(lab, name, netns, argv)
-    wait_for(name, lambda: not alive(lab, name), seconds, log=lab.log(name))
-    cgroup.kill(_cgroup(lab, name))
-    about = lab.load("processes")
-    del about[name]
-    lab.save("processes", about)
+    """For a program that ends by itself but whose children would outlive an interrupted script."""
+    try:
+        status = _spawn(lab, name, netns, argv).wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise Fail(f"{name}: not done after {seconds} s", log=lab.log(name))
+    if status != 0:
+        raise Fail(f"{name}: exit status {status}", log=lab.log(name))
 
 
 def start_time(pid):

@@ -121,7 +121,7 @@ def start_database(lab, init):
     user = _first_user("mysql", "nobody")
     os.chown(data, user.pw_uid, user.pw_gid)
     process.run_to_end(lab, "mariadb-install", "db", [
-        "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", "--skip-test-db",
+        "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", "--skip-test-db", "--force",
         "--auth-root-authentication-method=socket", "--innodb-log-file-size=4M"])
     socket = f"{data}/server.sock"
     pid = process.start(lab, "mariadb", "db", [
