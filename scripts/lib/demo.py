@@ -1,0 +1,179 @@
+"""The demo: benign traffic, a two-step attack, and the answer to one question."""
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+from lib import recording, truth  # noqa: E402
+from lib.say import BIN, REPO, Fail, finish, require_root, step  # noqa: E402
+
+OUT = os.path.join(REPO, "demo-out")
+STORE = os.path.join(OUT, "store.db")
+HOME = "/run/faasprov-demo"  # a lab of its own: one that the user has running is left alone
+LAB = os.path.join(REPO, "scripts", "lab")
+SHOP = os.path.join(REPO, "hello-retail")
+ATTACK = os.path.join(SHOP, "attacks", "warm-container")
+RECORDED = os.path.join(SHOP, "recordings", "warm-container")
+
+USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+PRODUCTS = ("1001", "1002", "1003", "1004", "1005")
+BEFORE, BETWEEN = 20, 5  # benign purchases before the attack, and between its two requests
+
+
+def lab(*argv, stdin=None, capture=True):
+    done = subprocess.run([LAB, *argv], input=stdin, text=True, stdout=subprocess.PIPE if capture else None)
+    if done.returncode != 0:
+        raise Fail(f"scripts/lab {argv[0]} failed", done.returncode)
+    return done.stdout
+
+
+def ask(program, *argv):
+    """One of our own programs; its complaint is shown as it is."""
+    path = os.path.join(BIN, program)
+    done = subprocess.run([path, *argv], stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        raise Fail(f"{program} {argv[0]} failed", done.returncode)
+    return done.stdout
+
+
+# --- what happens ---------------------------------------------------------------
+
+def purchase(number):
+    """A benign purchase; every third customer types the card number in."""
+    body = {"id": PRODUCTS[number % len(PRODUCTS)], "user": USERS[number % len(USERS)]}
+    if number % 3 == 0:
+        body["creditCard"] = "4012888888881881"
+    answer = json.loads(lab("invoke", "product-purchase", "--data", "-", "--json", stdin=json.dumps(body)))
+    return {"role": "benign", **answer}
+
+
+def attack(part):
+    done = subprocess.run([ATTACK, part], stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        raise Fail(f"the attack's request {part} failed", done.returncode)
+    return json.loads(done.stdout)
+
+
+def play():
+    """Runs the story; returns all answers in order."""
+    step(f"   {BEFORE} benign purchases")
+    answers = [purchase(number) for number in range(BEFORE)]
+    step("   request A plants sqldump.sh in the warm container of the card check")
+    answers.append(attack("plant"))
+    step(f"   {BETWEEN} benign purchases")
+    answers += [purchase(number) for number in range(BEFORE, BEFORE + BETWEEN)]
+    step("   request B runs it")
+    answers.append(attack("execute"))
+    cards = answers[-1]["body"].count("','") if "INSERT INTO" in answers[-1]["body"] else 0
+    if not cards:
+        raise Fail("the attack did not work: no card table in the answer of request B")
+    step(f"   the answer of request B carries {cards} credit cards")
+    return answers
+
+
+def record():
+    step("== Starting Hello, Retail! on two nodes, with a recorder on each")
+    lab("up", os.path.join(SHOP, "stack.yml"), "--store", STORE)
+    step("== Traffic")
+    answers = play()
+    lab("sync")
+    return answers
+
+
+def replay(reason):
+    """Where the kernel does not let the agent record: the same story from a recording of it."""
+    step(f"== This kernel does not allow recording: {reason}")
+    if not os.path.exists(RECORDED + ".json"):
+        raise Fail("and there is no recording to replay")
+    step("== REPLAY: what follows was recorded on another machine, not here")
+    ask("faasprov-agent", "replay", RECORDED + ".recording", "--store", STORE)
+    with open(RECORDED + ".json") as file:
+        return json.load(file)
+
+
+# --- the question ---------------------------------------------------------------
+
+def answer(answers):
+    """Traces request B, leaves the answer in all forms, and holds it against the truth."""
+    roots = {a["role"]: a["request"] for a in answers if a["role"] != "benign"}
+    if not all(roots.values()):
+        raise Fail("the watchdog gave no request id (header X-Faasprov-Request)")
+    ask("faasprov-stitcher", "--store", STORE)
+    for form in ("json", "svg", "text"):
+        name = "trace." + {"text": "txt"}.get(form, form)
+        ask("faasprov", "trace", roots["execute"], "--both", "--format", form, "--store", STORE,
+            "-o", os.path.join(OUT, name))
+    with open(os.path.join(OUT, "trace.txt")) as file:
+        print(file.read().rstrip(), flush=True)
+    with open(os.path.join(OUT, "trace.json")) as file:
+        trace = json.load(file)
+    known = json.loads(subprocess.run([ATTACK, "truth"], text=True, stdout=subprocess.PIPE, check=True).stdout)
+    return roots, trace, truth.check(known, trace, roots, "product-purchase")
+
+
+def conclude(roots, trace, wrong, keep):
+    benign = BEFORE + BETWEEN
+    print(f"\nThe question was: what did request {roots['execute']} cause, and what caused it?\n"
+          f"The answer has {len(trace['nodes'])} nodes and {len(trace['edges'])} edges; "
+          f"evidence {'complete' if trace['complete'] else 'INCOMPLETE'}, {trace['lost']} records lost.")
+    if wrong:
+        print("It is not the right one:")
+        for line in wrong:
+            print(f"  {line}")
+    else:
+        print(f"It shows the whole attack and none of the {benign} benign purchases.")
+    out = os.path.relpath(OUT)
+    print(f"\nPicture: {out}/trace.svg    Text: {out}/trace.txt    JSON: {out}/trace.json\n"
+          f"Look further:\n"
+          f"  export FAASPROV_STORE={out}/store.db PATH={os.path.relpath(BIN)}:$PATH\n"
+          f"  faasprov requests\n"
+          f"  faasprov trace {roots['plant']} --forward\n"
+          f"  faasprov slice file:/home/app/sqldump.sh --both")
+    if keep:
+        print(f"Hello, Retail! goes on running; end it with\n  FAASPROV_LAB={HOME} scripts/lab down")
+    sys.stdout.flush()
+
+
+def prepare():
+    require_root("the demo")
+    os.environ["FAASPROV_LAB"] = HOME
+    lab("down")
+    os.makedirs(OUT, exist_ok=True)
+    for name in ("trace.svg", "trace.txt", "trace.json", "store.db", "store.db-wal", "store.db-shm"):
+        path = os.path.join(OUT, name)
+        if os.path.exists(path):
+            os.unlink(path)
+
+
+def clean_up():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lab("down")
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="demo")
+    parser.add_argument("--keep", action="store_true", help="leave everything running")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    done = False
+    prepare()
+    try:
+        reason = recording.probe()
+        answers = replay(reason) if reason else record()
+        step("== The question: what did request B cause, and what caused it?\n")
+        roots, trace, wrong = answer(answers)
+        done = True
+    finally:
+        if not (done and options.keep):
+            clean_up()
+    conclude(roots, trace, wrong, options.keep and not reason)
+    return 4 if wrong else 0
+
+
+finish("demo", main)
