@@ -9,7 +9,7 @@
  *
  * An engine (SQLite today) implements struct fp_store_engine in engine.h.
  *
- * Errors: negative errno.  -ENOENT no such store, -EBADMSG not a store or a
+ * Errors: negative errno.  -ENOTSUP no engine for the URL, -ENOENT no such store, -EBADMSG not a store or a
  * damaged one, -EPROTO made by an incompatible version, -EROFS cannot write,
  * -EBUSY another process holds it, -EIO, -ENOSPC, -ENOMEM.  fp_store_error()
  * has the sentence for people.
@@ -29,6 +29,11 @@ int fp_store_open(const char *url, enum fp_store_mode mode, struct fp_store **re
 struct fp_store *fp_store_close(struct fp_store *store);
 /* The last failure as a sentence; belongs to the store. */
 const char *fp_store_error(const struct fp_store *store);
+/*
+ * Reads all of the store's structure (not the meaning of its evidence, which
+ * the hash chain of the batches tells).  0, or -EBADMSG with what is damaged.
+ */
+int fp_store_check(struct fp_store *store);
 
 /* --- evidence ------------------------------------------------------------ */
 
@@ -38,13 +43,33 @@ const char *fp_store_error(const struct fp_store *store);
  * bytes), -EEXIST the same number with other bytes (evidence of tampering).
  */
 int fp_store_put_batch(struct fp_store *store, const uint8_t *frame, size_t len, struct fp_batch *batch);
+/*
+ * Puts between begin and commit are durable together at commit, and not before.
+ * After a put that failed with anything but -EEXIST the group is aborted; abort
+ * (or a crash) forgets all of it.
+ */
+int fp_store_group_begin(struct fp_store *store);
+int fp_store_group_commit(struct fp_store *store);
+int fp_store_group_abort(struct fp_store *store);
 /* Highest number stored for an agent (0: none) and that frame's hash. */
 int fp_store_last_batch(struct fp_store *store, const uint8_t agent[16], uint64_t *ret_number,
 			uint8_t ret_hash[FP_BATCH_HASH_SIZE]);
 
 typedef int (*fp_store_batch_fn)(void *arg, uint64_t batch_id, const uint8_t *frame, size_t len);
-/* Calls fn for each batch with id > after, in id order; stops at the first non-zero return and gives it back. */
+/*
+ * Calls fn for each batch with id > after, in id order; stops at the first non-zero return and gives it back.
+ * -EBADMSG also at a frame that is not the one that was stored; a walk from after its id goes on behind it.
+ */
 int fp_store_each_batch(struct fp_store *store, uint64_t after, fp_store_batch_fn fn, void *arg);
+/*
+ * The same by index: batches with an event of a request (as its own or as a
+ * candidate), of a container, or of a time range (wall clock, both ends included).
+ */
+int fp_store_batches_of_request(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE],
+				fp_store_batch_fn fn, void *arg);
+int fp_store_batches_of_instance(struct fp_store *store, const char *host, const uint8_t boot[16], uint64_t cgroup,
+				 fp_store_batch_fn fn, void *arg);
+int fp_store_batches_between(struct fp_store *store, uint64_t since, uint64_t until, fp_store_batch_fn fn, void *arg);
 
 struct fp_store_totals {
 	uint64_t batches, events, bytes; /* bytes: of the frames as stored */
@@ -122,6 +147,11 @@ int fp_store_graph_abort(struct fp_store *store);
 /*
  * Queries hand each row to a callback; the row and its strings live during the
  * call.  A non-zero return of the callback stops and is given back.  0 at the end.
+ * A callback may query the same store again.
+ *
+ * A handle stays with the graph that its first query found, so that the ids of
+ * one answer belong together, until it commits a graph itself or is asked for
+ * the totals, which are always those of the newest.
  */
 typedef int (*fp_store_node_fn)(void *arg, const struct fp_store_node *node);
 typedef int (*fp_store_edge_fn)(void *arg, const struct fp_store_edge *edge);
@@ -137,7 +167,10 @@ int fp_store_nodes_of_request(struct fp_store *store, const uint8_t request[FP_R
 int fp_store_edges_into(struct fp_store *store, uint64_t node, fp_store_edge_fn fn, void *arg);
 int fp_store_edges_out_of(struct fp_store *store, uint64_t node, fp_store_edge_fn fn, void *arg);
 int fp_store_each_edge(struct fp_store *store, fp_store_edge_fn fn, void *arg);
-/* Requests by invocation id (hex, with or without dashes), X-Call-Id or trace id. */
+/*
+ * Requests by invocation id (hex, with or without dashes), X-Call-Id or trace id; when there is none, those whose
+ * invocation id begins with the name (6 hex digits at least).
+ */
 int fp_store_find_requests(struct fp_store *store, const char *name, fp_store_request_fn fn, void *arg);
 /* All requests ordered by first. */
 int fp_store_each_request(struct fp_store *store, fp_store_request_fn fn, void *arg);
