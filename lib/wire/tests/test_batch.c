@@ -350,11 +350,14 @@ static int open_body(const struct fp_buffer *body, uint32_t n_events, uint64_t f
 	return fp_batch_open(out, FP_BATCH_FIXED + packed, &batch);
 }
 
-/* An EXIT of which field `at` of the ten and six is given (others zero); strings are the last two. */
+/* An EXIT of which one field is given by its place (others zero): 0 is the time, 11 the unit, 14 the request. */
 static void add_exit(struct fp_buffer *body, int at, uint64_t encoded)
 {
+	struct fp_batch_layout layout;
+
+	assert_true(fp_batch_layout(FP_EVENT_TYPE_EXIT, &layout));
 	fp_buffer_add_varint(body, FP_EVENT_TYPE_EXIT);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < layout.n; i++)
 		fp_buffer_add_varint(body, i == at ? encoded : 0);
 }
 
