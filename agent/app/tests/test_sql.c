@@ -1,0 +1,245 @@
+/* Which tables a statement touches, by the text of the statement. */
+#include "agent/app/tests/collect.h"
+
+#include "agent/app/sql.h"
+
+static void describe(struct fp_buffer *out, const char *text, size_t len, bool truncated)
+{
+	struct fp_sql_statement statement;
+	size_t n;
+
+	while ((n = fp_sql_read(text, len, truncated, &statement)) > 0) {
+		assert_true(n <= len);
+		fp_buffer_add_text(out, out->len ? " | " : "");
+		fp_buffer_add_text(out, statement.verb);
+		for (unsigned i = 0; i < statement.n_tables; i++) {
+			const struct fp_sql_table *table = &statement.tables[i];
+
+			fp_buffer_add_text(out, table->put ? " +" : " -");
+			fp_buffer_add(out, table->schema.data, table->schema.len);
+			fp_buffer_add_text(out, table->schema.len ? "." : "");
+			fp_buffer_add(out, table->name.data, table->name.len);
+		}
+		if (statement.incomplete)
+			fp_buffer_add_text(out, " ...");
+		text += n;
+		len -= n;
+	}
+}
+
+struct row {
+	const char *text, *expected; /* verb, -table read, +table written, ... may be more */
+};
+
+static void check_rows(const struct row *rows, size_t n, bool truncated)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct fp_buffer out = FP_BUFFER_INIT;
+		size_t len = strlen(rows[i].text);
+		char *copy = malloc(len + 1);
+
+		/* no NUL behind the text: a read beyond it is found */
+		assert_non_null(copy);
+		memcpy(copy, rows[i].text, len);
+		copy = realloc(copy, len ? len : 1);
+		describe(&out, copy, len, truncated);
+		if (strcmp(out.data ? out.data : "", rows[i].expected) != 0)
+			print_error("%s\n", rows[i].text);
+		assert_string_equal(out.data ? out.data : "", rows[i].expected);
+		free(copy);
+		fp_buffer_done(&out);
+	}
+}
+
+#define CHECK_ROWS(rows, truncated) check_rows(rows, sizeof(rows) / sizeof(rows[0]), truncated)
+
+static void reads(void **state)
+{
+	static const struct row rows[] = {
+		{"SELECT a FROM t", "SELECT -t"},
+		{"select a from T where b='from x'", "SELECT -T"},
+		{"SELECT /*!40001 SQL_NO_CACHE */ `user`, `creditCard` FROM `creditCards`", "SELECT -creditCards"},
+		{"SELECT * FROM `helloRetail`.`creditCards` WHERE `user`='x'", "SELECT -helloRetail.creditCards"},
+		{"SELECT * FROM shop . cards c", "SELECT -shop.cards"},
+		{"SELECT * FROM a, b AS x, c y WHERE 1", "SELECT -a -b -c"},
+		{"SELECT * FROM a JOIN b ON a.x=b.y LEFT JOIN c USING (x), d", "SELECT -a -b -c -d"},
+		{"SELECT * FROM (a, b) WHERE f(x, y)", "SELECT -a -b"},
+		{"SELECT f(a, b), (SELECT max(x) FROM t2) FROM t1", "SELECT -t2 -t1"},
+		{"SELECT * FROM (SELECT x FROM inner1) AS d, outer1", "SELECT -inner1 -outer1"},
+		{"SELECT x FROM a WHERE x IN (SELECT y FROM b) ORDER BY x, y", "SELECT -a -b"},
+		{"(SELECT a FROM t) UNION ALL (SELECT b FROM u) LIMIT 1, 2", "SELECT -t -u"},
+		{"SELECT a FROM t UNION SELECT b FROM u", "SELECT -t -u"},
+		{"SELECT EXTRACT(YEAR FROM born), TRIM(LEADING 'x' FROM n), SUBSTRING(n FROM 2) FROM people",
+		 "SELECT -people"},
+		{"SELECT * FROM t USE INDEX FOR JOIN (i, j), u FORCE INDEX (k)", "SELECT -t -u"},
+		{"SELECT * FROM t FOR UPDATE", "SELECT -t"},
+		{"SELECT * FROM t PARTITION (p0, p1), u", "SELECT -t -u"},
+		{"SELECT * FROM JSON_TABLE('[]', '$' COLUMNS (x INT PATH '$')) AS j, t", "SELECT -t"},
+		{"SELECT * FROM t INTO OUTFILE '/tmp/x'", "SELECT -t"},
+		{"SELECT a INTO @x FROM t", "SELECT -t"},
+		{"SELECT t.from, @from, @@global.x FROM t", "SELECT -t"},
+		{"SELECT \"from x\", 'it''s from y', 'a\\' from z' FROM t", "SELECT -t"},
+		{"SELECT * FROM \"quoted\"", "SELECT -quoted"},
+		{"SELECT * FROM `a``b`, `weird name`", "SELECT -a``b -weird name"},
+		{"SELECT 1 FROM dual", "SELECT"},
+		{"SELECT 1", "SELECT"},
+		{"SELECT @@version", "SELECT"},
+		{"SELECT * FROM t t1 NATURAL JOIN t t2", "SELECT -t"},
+		{"SELECT STRAIGHT_JOIN * FROM a STRAIGHT_JOIN b", "SELECT -a -b"},
+		{"SELECT * FROM a, LATERAL (SELECT * FROM b) x", "SELECT -a -b"},
+		{"SELECT * FROM value, t2", "SELECT -value -t2"},
+		{"TABLE t ORDER BY a, b", "TABLE -t"},
+		{"HANDLER cards READ FIRST", "HANDLER -cards"},
+		{"SET @x = (SELECT card FROM cards LIMIT 1)", "SET -cards"},
+		{"DO (SELECT 1 FROM cards)", "DO -cards"},
+		{"EXPLAIN SELECT * FROM t", "EXPLAIN -t"},
+		{"SELECT kartennummer FROM \xc3\xbc" "bersicht", "SELECT -\xc3\xbc" "bersicht"},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void comments(void **state)
+{
+	static const struct row rows[] = {
+		{"/* FROM x */ SELECT a -- FROM y\n FROM t # FROM z", "SELECT -t"},
+		{"SELECT a FROM/**/t", "SELECT -t"},
+		{"SELECT a /*!50000 FROM secret */", "SELECT -secret"},
+		{"SELECT a /*M!100100 FROM secret, */ other", "SELECT -secret -other"},
+		{"SELECT a FROM t /*!40000 , u */ , v", "SELECT -t -u -v"},
+		{"SELECT 1--2 FROM t", "SELECT -t"},
+		{"SELECT a FROM t /* never closed", "SELECT -t"},
+		{"/*!40101 SET NAMES utf8 */", "SET"},
+		{"/*!40000 SELECT * FROM cards */;", "SELECT -cards"},
+		{" \t\n;; -- nothing\n", ""},
+		{"", ""},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void writes(void **state)
+{
+	static const struct row rows[] = {
+		{"INSERT INTO t (a, b) VALUES ('x', 1), ('y from z', 2)", "INSERT +t"},
+		{"INSERT IGNORE t SET a=1", "INSERT +t"},
+		{"insert low_priority into `s`.`t` values (1) on duplicate key update a=values(a)", "INSERT +s.t"},
+		{"INSERT INTO t SELECT * FROM s", "INSERT +t -s"},
+		{"INSERT INTO t (a) (SELECT b FROM s)", "INSERT +t -s"},
+		{"REPLACE INTO t VALUES (REPLACE('a', 'b', 'c'))", "REPLACE +t"},
+		{"UPDATE t SET a=1 WHERE b=2", "UPDATE +t"},
+		{"UPDATE a, b SET a.x=b.y", "UPDATE +a +b"},
+		{"UPDATE a JOIN (SELECT x FROM c) d ON a.i=d.x JOIN b SET a.x=1, b.y=2", "UPDATE +a -c +b"},
+		{"UPDATE t SET a=(SELECT max(x) FROM s)", "UPDATE +t -s"},
+		{"DELETE FROM t WHERE a IN (SELECT b FROM s)", "DELETE +t -s"},
+		{"DELETE t1 FROM t1 JOIN t2 ON t1.a=t2.a", "DELETE +t1 +t2"},
+		{"DELETE FROM t1, t2 USING t1 JOIN t2 USING (a)", "DELETE +t1 +t2"},
+		{"WITH x AS (SELECT * FROM s) DELETE FROM t WHERE a IN (SELECT a FROM x)", "DELETE -s +t"},
+		{"CREATE TABLE IF NOT EXISTS t (a INT, b INT) ENGINE=InnoDB", "CREATE +t"},
+		{"CREATE TEMPORARY TABLE t AS SELECT * FROM s", "CREATE +t -s"},
+		{"CREATE TABLE t LIKE s", "CREATE +t"},
+		{"CREATE OR REPLACE ALGORITHM=MERGE DEFINER=`a`@`%` VIEW v AS SELECT * FROM s", "CREATE +v -s"},
+		{"DROP TABLE IF EXISTS a, b", "DROP +a +b"},
+		{"ALTER TABLE t ADD COLUMN a INT, RENAME TO u", "ALTER +t +u"},
+		{"RENAME TABLE a TO b, c TO d", "RENAME +a +b +c +d"},
+		{"TRUNCATE TABLE t", "TRUNCATE +t"},
+		{"TRUNCATE t", "TRUNCATE +t"},
+		{"LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t (a, b)", "LOAD +t"},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void table_expressions(void **state)
+{
+	static const struct row rows[] = {
+		{"WITH x AS (SELECT * FROM s) SELECT * FROM x, t", "SELECT -s -t"},
+		{"WITH RECURSIVE x (n) AS (SELECT 1 UNION ALL SELECT n+1 FROM x), `y` AS (SELECT * FROM t) "
+		 "SELECT * FROM X JOIN y JOIN z", "SELECT -t -z"},
+		{"SELECT * FROM (WITH x(a, b) AS (SELECT * FROM s) SELECT * FROM x) d", "SELECT -s"},
+		{"INSERT INTO t WITH x AS (SELECT * FROM s) SELECT * FROM x", "INSERT +t -s"},
+		{"SELECT a FROM t GROUP BY a WITH ROLLUP", "SELECT -t"},
+		{"WITH x AS (SELECT * FROM s) SELECT * FROM shop.x", "SELECT -s -shop.x"},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void moves_nothing(void **state)
+{
+	static const struct row rows[] = {
+		{"SHOW TABLES FROM helloRetail", "SHOW"},
+		{"SHOW CREATE TABLE `creditCards`", "SHOW"},
+		{"LOCK TABLES `creditCards` READ /*!32311 LOCAL */", "LOCK"},
+		{"SET SQL_QUOTE_SHOW_CREATE=1", "SET"},
+		{"CALL pay('4111111111111111')", "CALL"},
+		{"GRANT SELECT ON a.b TO c", "GRANT"},
+		{"REVOKE SELECT ON a.b FROM c", "REVOKE"},
+		{"PREPARE s FROM 'SELECT * FROM cards'", "PREPARE"},
+		{"4111111111111111", "?"},
+		{"'secret'", "?"},
+		{"FROBNICATE a FROM b", "FROBNICATE"},
+		{"p4ssw0rd x", "?"},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void several(void **state)
+{
+	static const struct row rows[] = {
+		{"SELECT a FROM t; UPDATE u SET a=';'; ", "SELECT -t | UPDATE +u"},
+		{"BEGIN NOT ATOMIC SELECT * FROM t; END", "BEGIN -t | END"},
+	};
+
+	CHECK_ROWS(rows, false);
+}
+
+static void truncated(void **state)
+{
+	static const struct row rows[] = {
+		{"SELECT a, b, c", "SELECT ..."},
+		{"SELECT a FROM credit", "SELECT ..."},
+		{"SELECT a FROM `credit", "SELECT ..."},
+		{"SELECT a FROM `helloRetail`", "SELECT ..."},
+		{"SELECT a FROM helloRetail.", "SELECT ..."},
+		{"SELECT a FROM helloRetail.`credit", "SELECT ..."},
+		{"SELECT a FROM creditCards WHERE", "SELECT -creditCards ..."},
+		{"INSERT INTO t VALUES ('xxx", "INSERT +t"},
+		{"INSERT INTO t (a, b", "INSERT +t ..."},
+		{"SELECT a FROM t;", "SELECT -t"},
+		{"SEL", "? ..."},
+	};
+
+	CHECK_ROWS(rows, true);
+}
+
+static void bounds(void **state)
+{
+	struct fp_sql_statement statement;
+	struct fp_buffer text = FP_BUFFER_INIT;
+
+	fp_buffer_add_text(&text, "SELECT * FROM t0");
+	for (int i = 1; i <= FP_SQL_TABLES_MAX; i++)
+		fp_buffer_add_format(&text, ", t%d", i);
+	assert_int_equal(fp_sql_read(text.data, text.len, false, &statement), text.len);
+	assert_int_equal(statement.n_tables, FP_SQL_TABLES_MAX);
+	assert_true(statement.incomplete);
+	fp_buffer_clear(&text);
+	for (int i = 0; i < 1000; i++)
+		fp_buffer_add_text(&text, "SELECT * FROM (");
+	assert_int_equal(fp_sql_read(text.data, text.len, false, &statement), text.len);
+	assert_true(statement.incomplete);
+	fp_buffer_done(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads), cmocka_unit_test(comments), cmocka_unit_test(writes),
+		cmocka_unit_test(table_expressions), cmocka_unit_test(moves_nothing), cmocka_unit_test(several),
+		cmocka_unit_test(truncated), cmocka_unit_test(bounds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
