@@ -1,0 +1,55 @@
+/*
+ * Which request did this?  Fed with all events of a node in the order in which
+ * the kernel recorded them, it keeps who is in which request's context and notes
+ * on each event its unit, request, attribution and rule.  Pure: no I/O, no clock;
+ * the same events give the same notes, from a live kernel or a recording.
+ *
+ * A request's context spreads like this, strongest evidence first:
+ *   connection  bytes on the connection that the watchdog marked for the request
+ *   child       a process that the watchdog forked for the request
+ *   descriptor  a socket that was opened, or last written to, in the context
+ *   turn        a thread that read one of the above and has not waited since
+ *   inherited   a process forked by a thread in the context
+ *   sole        nothing else, but just one request is in flight in the container
+ *   in-flight   nothing else, and several are: all are named, as ambiguous
+ * A context never spreads further than its evidence: what was ambiguous stays so.
+ */
+#ifndef FP_AGENT_ATTRIBUTE_H
+#define FP_AGENT_ATTRIBUTE_H
+
+#include "schema/schema.h"
+
+/* Threads, processes, sockets and requests that are followed at once; more are attributed by weaker rules. */
+#define FP_ATTRIBUTE_ENTRIES_MAX (1u << 18)
+/* Requests in flight in one container; of more, the first are named. */
+#define FP_IN_FLIGHT_MAX 256
+
+struct fp_attributor;
+
+int fp_attributor_new(struct fp_attributor **ret_attributor);
+struct fp_attributor *fp_attributor_free(struct fp_attributor *attributor);
+
+/*
+ * `faasprov-agent run`: from now on everything is this one request.
+ */
+void fp_attributor_set_whole_run(struct fp_attributor *attributor, const uint8_t id[FP_REQUEST_ID_SIZE]);
+
+/*
+ * Notes the event.  A MARK becomes BEGIN, END or REFUSED.  1: keep the event;
+ * 0: it served attribution only and says nothing to the store; -ENOMEM.
+ * The strings it sets live until the next call.
+ */
+int fp_attributor_note(struct fp_attributor *attributor, struct fp_event *event);
+
+/*
+ * Records are missing (of a container, or of the whole node with cgroup 0):
+ * contexts that could have changed meanwhile are no longer believed.
+ */
+void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
+
+struct fp_attributor_stats {
+	uint64_t begun, ended, refused, followed, overflowed;
+};
+const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor *attributor);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * What every family uses: the maps, the guard (is this task recorded?), and the
+ * life of a record: guard, reserve, fill, emit.  Records are built in reserved
+ * ring memory and never in per-CPU scratch, because our programs run preemptible
+ * and another task could tear it.
+ */
+#ifndef FP_AGENT_BPF_COMMON_H
+#define FP_AGENT_BPF_COMMON_H
+
+#include "bpf/kernel.h"
+#include "schema/record.h"
+/* libbpf's helper declarations want the kernel's names of these types */
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum bpf_map_type_used {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
+enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "agent/bpf/shared.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+/* Keeps clang from reasoning a bound away that the verifier needs to see. */
+#define VISIBLE(x) asm volatile("" : "+r"(x))
+
+/* Set by the agent before load: whose tasks are recorded (shared.h). */
+const volatile __u64 root_cgroup = 0;
+const volatile int root_level = 0;
+const volatile int container_level = 0;
+const volatile __u64 ring_size = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, FP_RING_SIZE_DEFAULT);
+} ring SEC(".maps");
+
+/* Number of the next record per processor; atomic because we can be preempted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} sequence SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FP_LOSSES_MAX);
+	__type(key, struct fp_loss_key);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+struct thread_state {
+	__u64 turn;
+	__u64 polls; /* uses an event loop: then only that makes a turn */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread_state);
+} threads SEC(".maps");
+
+/* The watchdog of each container: whoever said HELLO first.  Containers that are gone age out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FP_CONTAINERS_MAX);
+	__type(key, __u64); /* cgroup */
+	__type(value, struct fp_watchdog);
+} watchdogs SEC(".maps");
+
+struct call {
+	struct pt_regs *regs;
+	long result;
+	__u64 cgroup;
+};
+
+#if defined(__TARGET_ARCH_x86)
+static __always_inline long call_number(struct pt_regs *regs) { return (long)regs->orig_ax; }
+static __always_inline unsigned long call_arg1(struct pt_regs *regs) { return regs->di; }
+static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return regs->si; }
+static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->dx; }
+static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->r10; }
+static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->r8; }
+#elif defined(__TARGET_ARCH_arm64)
+static __always_inline long call_number(struct pt_regs *regs) { return regs->syscallno; }
+/* x0 holds the result by now; the kernel keeps the first argument beside it */
+static __always_inline unsigned long call_arg1(struct pt_regs *regs) { return regs->orig_x0; }
+static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return regs->regs[1]; }
+static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->regs[2]; }
+static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
+static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
+#endif
+
+/* The guard: 0 when the current task is not recorded, else the cgroup of its container. */
+static __always_inline __u64 recorded_cgroup(void)
+{
+	__u64 cgroup;
+
+	if (bpf_get_current_ancestor_cgroup_id(root_level) != root_cgroup)
+		return 0;
+	cgroup = bpf_get_current_ancestor_cgroup_id(container_level);
+	return cgroup ? cgroup : root_cgroup;
+}
+
+static __always_inline __u64 next_sequence(void)
+{
+	__u32 zero = 0;
+	__u64 *next = bpf_map_lookup_elem(&sequence, &zero);
+
+	return next ? __sync_fetch_and_add(next, 1) : 0;
+}
+
+static __noinline int count_loss(__u64 cgroup, __u32 cause)
+{
+	struct fp_loss_key key = {.cgroup = cgroup, .cause = cause};
+	__u64 zero = 0, *n;
+
+	n = bpf_map_lookup_elem(&losses, &key);
+	if (!n) {
+		bpf_map_update_elem(&losses, &key, &zero, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&losses, &key);
+	}
+	if (!n) { /* table full: count it for the host at least */
+		key.cgroup = 0;
+		bpf_map_update_elem(&losses, &key, &zero, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&losses, &key);
+	}
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	return 0;
+}
+
+static __always_inline __u64 waiting(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+}
+
+/*
+ * Bulk records leave the last eighth of the ring to marks and process records:
+ * losing one of those would blur much more than itself.
+ */
+static __always_inline int ring_has_room_for_bulk(void)
+{
+	return waiting() < ring_size - ring_size / 8;
+}
+
+/* Reserves `size` bytes; on failure the loss is counted under a number of its own. */
+static __always_inline void *reserve(__u64 cgroup, __u64 size, int bulk)
+{
+	void *record = 0;
+
+	if (!bulk || ring_has_room_for_bulk())
+		record = bpf_ringbuf_reserve(&ring, size, 0);
+	if (!record) {
+		next_sequence();
+		count_loss(cgroup, FP_LOSS_CAUSE_RING_FULL);
+	}
+	return record;
+}
+
+/* The agent drains the ring on a timer; it is woken only when much is waiting, so recorded tasks pay no wake-up. */
+static __always_inline void emit(void *record)
+{
+	bpf_ringbuf_submit(record, waiting() > ring_size / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void fill_head(struct fp_record_head *head, __u16 type, __u32 size, __u64 cgroup, long result)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
+	struct task_struct *leader = task->group_leader;
+
+	head->type = type;
+	head->version = FP_RECORD_VERSION;
+	head->size = size;
+	head->time = bpf_ktime_get_boot_ns();
+	head->cpu = bpf_get_smp_processor_id();
+	head->seq = next_sequence();
+	head->cgroup = cgroup;
+	head->tgid = task->tgid;
+	head->tid = task->pid;
+	head->process_start = leader->start_boottime;
+	head->exec_id = leader->self_exec_id;
+	head->turn = state ? state->turn : 0;
+	head->result = result;
+}
+
+#define BEGIN_RECORD(var, event, EVENT, cgroup, room, bulk, result)                                       \
+	struct {                                                                                          \
+		struct fp_record_##event r;                                                               \
+		char room_[room];                                                                         \
+	} *var = reserve(cgroup, sizeof(*var), bulk);                                                     \
+	if (!var)                                                                                         \
+		return 0;                                                                                 \
+	fill_head(&var->r.head, FP_RECORD_TYPE_##EVENT, sizeof(*var), cgroup, result)
+
+static __always_inline int is_watchdog(__u64 cgroup)
+{
+	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &cgroup);
+
+	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline __u64 ns_tgid_of(struct task_struct *leader)
+{
+	struct pid *pid = leader->thread_pid;
+	unsigned int level = BPF_CORE_READ(pid, level);
+	int nr = 0;
+
+	bpf_core_read(&nr, sizeof(nr), &pid->numbers[level & 31].nr);
+	return nr;
+}
+
+#endif

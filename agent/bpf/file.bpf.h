@@ -1,0 +1,192 @@
+/*
+ * Files, pipes and devices: open, read, write, close, rename, unlink, chmod and
+ * executable mappings.  Each runs at the exit of its system call, when the
+ * descriptor it returned or was given names the object that was really used.
+ */
+#ifndef FP_AGENT_BPF_FILE_H
+#define FP_AGENT_BPF_FILE_H
+
+#include "agent/bpf/path.bpf.h"
+
+#define AT_FDCWD (-100)
+#define FMODE_CREATED 0x100000
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+
+static __always_inline int record_open(struct call *call, __u64 flags)
+{
+	struct file *file = file_of(call->result);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct identity who;
+	struct path path;
+	__u32 begin;
+
+	if (!file)
+		return 0;
+	identify(inode, &who);
+	if (who.object == FP_OBJECT_KIND_OTHER)
+		return 0;
+	BEGIN_RECORD(record, open, OPEN, call->cgroup, WALK_ROOM, 0, call->result);
+	record->r.fd = call->result;
+	record->r.object = who.object;
+	record->r.dev = who.dev;
+	record->r.ino = who.ino;
+	record->r.gen = who.gen;
+	record->r.flags = flags;
+	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+		record->r.flags |= FP_OPEN_CREATED;
+	record->r.mode = BPF_CORE_READ(inode, i_mode) & 07777;
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	begin = write_path(record->room_, PATH_ROOM, &path);
+	record->r.path.offset = sizeof(record->r) + begin;
+	record->r.path.len = PATH_ROOM - begin;
+	emit(record);
+	return 0;
+}
+
+/* read and write on anything but sockets */
+static __always_inline int record_transfer(struct call *call, struct identity *who, __u32 fd, int writes)
+{
+	if (who->object == FP_OBJECT_KIND_OTHER || who->object == FP_OBJECT_KIND_DEVICE)
+		return 0;
+	/* read and write have the same fields; only the type differs */
+	BEGIN_RECORD(record, read, READ, call->cgroup, 0, 1, call->result);
+	if (writes)
+		record->r.head.type = FP_RECORD_TYPE_WRITE;
+	record->r.fd = fd;
+	record->r.object = who->object;
+	record->r.dev = who->dev;
+	record->r.ino = who->ino;
+	record->r.gen = who->gen;
+	record->r.bytes = call->result;
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_close(struct call *call, __u32 fd)
+{
+	BEGIN_RECORD(record, close, CLOSE, call->cgroup, 0, 1, call->result);
+	record->r.fd = fd;
+	emit(record);
+	return 0;
+}
+
+/*
+ * A name as user space passed it, made absolute: directory (of a descriptor or
+ * the working directory) and string stand next to each other in the room, the
+ * directory written backwards, the string forwards from the same place.
+ */
+static __always_inline void write_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	char *name = room + PATH_ROOM;
+	__u32 begin = PATH_ROOM;
+	struct path path = {};
+	struct file *dir;
+	long len;
+
+	len = bpf_probe_read_user_str(name, NAME_ROOM * 2, user);
+	if (len <= 0 || len > NAME_ROOM * 2) {
+		name[0] = 0;
+		len = 1;
+	}
+	if (name[0] != '/') {
+		if (dirfd == AT_FDCWD) {
+			path.mnt = BPF_CORE_READ(task, fs, pwd.mnt);
+			path.dentry = BPF_CORE_READ(task, fs, pwd.dentry);
+		} else {
+			dir = file_of(dirfd);
+			path.mnt = BPF_CORE_READ(dir, f_path.mnt);
+			path.dentry = BPF_CORE_READ(dir, f_path.dentry);
+		}
+		room[PATH_ROOM - 1] = '/';
+		begin = write_path(room, PATH_ROOM - 1, &path);
+	}
+	str->offset = base + begin;
+	str->len = PATH_ROOM - begin + len - 1;
+}
+#define NAMED_ROOM (PATH_ROOM + 2 * NAME_ROOM)
+
+static __always_inline int record_unlink(struct call *call, int dirfd, const char *name, __u64 flags)
+{
+	BEGIN_RECORD(record, unlink, UNLINK, call->cgroup, NAMED_ROOM, 0, call->result);
+	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
+	record->r.flags = flags;
+	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_chmod_name(struct call *call, int dirfd, const char *name, __u64 mode)
+{
+	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, NAMED_ROOM, 0, call->result);
+	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
+	record->r.mode = mode;
+	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mode)
+{
+	struct file *file = file_of(fd);
+	struct identity who;
+	struct path path;
+	__u32 begin;
+
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, WALK_ROOM, 0, call->result);
+	record->r.object = who.object;
+	record->r.dev = who.dev;
+	record->r.ino = who.ino;
+	record->r.gen = who.gen;
+	record->r.mode = mode;
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	begin = write_path(record->room_, PATH_ROOM, &path);
+	record->r.path.offset = sizeof(record->r) + begin;
+	record->r.path.len = PATH_ROOM - begin;
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_rename(struct call *call, int dirfd, const char *name, int new_dirfd,
+					 const char *new_name)
+{
+	BEGIN_RECORD(record, rename, RENAME, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
+	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
+	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
+	write_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, new_dirfd, new_name);
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_mapping(struct call *call, __u64 prot, __u64 flags, __u32 fd)
+{
+	struct identity who;
+	struct path path;
+	struct file *file;
+	__u32 begin;
+
+	if (!(prot & PROT_EXEC) || flags & MAP_ANONYMOUS)
+		return 0;
+	file = file_of(fd);
+	if (!file)
+		return 0;
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
+	record->r.object = who.object;
+	record->r.dev = who.dev;
+	record->r.ino = who.ino;
+	record->r.gen = who.gen;
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	begin = write_path(record->room_, PATH_ROOM, &path);
+	record->r.path.offset = sizeof(record->r) + begin;
+	record->r.path.len = PATH_ROOM - begin;
+	emit(record);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * Sockets.  Beside addresses a TCP record carries where in its byte stream the
+ * operation ended, and a number that names the stream: snd_una - bytes_acked
+ * outgoing, rcv_nxt - bytes_received incoming.  Both stay constant for the life
+ * of the connection and are the same at both ends (up to the SYN, which counts
+ * for the side that opened), so that a send and the receive of the same bytes
+ * find each other across processes and machines, and connections that were open
+ * before the agent started are named like all others.
+ *
+ * The pairs change in softirq while we read, hence read_pair().
+ */
+#ifndef FP_AGENT_BPF_NETWORK_H
+#define FP_AGENT_BPF_NETWORK_H
+
+#include "agent/bpf/path.bpf.h"
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define MAPPED_IPV4 0xffff00000000ull
+
+/* The fields that all socket records share, in a place of their own. */
+struct endpoints {
+	__u64 ino, netns, family, protocol;
+	__u64 local_hi, local_lo, local_port, remote_hi, remote_lo, remote_port;
+	__u64 tx_base, rx_base, tx_end, rx_end;
+};
+
+static __always_inline __u32 swap32(__u32 x) { return __builtin_bswap32(x); }
+
+static __always_inline __u64 half(__u32 upper, __u32 lower)
+{
+	return (__u64)swap32(upper) << 32 | swap32(lower);
+}
+
+static __always_inline void fill_tcp(struct sock *sk, struct endpoints *e)
+{
+	struct tcp_sock *tcp = (void *)sk;
+
+	for (int i = 0; i < 4; i++) {
+		__u32 una = BPF_CORE_READ(tcp, snd_una);
+		__u64 acked = BPF_CORE_READ(tcp, bytes_acked);
+		__u32 next = BPF_CORE_READ(tcp, rcv_nxt);
+		__u64 received = BPF_CORE_READ(tcp, bytes_received);
+
+		e->tx_base = (__u32)(una - (__u32)acked);
+		e->rx_base = (__u32)(next - (__u32)received);
+		if (una == BPF_CORE_READ(tcp, snd_una) && acked == BPF_CORE_READ(tcp, bytes_acked) &&
+		    next == BPF_CORE_READ(tcp, rcv_nxt) && received == BPF_CORE_READ(tcp, bytes_received))
+			break;
+	}
+	e->tx_end = BPF_CORE_READ(tcp, write_seq);
+	e->rx_end = BPF_CORE_READ(tcp, copied_seq);
+}
+
+static __always_inline void fill_inet(struct sock *sk, struct endpoints *e)
+{
+	e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	e->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (e->family == AF_INET) {
+		e->local_lo = MAPPED_IPV4 | swap32(BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		e->remote_lo = MAPPED_IPV4 | swap32(BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else {
+		struct in6_addr local = BPF_CORE_READ(sk, __sk_common.skc_v6_rcv_saddr);
+		struct in6_addr remote = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr);
+
+		e->local_hi = half(local.in6_u.u6_addr32[0], local.in6_u.u6_addr32[1]);
+		e->local_lo = half(local.in6_u.u6_addr32[2], local.in6_u.u6_addr32[3]);
+		e->remote_hi = half(remote.in6_u.u6_addr32[0], remote.in6_u.u6_addr32[1]);
+		e->remote_lo = half(remote.in6_u.u6_addr32[2], remote.in6_u.u6_addr32[3]);
+	}
+}
+
+/* Unix sockets have no addresses of use: the inodes of both ends stand in their places (0: the other end is gone). */
+static __always_inline void fill_unix(struct sock *sk, struct endpoints *e)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+
+	e->local_lo = e->ino;
+	if (peer)
+		e->remote_lo = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
+}
+
+static __always_inline struct sock *sock_of(struct file *file)
+{
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+
+	return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline void fill_endpoints(struct file *file, struct endpoints *e)
+{
+	struct sock *sk = sock_of(file);
+
+	__builtin_memset(e, 0, sizeof(*e));
+	e->ino = BPF_CORE_READ(file, f_inode, i_ino);
+	if (!sk)
+		return;
+	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	e->protocol = BPF_CORE_READ(sk, sk_protocol);
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (e->family == AF_UNIX) {
+		fill_unix(sk, e);
+		return;
+	}
+	if (e->family != AF_INET && e->family != AF_INET6)
+		return;
+	fill_inet(sk, e);
+	if (e->protocol == IPPROTO_TCP)
+		fill_tcp(sk, e);
+}
+
+#define COPY_ENDPOINTS(r, fd_, e)                                                                  \
+	do {                                                                                       \
+		(r)->fd = (fd_);                                                                   \
+		(r)->ino = (e)->ino;                                                               \
+		(r)->netns = (e)->netns;                                                           \
+		(r)->family = (e)->family;                                                         \
+		(r)->protocol = (e)->protocol;                                                     \
+		(r)->local_hi = (e)->local_hi;                                                     \
+		(r)->local_lo = (e)->local_lo;                                                     \
+		(r)->local_port = (e)->local_port;                                                 \
+		(r)->remote_hi = (e)->remote_hi;                                                   \
+		(r)->remote_lo = (e)->remote_lo;                                                   \
+		(r)->remote_port = (e)->remote_port;                                               \
+		(r)->tx_base = (e)->tx_base;                                                       \
+		(r)->rx_base = (e)->rx_base;                                                       \
+		(r)->tx_end = (e)->tx_end;                                                         \
+		(r)->rx_end = (e)->rx_end;                                                         \
+	} while (0)
+
+struct iovec {
+	const void *base;
+	unsigned long len;
+};
+
+/* What user space passed: a buffer, or a vector of which the first piece that is not empty is taken. */
+struct data {
+	const void *base;
+	unsigned long len;
+};
+
+static __always_inline void first_piece(const struct iovec *vector, unsigned long n, struct data *data)
+{
+	struct iovec piece;
+
+	data->base = 0;
+	data->len = 0;
+	for (int i = 0; i < 2 && i < (int)n; i++) {
+		if (bpf_probe_read_user(&piece, sizeof(piece), vector + i) < 0)
+			return;
+		data->base = piece.base;
+		data->len = piece.len;
+		if (data->len)
+			return;
+	}
+}
+
+static __always_inline int record_transfer_socket(struct call *call, struct file *file, __u32 fd, struct data *data,
+						  int sends)
+{
+	struct endpoints e;
+	__u32 len;
+
+	fill_endpoints(file, &e);
+	if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)
+		return 0;
+	if (e.protocol == IPPROTO_TCP && e.family != AF_UNIX) {
+		BEGIN_RECORD(record, send, SEND, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
+		if (!sends)
+			record->r.head.type = FP_RECORD_TYPE_RECEIVE;
+		COPY_ENDPOINTS(&record->r, fd, &e);
+		record->r.bytes = call->result;
+		len = call->result < (long)data->len ? call->result : data->len;
+		if (len > FP_PAYLOAD_MAX)
+			len = FP_PAYLOAD_MAX;
+		VISIBLE(len);
+		if (len > FP_PAYLOAD_MAX || bpf_probe_read_user(record->room_, len, data->base) < 0)
+			len = 0;
+		record->r.payload.offset = sizeof(record->r);
+		record->r.payload.len = len;
+		emit(record);
+	} else {
+		BEGIN_RECORD(record, send, SEND, call->cgroup, 0, 1, call->result);
+		if (!sends)
+			record->r.head.type = FP_RECORD_TYPE_RECEIVE;
+		COPY_ENDPOINTS(&record->r, fd, &e);
+		record->r.bytes = call->result;
+		record->r.payload.offset = sizeof(record->r);
+		record->r.payload.len = 0;
+		emit(record);
+	}
+	return 0;
+}
+
+/* Any call that moved `result` bytes through descriptor `fd`. */
+static __always_inline int record_moved(struct call *call, __u32 fd, struct data *data, int outgoing)
+{
+	struct identity who;
+	struct file *file;
+
+	if (call->result < 0 || is_watchdog(call->cgroup))
+		return 0;
+	file = file_of(fd);
+	if (!file)
+		return 0;
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	if (who.object == FP_OBJECT_KIND_SOCKET)
+		return record_transfer_socket(call, file, fd, data, outgoing);
+	return record_transfer(call, &who, fd, outgoing);
+}
+
+#define DEFINE_RECORD_SOCKET(name, event, EVENT)                                                   \
+	static __always_inline int name(struct call *call, __u32 fd)                               \
+	{                                                                                          \
+		struct file *file = file_of(fd);                                                   \
+		struct endpoints e;                                                                \
+                                                                                                   \
+		if (!file)                                                                         \
+			return 0;                                                                  \
+		fill_endpoints(file, &e);                                                          \
+		if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)            \
+			return 0;                                                                  \
+		BEGIN_RECORD(record, event, EVENT, call->cgroup, 0, 0, call->result);              \
+		__builtin_memset(&record->r.fd, 0, sizeof(record->r) - sizeof(record->r.head));    \
+		COPY_ENDPOINTS(&record->r, fd, &e);                                                \
+		emit(record);                                                                      \
+		return 0;                                                                          \
+	}
+DEFINE_RECORD_SOCKET(record_socket, socket, SOCKET)
+DEFINE_RECORD_SOCKET(record_connect, connect, CONNECT)
+DEFINE_RECORD_SOCKET(record_accept, accept, ACCEPT)
+
+#endif

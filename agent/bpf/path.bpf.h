@@ -1,0 +1,121 @@
+/*
+ * Objects of the file system: who an inode is, and its path below the process's
+ * root, found by walking the dentries upwards.  The path is written backwards
+ * into the record, so nothing is ever moved.
+ */
+#ifndef FP_AGENT_BPF_PATH_H
+#define FP_AGENT_BPF_PATH_H
+
+#include "agent/bpf/common.bpf.h"
+
+#define S_IFMT 0170000
+#define PATH_ROOM 1024
+#define NAME_ROOM 256
+/* one component more than PATH_ROOM may be written at its very end */
+#define WALK_ROOM (PATH_ROOM + NAME_ROOM)
+
+#define PROC_SUPER_MAGIC 0x9fa0
+#define SYSFS_MAGIC 0x62656572
+#define CGROUP_SUPER_MAGIC 0x27e0eb
+#define CGROUP2_SUPER_MAGIC 0x63677270
+#define DEVPTS_SUPER_MAGIC 0x1cd1
+
+struct identity {
+	__u64 object, dev, ino, gen;
+};
+
+static __always_inline __u64 kind_of(unsigned short mode, unsigned long magic)
+{
+	switch (mode & S_IFMT) {
+	case 0100000:
+		if (magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC || magic == CGROUP_SUPER_MAGIC ||
+		    magic == CGROUP2_SUPER_MAGIC)
+			return FP_OBJECT_KIND_PROC;
+		return FP_OBJECT_KIND_FILE;
+	case 0040000:
+		return FP_OBJECT_KIND_DIRECTORY;
+	case 0010000:
+		return FP_OBJECT_KIND_PIPE;
+	case 0140000:
+		return FP_OBJECT_KIND_SOCKET;
+	case 0020000:
+	case 0060000:
+		return FP_OBJECT_KIND_DEVICE;
+	}
+	return FP_OBJECT_KIND_OTHER;
+}
+
+static __always_inline void identify(struct inode *inode, struct identity *who)
+{
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+
+	who->object = kind_of(BPF_CORE_READ(inode, i_mode), BPF_CORE_READ(sb, s_magic));
+	who->dev = BPF_CORE_READ(sb, s_dev);
+	who->ino = BPF_CORE_READ(inode, i_ino);
+	who->gen = BPF_CORE_READ(inode, i_generation);
+}
+
+static __always_inline struct file *file_of(unsigned int fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct files_struct *files = task->files;
+	struct fdtable *table = BPF_CORE_READ(files, fdt);
+	struct file **slots = BPF_CORE_READ(table, fd);
+	struct file *file = 0;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
+	return file;
+}
+
+/* Writes the path so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM. */
+static __always_inline __u32 write_path(char *room, __u32 end, struct path *path)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *root_mnt = BPF_CORE_READ(task, fs, root.mnt);
+	struct dentry *dentry = path->dentry;
+	struct vfsmount *mnt = path->mnt;
+	__u32 at = end;
+
+	for (int i = 0; i < FP_PATH_DEPTH_MAX; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		struct qstr name;
+		__u32 len, begin;
+
+		if (dentry == root && mnt == root_mnt)
+			break;
+		if (dentry == BPF_CORE_READ(mnt, mnt_root) || dentry == parent) {
+			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+			struct mount *up = BPF_CORE_READ(m, mnt_parent);
+
+			if (up == m)
+				break;
+			dentry = BPF_CORE_READ(m, mnt_mountpoint);
+			mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		name.len = BPF_CORE_READ(dentry, d_name.len);
+		name.name = BPF_CORE_READ(dentry, d_name.name);
+		len = name.len & (NAME_ROOM - 1);
+		if (len + 1 > at)
+			break;
+		begin = (at - len - 1) & (PATH_ROOM - 1);
+		VISIBLE(begin);
+		begin &= PATH_ROOM - 1;
+		room[begin] = '/';
+		VISIBLE(len);
+		len &= NAME_ROOM - 1;
+		bpf_probe_read_kernel(&room[begin + 1], len, name.name);
+		at = begin;
+		dentry = parent;
+	}
+	if (at == end && at > 0) { /* the root itself */
+		at = (at - 1) & (PATH_ROOM - 1);
+		room[at] = '/';
+	}
+	return at;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * What the kernel side and the agent agree on besides records: keys and values
+ * of maps, limits, numbers that BPF programs cannot take from schema.h.
+ */
+#ifndef FP_AGENT_BPF_SHARED_H
+#define FP_AGENT_BPF_SHARED_H
+
+#include "schema/record.h"
+
+/* 16 MiB hold about 80,000 records: a third of a second of a busy node. */
+#define FP_RING_SIZE_DEFAULT (16u << 20)
+/* Containers on one node; a Kubernetes node has at most some hundreds. */
+#define FP_CONTAINERS_MAX 4096
+/* (container, cause) pairs. */
+#define FP_LOSSES_MAX (4 * FP_CONTAINERS_MAX)
+
+#define FP_RECORD_VERSION 1
+
+/* System call numbers below this can be recorded. */
+#define FP_CALLS_MAX 512
+
+#define FP_MARK_PRCTL 0x46505256
+#define FP_MARK_ROOM 1024
+
+enum {
+#define FP_EVENT(id, NAME, name, doc) FP_RECORD_TYPE_##NAME = id,
+#include "schema/events.def"
+#define FP_LOSS(number, NAME, name, doc) FP_LOSS_CAUSE_##NAME = number,
+#include "schema/graph.def"
+#define FP_OBJECT(number, NAME, name, doc) FP_OBJECT_KIND_##NAME = number,
+#include "schema/graph.def"
+#define FP_MARK(number, NAME, doc) FP_MARK_KIND_##NAME = number,
+#include "schema/mark.def"
+};
+
+struct fp_loss_key {
+	uint64_t cgroup; /* 0: of the host */
+	uint32_t cause;
+	uint32_t reserved;
+};
+
+struct fp_watchdog {
+	uint64_t tgid;
+	uint64_t process_start;
+};
+
+/* `flags` of an open, beside the O_* of the call */
+#define FP_OPEN_CREATED (1ull << 32)
+/* `flags` of an exit */
+#define FP_EXIT_PROCESS 1ull
+
+/* Strings that a record has room for. */
+#define FP_PATH_DEPTH_MAX 48
+#define FP_ARGV_MAX 1024
+#define FP_PAYLOAD_MAX 512
+
+#endif

@@ -1,0 +1,155 @@
+#include "agent/names.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct name {
+	uint64_t object, dev, ino, gen;
+	size_t key_len;
+	UT_hash_handle hh;
+	char key[]; /* cgroup (8 bytes), then the path */
+};
+
+struct fp_names {
+	struct name *table;
+	char path[FP_STR_MAX + 1], new_path[FP_STR_MAX + 1];
+	char key[sizeof(uint64_t) + FP_STR_MAX + 1];
+};
+
+int fp_names_new(struct fp_names **ret_names)
+{
+	*ret_names = calloc(1, sizeof(**ret_names));
+	return *ret_names ? 0 : -ENOMEM;
+}
+
+static void forget(struct fp_names *names, struct name *name)
+{
+	HASH_DEL(names->table, name);
+	free(name);
+}
+
+struct fp_names *fp_names_free(struct fp_names *names)
+{
+	if (!names)
+		return NULL;
+	while (names->table)
+		forget(names, names->table);
+	free(names);
+	return NULL;
+}
+
+/* Lexical: a symbolic link before ".." is not followed; the kernel's own paths have neither. */
+static struct fp_str clean(struct fp_str path, char out[FP_STR_MAX + 1])
+{
+	size_t n = 0;
+
+	if (path.len == 0 || path.data[0] != '/')
+		return path;
+	for (size_t i = 0; i < path.len;) {
+		size_t begin, len;
+
+		while (i < path.len && path.data[i] == '/')
+			i++;
+		begin = i;
+		while (i < path.len && path.data[i] != '/')
+			i++;
+		len = i - begin;
+		if (len == 0 || (len == 1 && path.data[begin] == '.'))
+			continue;
+		if (len == 2 && memcmp(path.data + begin, "..", 2) == 0) {
+			while (n > 0 && out[--n] != '/')
+				;
+			continue;
+		}
+		out[n++] = '/';
+		memcpy(out + n, path.data + begin, len);
+		n += len;
+	}
+	if (n == 0)
+		out[n++] = '/';
+	return (struct fp_str){out, n};
+}
+
+static struct name *find(struct fp_names *names, uint64_t cgroup, struct fp_str path, size_t *ret_key_len)
+{
+	struct name *name;
+
+	memcpy(names->key, &cgroup, sizeof(cgroup));
+	memcpy(names->key + sizeof(cgroup), path.data, path.len);
+	*ret_key_len = sizeof(cgroup) + path.len;
+	HASH_FIND(hh, names->table, names->key, *ret_key_len, name);
+	return name;
+}
+
+static int learn(struct fp_names *names, uint64_t cgroup, struct fp_str path, const struct fp_event *who)
+{
+	size_t key_len;
+	struct name *name = find(names, cgroup, path, &key_len);
+
+	if (!name) {
+		if (HASH_COUNT(names->table) >= FP_NAMES_MAX)
+			forget(names, names->table);
+		name = malloc(sizeof(*name) + key_len);
+		if (!name)
+			return -ENOMEM;
+		name->key_len = key_len;
+		memcpy(name->key, names->key, key_len);
+		HASH_ADD_KEYPTR(hh, names->table, name->key, key_len, name);
+	}
+	name->object = who->object;
+	name->dev = who->dev;
+	name->ino = who->ino;
+	name->gen = who->gen;
+	return 0;
+}
+
+static void complete(struct fp_names *names, struct fp_event *event)
+{
+	size_t key_len;
+	struct name *name = find(names, event->cgroup, event->path, &key_len);
+
+	if (!name)
+		return;
+	event->object = name->object;
+	event->dev = name->dev;
+	event->ino = name->ino;
+	event->gen = name->gen;
+}
+
+static void drop(struct fp_names *names, uint64_t cgroup, struct fp_str path)
+{
+	size_t key_len;
+	struct name *name = find(names, cgroup, path, &key_len);
+
+	if (name)
+		forget(names, name);
+}
+
+int fp_names_note(struct fp_names *names, struct fp_event *event)
+{
+	switch (event->type) {
+	case FP_EVENT_TYPE_OPEN:
+		return learn(names, event->cgroup, event->path, event);
+	case FP_EVENT_TYPE_CHMOD:
+		event->path = clean(event->path, names->path);
+		if (event->ino)
+			return learn(names, event->cgroup, event->path, event);
+		complete(names, event);
+		return 0;
+	case FP_EVENT_TYPE_UNLINK:
+		event->path = clean(event->path, names->path);
+		complete(names, event);
+		drop(names, event->cgroup, event->path);
+		return 0;
+	case FP_EVENT_TYPE_RENAME:
+		event->path = clean(event->path, names->path);
+		event->new_path = clean(event->new_path, names->new_path);
+		complete(names, event);
+		drop(names, event->cgroup, event->path);
+		return event->ino ? learn(names, event->cgroup, event->new_path, event) : 0;
+	default:
+		return 0;
+	}
+}

@@ -1,0 +1,350 @@
+#include "agent/pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "agent/app/app.h"
+#include "agent/attribute.h"
+#include "agent/decode.h"
+#include "agent/names.h"
+#include "agent/redact/redact.h"
+#include "agent/sequence.h"
+#include "base/buffer.h"
+#include "base/text.h"
+
+/* Connections whose messages are followed; the oldest goes first, and its next message is recognised afresh. */
+#define CONNECTIONS_MAX 16384
+/* Containers remembered as announced. */
+#define ANNOUNCED_MAX 65536
+/* A container the runtime does not know yet is asked for again after this. */
+#define LOOKUP_INTERVAL (FP_NS_PER_SEC / 10)
+
+struct connection {
+	uint64_t ino;
+	struct fp_app_connection app;
+	UT_hash_handle hh;
+};
+
+struct announced {
+	uint64_t cgroup;
+	bool done;
+	uint64_t asked; /* when */
+	UT_hash_handle hh;
+};
+
+struct fp_pipeline {
+	struct fp_pipeline_options options;
+	struct fp_attributor *attributor;
+	struct fp_names *names;
+	struct fp_reducer *reducer;
+	struct fp_sequence sequence;
+	struct connection *connections;
+	struct announced *announced;
+	struct fp_buffer text; /* redacted strings of the event at hand */
+	uint64_t now; /* time of the newest record */
+	struct fp_pipeline_stats stats;
+};
+
+static int count_and_hand_on(void *arg, const struct fp_event *event)
+{
+	struct fp_pipeline *p = arg;
+
+	p->stats.stored++;
+	if (event->count > 1)
+		p->stats.merged += event->count - 1;
+	return p->options.event(p->options.arg, event);
+}
+
+int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline)
+{
+	struct fp_pipeline *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->options = *options;
+	r = fp_attributor_new(&p->attributor);
+	if (r == 0)
+		r = fp_names_new(&p->names);
+	if (r == 0)
+		r = fp_reducer_new(count_and_hand_on, p, &p->reducer);
+	if (r < 0) {
+		fp_pipeline_free(p);
+		return r;
+	}
+	if (options->whole_run)
+		fp_attributor_set_whole_run(p->attributor, options->whole_run);
+	*ret_pipeline = p;
+	return 0;
+}
+
+static void forget_connection(struct fp_pipeline *p, struct connection *connection)
+{
+	HASH_DEL(p->connections, connection);
+	fp_app_connection_done(&connection->app);
+	free(connection);
+}
+
+static void forget_announced(struct fp_pipeline *p, struct announced *announced)
+{
+	HASH_DEL(p->announced, announced);
+	free(announced);
+}
+
+struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *p)
+{
+	if (!p)
+		return NULL;
+	while (p->connections)
+		forget_connection(p, p->connections);
+	while (p->announced)
+		forget_announced(p, p->announced);
+	fp_attributor_free(p->attributor);
+	fp_names_free(p->names);
+	fp_reducer_free(p->reducer);
+	fp_buffer_done(&p->text);
+	free(p);
+	return NULL;
+}
+
+/* --- containers --------------------------------------------------------------- */
+
+static struct fp_str text_of(const char *text)
+{
+	return (struct fp_str){text, text ? strlen(text) : 0};
+}
+
+static struct announced *announced_of(struct fp_pipeline *p, uint64_t cgroup)
+{
+	struct announced *announced;
+
+	HASH_FIND(hh, p->announced, &cgroup, sizeof(cgroup), announced);
+	if (announced)
+		return announced;
+	if (HASH_COUNT(p->announced) >= ANNOUNCED_MAX)
+		forget_announced(p, p->announced);
+	announced = calloc(1, sizeof(*announced));
+	if (!announced)
+		return NULL;
+	announced->cgroup = cgroup;
+	HASH_ADD(hh, p->announced, cgroup, sizeof(cgroup), announced);
+	return announced;
+}
+
+/* Says once who a container is, before the first event that is recorded of it after it is known. */
+static int announce(struct fp_pipeline *p, const struct fp_event *event)
+{
+	struct announced *announced = announced_of(p, event->cgroup);
+	struct fp_container container;
+	struct fp_event said = {.type = FP_EVENT_TYPE_CONTAINER};
+
+	if (!announced)
+		return -ENOMEM;
+	if (announced->done || (announced->asked && event->time < announced->asked + LOOKUP_INTERVAL))
+		return 0;
+	announced->asked = event->time;
+	if (p->options.container(p->options.arg, event->cgroup, &container) < 0)
+		return 0;
+	announced->done = true;
+	said.time = said.start = event->time;
+	said.cpu = event->cpu;
+	said.cgroup = event->cgroup;
+	said.container = text_of(container.id);
+	said.function = text_of(container.function);
+	said.image = text_of(container.image);
+	said.cgroup_path = text_of(container.cgroup_path);
+	return fp_reducer_add(p->reducer, &said);
+}
+
+/* --- messages --------------------------------------------------------------------- */
+
+struct message_context {
+	struct fp_pipeline *pipeline;
+	const struct fp_event *event;
+};
+
+static struct fp_str redacted(struct fp_pipeline *p, struct fp_str text, enum fp_redact_kind kind)
+{
+	size_t begin = p->text.len;
+
+	if (text.len == 0 || fp_redact(&p->text, text.data, text.len, kind) < 0)
+		return (struct fp_str){"", 0};
+	return (struct fp_str){p->text.data + begin, p->text.len - begin};
+}
+
+static int store_message(void *arg, const struct fp_app_message *message)
+{
+	struct message_context *context = arg;
+	struct fp_pipeline *p = context->pipeline;
+	struct fp_event event = *context->event;
+
+	/* what a function is asked is known from its invocation; what it asks others is news */
+	if (!message->outgoing || message->app == FP_APP_HTTP_RESPONSE || (message->app == FP_APP_SQL && !message->name.len))
+		return 0;
+	fp_buffer_clear(&p->text);
+	/* room for all at once, so that no string moves while the next is made */
+	if (!fp_buffer_reserve(&p->text, 4 * (message->url.len + message->name.len) + 256))
+		return -ENOMEM;
+	event.type = FP_EVENT_TYPE_MESSAGE;
+	event.app = message->app;
+	event.direction = message->direction;
+	event.method = message->method;
+	event.host_name = message->host_name;
+	event.url = redacted(p, message->url, FP_REDACT_URL);
+	event.name = redacted(p, message->name, FP_REDACT_URL);
+	event.status = (uint64_t)message->status;
+	event.call_id = message->call_id;
+	p->stats.messages++;
+	return fp_reducer_add(p->reducer, &event);
+}
+
+static struct connection *connection_of(struct fp_pipeline *p, uint64_t ino)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, p->connections, &ino, sizeof(ino), connection);
+	if (connection)
+		return connection;
+	if (HASH_COUNT(p->connections) >= CONNECTIONS_MAX)
+		forget_connection(p, p->connections);
+	connection = calloc(1, sizeof(*connection));
+	if (!connection)
+		return NULL;
+	connection->ino = ino;
+	fp_app_connection_init(&connection->app);
+	HASH_ADD(hh, p->connections, ino, sizeof(ino), connection);
+	return connection;
+}
+
+static int read_messages(struct fp_pipeline *p, const struct fp_event *event)
+{
+	struct message_context context = {p, event};
+	struct connection *connection;
+	int r;
+
+	if (event->payload.len == 0 || event->bytes == 0)
+		return 0;
+	connection = connection_of(p, event->ino);
+	if (!connection)
+		return -ENOMEM;
+	r = fp_app_feed(&connection->app, event->type == FP_EVENT_TYPE_SEND, event->payload.data, event->payload.len,
+			event->bytes, store_message, &context);
+	return r == -EINVAL || r > 0 ? 0 : r;
+}
+
+static void new_connection(struct fp_pipeline *p, uint64_t ino)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, p->connections, &ino, sizeof(ino), connection);
+	if (connection)
+		forget_connection(p, connection);
+}
+
+/* --- the way of an event ------------------------------------------------------------ */
+
+/* Threads come and go, descriptors are closed: that served attribution, and carries nothing. */
+static bool is_stored(const struct fp_event *event)
+{
+	switch (event->type) {
+	case FP_EVENT_TYPE_FORK:
+		return event->child_tgid != event->tgid;
+	case FP_EVENT_TYPE_EXIT:
+		return event->flags != 0;
+	case FP_EVENT_TYPE_CLOSE:
+	case FP_EVENT_TYPE_SOCKET:
+		return false;
+	default:
+		return true;
+	}
+}
+
+static int store(struct fp_pipeline *p, struct fp_event *event)
+{
+	fp_buffer_clear(&p->text);
+	if (!fp_buffer_reserve(&p->text, 4 * (event->argv.len + event->url.len) + 256))
+		return -ENOMEM;
+	if (event->type == FP_EVENT_TYPE_EXEC)
+		event->argv = redacted(p, event->argv, FP_REDACT_ARGV);
+	if (event->type == FP_EVENT_TYPE_BEGIN)
+		event->url = redacted(p, event->url, FP_REDACT_URL);
+	return fp_reducer_add(p->reducer, event);
+}
+
+int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
+{
+	int keep, r;
+
+	r = announce(p, event);
+	if (r < 0)
+		return r;
+	keep = fp_attributor_note(p->attributor, event);
+	if (keep < 0)
+		return keep;
+	r = fp_names_note(p->names, event);
+	if (r == 0 && keep && is_stored(event))
+		r = store(p, event);
+	if (r < 0)
+		return r;
+	if (event->type == FP_EVENT_TYPE_SOCKET || event->type == FP_EVENT_TYPE_ACCEPT)
+		new_connection(p, event->ino);
+	else if (event->type == FP_EVENT_TYPE_SEND || event->type == FP_EVENT_TYPE_RECEIVE)
+		r = read_messages(p, event);
+	return r;
+}
+
+int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
+{
+	struct fp_event event;
+
+	p->stats.records++;
+	if (fp_decode(data, len, &event) < 0) {
+		p->stats.invalid++;
+		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
+	}
+	fp_sequence_note(&p->sequence, event.cpu, event.seq);
+	if (event.time > p->now)
+		p->now = event.time;
+	return fp_pipeline_event(p, &event);
+}
+
+static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
+{
+	struct fp_event event = {.type = FP_EVENT_TYPE_LOST};
+
+	event.time = event.start = p->now;
+	event.cgroup = cgroup;
+	event.cause = cause;
+	event.lost = lost;
+	p->stats.lost += lost;
+	fp_attributor_doubt(p->attributor, cgroup);
+	return fp_reducer_add(p->reducer, &event);
+}
+
+int fp_pipeline_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
+{
+	/* these have taken numbers, so their holes are known */
+	if (cause == FP_LOSS_RING_FULL)
+		fp_sequence_explain(&p->sequence, lost);
+	return store_loss(p, cgroup, cause, lost);
+}
+
+int fp_pipeline_flush(struct fp_pipeline *p)
+{
+	uint64_t holes = fp_sequence_check(&p->sequence);
+	int r = holes ? store_loss(p, 0, FP_LOSS_SEQUENCE, holes) : 0;
+
+	return r < 0 ? r : fp_reducer_flush(p->reducer);
+}
+
+void fp_pipeline_stats(const struct fp_pipeline *p, struct fp_pipeline_stats *ret_stats)
+{
+	const struct fp_attributor_stats *attribution = fp_attributor_stats(p->attributor);
+
+	*ret_stats = p->stats;
+	ret_stats->begun = attribution->begun;
+	ret_stats->ended = attribution->ended;
+	ret_stats->refused = attribution->refused;
+}

@@ -1,0 +1,44 @@
+/*
+ * What happens to a record between its source (the live kernel or a recording)
+ * and the batch: decode and check, number check, attribution, names, messages,
+ * redaction, reduction.  One pipeline per node.  No I/O of its own: containers
+ * are looked up and events handed on through callbacks.
+ */
+#ifndef FP_AGENT_PIPELINE_H
+#define FP_AGENT_PIPELINE_H
+
+#include "agent/reduce.h"
+#include "agent/runtime/runtime.h"
+#include "schema/schema.h"
+
+struct fp_pipeline;
+
+/* 0 and the container (strings live until the next call), or -ENOENT: asked again later. */
+typedef int (*fp_container_fn)(void *arg, uint64_t cgroup, struct fp_container *ret_container);
+
+struct fp_pipeline_options {
+	fp_container_fn container;
+	fp_event_fn event;
+	void *arg; /* for both */
+	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
+};
+
+int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline);
+struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *pipeline);
+
+/* One record of the kernel side.  0, or what a callback returned; a record that makes no sense is counted, not an error. */
+int fp_pipeline_record(struct fp_pipeline *pipeline, const void *data, size_t len);
+/* Records that the kernel says it lost (cgroup 0: anywhere on the node). */
+int fp_pipeline_loss(struct fp_pipeline *pipeline, uint64_t cgroup, enum fp_loss cause, uint64_t lost);
+/* An event that the agent itself makes (the begin and end of `run`); `event` has its head filled. */
+int fp_pipeline_event(struct fp_pipeline *pipeline, struct fp_event *event);
+/* Hands on what is held back; call it when a source is idle or at its end. */
+int fp_pipeline_flush(struct fp_pipeline *pipeline);
+
+struct fp_pipeline_stats {
+	uint64_t records, invalid, lost, stored, messages, merged;
+	uint64_t begun, ended, refused;
+};
+void fp_pipeline_stats(const struct fp_pipeline *pipeline, struct fp_pipeline_stats *ret_stats);
+
+#endif

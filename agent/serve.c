@@ -1,0 +1,480 @@
+/*
+ * faasprov-agent serve: records the containers of this node and delivers batches
+ * to an aggregator through a spool on disk, or straight into a store when the
+ * node is all there is.  One libuv loop; nothing else runs.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "agent/agent.h"
+#include "agent/capture.h"
+#include "agent/cgroup.h"
+#include "agent/containers.h"
+#include "agent/pipeline.h"
+#include "agent/recording.h"
+#include "agent/sink.h"
+#include "agent/uplink/uplink.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+/* How long a record waits in the ring when little happens. */
+#define DRAIN_INTERVAL_MS 50
+/* How many drains a batch waits to grow: a second. */
+#define DRAINS_PER_BATCH 20
+
+struct options {
+	const char *node, *cgroup, *runc_root, *store, *state, *record;
+	struct fp_uplink_options uplink;
+	int container_depth; /* of a container's cgroup below the recorded one */
+	uint32_t ring_size;
+};
+
+struct serve {
+	struct options options;
+	uv_loop_t loop;
+	uv_poll_t ring;
+	uv_timer_t timer;
+	uv_signal_t signals[3];
+	struct fp_host host;
+	struct fp_cgroup cgroup;
+	struct fp_runtime *runtime;
+	struct fp_capture *capture;
+	struct fp_pipeline *pipeline;
+	struct fp_recording_writer *recording;
+	struct fp_uplink *uplink; /* or */
+	struct fp_sink sink;
+	struct fp_batcher *batcher; /* of the uplink; a sink has its own */
+	unsigned drains; /* since the last batch went off */
+	unsigned flushes; /* asked for and done */
+	bool flush_wanted, stopping;
+	uint64_t not_spooled; /* events in batches that the spool had no room for */
+	int error;
+};
+
+static void fail(struct serve *serve, const char *what, int error)
+{
+	if (serve->error)
+		return;
+	serve->error = error;
+	fp_log(FP_LOG_ERROR, what, "error=\"%s\"", strerror(-error));
+	uv_stop(&serve->loop);
+}
+
+/* --- from the kernel to batches ------------------------------------------------- */
+
+static int find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer item = FP_BUFFER_INIT;
+	struct serve *serve = arg;
+	int r = fp_runtime_lookup(serve->runtime, cgroup, ret_container);
+
+	if (r < 0 || !serve->recording)
+		return r;
+	fp_containers_encode(&item, cgroup, ret_container);
+	r = fp_buffer_error(&item);
+	return r < 0 ? r : fp_recording_add(serve->recording, FP_RECORDING_CONTAINER, item.data, item.len);
+}
+
+static int add_event(void *arg, const struct fp_event *event)
+{
+	struct serve *serve = arg;
+
+	return serve->uplink ? fp_batcher_add(serve->batcher, event) : fp_sink_add(&serve->sink, event);
+}
+
+static int spool_frame(void *arg, const uint8_t *frame, size_t len, uint64_t number)
+{
+	struct serve *serve = arg;
+
+	return fp_uplink_put(serve->uplink, frame, len, number);
+}
+
+static int take_record(void *arg, const void *data, size_t len)
+{
+	struct serve *serve = arg;
+
+	if (serve->recording) {
+		int r = fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len);
+
+		if (r < 0)
+			return r;
+	}
+	return fp_pipeline_record(serve->pipeline, data, len);
+}
+
+static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
+{
+	struct fp_recording_loss item = {htole64(cgroup), htole64(cause), htole64(lost)};
+	struct serve *serve = arg;
+
+	if (serve->recording)
+		fp_recording_add(serve->recording, FP_RECORDING_LOSS, &item, sizeof(item));
+	fp_log(FP_LOG_WARNING, "records lost", "cgroup=%llu cause=%s lost=%llu", (unsigned long long)cgroup,
+	       fp_loss_name(cause), (unsigned long long)lost);
+	fp_pipeline_loss(serve->pipeline, cgroup, cause, lost);
+}
+
+static int flush(struct serve *serve)
+{
+	int r = fp_pipeline_flush(serve->pipeline);
+
+	if (r == 0)
+		r = fp_batcher_flush(serve->uplink ? serve->batcher : serve->sink.batcher);
+	serve->drains = 0;
+	return r;
+}
+
+static void drain(struct serve *serve)
+{
+	int r = fp_capture_take_losses(serve->capture, take_loss, serve);
+
+	if (r >= 0)
+		r = fp_capture_drain(serve->capture, take_record, serve);
+	if (r >= 0 && ++serve->drains >= DRAINS_PER_BATCH)
+		r = flush(serve);
+	if (r < 0)
+		fail(serve, "cannot go on recording", r);
+}
+
+static void on_ring(uv_poll_t *handle, int status, int events)
+{
+	drain(handle->data);
+}
+
+/* --- flushing and stopping --------------------------------------------------------- */
+
+static int write_state(struct serve *serve, const char *name, unsigned number)
+{
+	char path[PATH_MAX], new[PATH_MAX + 8];
+	FILE *file;
+
+	if (!serve->options.state)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", serve->options.state, name);
+	snprintf(new, sizeof(new), "%s.new", path);
+	file = fopen(new, "we");
+	if (!file)
+		return -errno;
+	fprintf(file, "%u\n", number);
+	if (fclose(file) != 0 || rename(new, path) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool is_delivered(const struct serve *serve)
+{
+	return !serve->uplink || fp_uplink_pending(serve->uplink) == 0;
+}
+
+/* Everything recorded so far goes off; whoever asked hears when it has arrived. */
+static void flush_if_wanted(struct serve *serve)
+{
+	if (!serve->flush_wanted || !is_delivered(serve))
+		return;
+	serve->flush_wanted = false;
+	if (write_state(serve, "flushed", ++serve->flushes) < 0)
+		fp_log(FP_LOG_WARNING, "cannot write the state directory", "path=%s", serve->options.state);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+	struct serve *serve = handle->data;
+
+	drain(serve);
+	flush_if_wanted(serve);
+	if (serve->stopping && is_delivered(serve))
+		uv_stop(&serve->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct serve *serve = handle->data;
+	int r;
+
+	drain(serve);
+	r = flush(serve);
+	if (r < 0)
+		fail(serve, "cannot go on recording", r);
+	if (number == SIGUSR1) {
+		serve->flush_wanted = true;
+		flush_if_wanted(serve);
+	} else if (serve->stopping) {
+		/* asked twice: what is not delivered stays in the spool */
+		uv_stop(&serve->loop);
+	} else {
+		serve->stopping = true;
+		if (is_delivered(serve))
+			uv_stop(&serve->loop);
+	}
+}
+
+/* --- set-up --------------------------------------------------------------------------- */
+
+static int open_output(struct serve *serve, char error[256])
+{
+	uint8_t agent[16], hash[FP_BATCH_HASH_SIZE];
+	uint64_t number;
+	int r;
+
+	if (serve->options.store)
+		return fp_sink_open(serve->options.store, &serve->host, &serve->sink, error);
+	r = fp_uplink_open(&serve->loop, &serve->options.uplink, &serve->uplink, error);
+	if (r < 0)
+		return r;
+	fp_uplink_chain(serve->uplink, agent, &number, hash);
+	return fp_batcher_new(&serve->host, agent, number, hash, spool_frame, serve, &serve->batcher);
+}
+
+static int open_capture(struct serve *serve, char error[256])
+{
+	struct fp_capture_options options = {.ring_size = serve->options.ring_size};
+	int r = fp_cgroup_open(serve->options.cgroup, &serve->cgroup);
+
+	if (r < 0) {
+		snprintf(error, 256, "%.150s: %s", serve->options.cgroup,
+			 r == -ENOTDIR ? "not a directory of a cgroup2 hierarchy" : strerror(-r));
+		return r;
+	}
+	options.root_cgroup = serve->cgroup.id;
+	options.root_level = serve->cgroup.level;
+	options.container_level = serve->cgroup.level + serve->options.container_depth;
+	return fp_capture_open(&options, &serve->capture, error);
+}
+
+static int open_all(struct serve *serve, char error[256])
+{
+	struct fp_pipeline_options options = {.container = find_container, .event = add_event, .arg = serve};
+	int r = fp_host_init(&serve->host, serve->options.node);
+
+	if (r == 0)
+		r = fp_runtime_open(serve->options.cgroup, serve->options.runc_root, &serve->runtime);
+	if (r == 0)
+		r = fp_pipeline_new(&options, &serve->pipeline);
+	if (r == 0)
+		r = open_capture(serve, error);
+	if (r == 0)
+		r = open_output(serve, error);
+	if (r == 0 && serve->options.record) {
+		r = fp_recording_create(serve->options.record, &serve->host, &serve->recording);
+		if (r < 0)
+			snprintf(error, 256, "%.150s: %s", serve->options.record, strerror(-r));
+	}
+	return r;
+}
+
+static void start_loop(struct serve *serve)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+
+	uv_poll_init(&serve->loop, &serve->ring, fp_capture_fd(serve->capture));
+	serve->ring.data = serve;
+	uv_poll_start(&serve->ring, UV_READABLE, on_ring);
+	uv_timer_init(&serve->loop, &serve->timer);
+	serve->timer.data = serve;
+	uv_timer_start(&serve->timer, on_timer, DRAIN_INTERVAL_MS, DRAIN_INTERVAL_MS);
+	for (int i = 0; i < 3; i++) {
+		uv_signal_init(&serve->loop, &serve->signals[i]);
+		serve->signals[i].data = serve;
+		uv_signal_start(&serve->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void close_all(struct serve *serve)
+{
+	struct fp_pipeline_stats stats;
+
+	if (serve->pipeline) {
+		fp_pipeline_stats(serve->pipeline, &stats);
+		fp_log(FP_LOG_INFO, "stopped",
+		       "records=%llu stored=%llu lost=%llu invalid=%llu begun=%llu ended=%llu refused=%llu",
+		       (unsigned long long)stats.records, (unsigned long long)stats.stored,
+		       (unsigned long long)stats.lost, (unsigned long long)stats.invalid,
+		       (unsigned long long)stats.begun, (unsigned long long)stats.ended,
+		       (unsigned long long)stats.refused);
+	}
+	fp_uplink_close(serve->uplink);
+	uv_walk(&serve->loop, close_handle, NULL);
+	uv_run(&serve->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&serve->loop);
+	fp_batcher_free(serve->batcher);
+	if (serve->sink.store)
+		fp_sink_close(&serve->sink);
+	if (serve->recording && fp_recording_finish(serve->recording) < 0)
+		fp_log(FP_LOG_ERROR, "the recording is not whole", "path=%s", serve->options.record);
+	fp_pipeline_free(serve->pipeline);
+	fp_runtime_close(serve->runtime);
+	fp_capture_free(serve->capture);
+}
+
+static const char usage[] =
+	"Usage: faasprov-agent serve --cgroup DIR (--aggregator HOST:PORT --spool DIR | --store PATH) [OPTION…]\n"
+	"Records all containers below a cgroup until it is told to stop.\n"
+	"\n"
+	"  --cgroup DIR            directory of the cgroup2 hierarchy; what runs below it is recorded\n"
+	"  --container-depth N     a container's cgroup is that many levels below DIR (default 1)\n"
+	"  --aggregator HOST:PORT  deliver to this faasprov-aggregator\n"
+	"  --spool DIR             keep there what is not yet delivered, and this agent's identity\n"
+	"  --spool-limit MIB       most the spool may hold (default 256)\n"
+	"  --tls-ca FILE, --tls-cert FILE, --tls-key FILE   authenticate both sides\n"
+	"  --store PATH            put straight into a store instead: one node, no aggregator\n"
+	"  --node NAME             name of this node (default: host name)\n"
+	"  --runc-root DIR         where the container runtime keeps its state (default /run/runc)\n"
+	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
+	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
+	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
+	"  --help                  this text\n"
+	"\n"
+	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
+
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY };
+
+static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoul(text, &end, 10);
+	if (errno || *end || !*text || *text == '-' || *ret < 1 || *ret > most) {
+		fp_die_line(FP_AGENT_NAME, "serve: --%s takes a number from 1 to %lu, not '%s'", name, most, text);
+		return FP_EXIT_USAGE;
+	}
+	return FP_EXIT_DONE;
+}
+
+static int take_option(struct options *options, int option)
+{
+	unsigned long number = 0;
+	int r = FP_EXIT_DONE;
+
+	switch (option) {
+	case 'c':
+		options->cgroup = optarg;
+		break;
+	case 'a':
+		options->uplink.address = optarg;
+		break;
+	case 'p':
+		options->uplink.spool = optarg;
+		break;
+	case 's':
+		options->store = optarg;
+		break;
+	case 'n':
+		options->node = optarg;
+		break;
+	case 'r':
+		options->runc_root = optarg;
+		break;
+	case 'R':
+		options->record = optarg;
+		break;
+	case 'd':
+		options->state = optarg;
+		break;
+	case 'z':
+		r = parse_number("ring-size", optarg, 1024, &number);
+		options->ring_size = (uint32_t)(number << 20);
+		if (r == FP_EXIT_DONE && number & (number - 1)) {
+			fp_die_line(FP_AGENT_NAME, "serve: --ring-size must be a power of two");
+			r = FP_EXIT_USAGE;
+		}
+		break;
+	case OPT_DEPTH:
+		r = parse_number("container-depth", optarg, 16, &number);
+		options->container_depth = (int)number;
+		break;
+	case OPT_LIMIT:
+		r = parse_number("spool-limit", optarg, 1u << 20, &number);
+		options->uplink.spool_limit = (uint64_t)number << 20;
+		break;
+	case OPT_CA:
+		options->uplink.tls_ca = optarg;
+		break;
+	case OPT_CERT:
+		options->uplink.tls_cert = optarg;
+		break;
+	case OPT_KEY:
+		options->uplink.tls_key = optarg;
+		break;
+	case 'h':
+		fputs(usage, stdout);
+		exit(FP_EXIT_DONE);
+	default:
+		r = FP_EXIT_USAGE;
+	}
+	return r;
+}
+
+static int parse(int argc, char **argv, struct options *options)
+{
+	static const struct option table[] = {
+		{"cgroup", required_argument, NULL, 'c'},      {"aggregator", required_argument, NULL, 'a'},
+		{"spool", required_argument, NULL, 'p'},       {"store", required_argument, NULL, 's'},
+		{"node", required_argument, NULL, 'n'},        {"runc-root", required_argument, NULL, 'r'},
+		{"record", required_argument, NULL, 'R'},      {"state", required_argument, NULL, 'd'},
+		{"ring-size", required_argument, NULL, 'z'},   {"container-depth", required_argument, NULL, OPT_DEPTH},
+		{"spool-limit", required_argument, NULL, OPT_LIMIT}, {"tls-ca", required_argument, NULL, OPT_CA},
+		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
+		{"help", no_argument, NULL, 'h'},              {0}};
+	int option, r;
+
+	options->runc_root = "/run/runc";
+	options->container_depth = 1;
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		r = take_option(options, option);
+		if (r != FP_EXIT_DONE)
+			return r;
+	}
+	if (optind < argc) {
+		fp_die_line(FP_AGENT_NAME, "serve: what is '%s'? (faasprov-agent serve --help)", argv[optind]);
+		return FP_EXIT_USAGE;
+	}
+	if (!options->cgroup || !options->store == !(options->uplink.address && options->uplink.spool)) {
+		fp_die_line(FP_AGENT_NAME, "serve: needs --cgroup, and either --aggregator with --spool or --store "
+					   "(faasprov-agent serve --help)");
+		return FP_EXIT_USAGE;
+	}
+	return FP_EXIT_DONE;
+}
+
+int fp_agent_serve(int argc, char **argv)
+{
+	struct serve serve = {0};
+	char error[256] = "";
+	int r, code = parse(argc, argv, &serve.options);
+
+	if (code != FP_EXIT_DONE)
+		return code;
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&serve.loop);
+	r = open_all(&serve, error);
+	if (r == 0)
+		r = fp_capture_start(serve.capture, error);
+	if (r < 0) {
+		fp_die_line(FP_AGENT_NAME, "%s", error[0] ? error : strerror(-r));
+		close_all(&serve);
+		return r == -EBADMSG || r == -EPROTO ? FP_EXIT_INPUT : FP_EXIT_SYSTEM;
+	}
+	start_loop(&serve);
+	fp_log(FP_LOG_INFO, "recording", "node=%s cgroup=%s", serve.host.name, serve.cgroup.path);
+	if (write_state(&serve, "ready", 1) < 0)
+		fp_log(FP_LOG_WARNING, "cannot write the state directory", "path=%s", serve.options.state);
+	uv_run(&serve.loop, UV_RUN_DEFAULT);
+	close_all(&serve);
+	return serve.error ? FP_EXIT_SYSTEM : FP_EXIT_DONE;
+}

@@ -1,0 +1,407 @@
+/* Which request did this?  Each rule on its own, and what must not be believed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent/attribute.h"
+#include "agent/tests/events.h"
+
+static int setup(void **state)
+{
+	return fp_attributor_new((struct fp_attributor **)state);
+}
+
+static int teardown(void **state)
+{
+	fp_attributor_free(*state);
+	return 0;
+}
+
+static int note(void **state, struct fp_event *event)
+{
+	int r = fp_attributor_note(*state, event);
+
+	assert_true(r >= 0);
+	return r;
+}
+
+static void send_mark(void **state, struct fp_event event, int keep)
+{
+	assert_int_equal(note(state, &event), keep);
+}
+
+static void begin(void **state, unsigned id)
+{
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_BEGIN, id), 1);
+}
+
+static void end(void **state, unsigned id)
+{
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_END, id), 1);
+}
+
+static void hello(void **state)
+{
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_HELLO, 0), 0);
+}
+
+static void assert_note(const struct fp_event *event, enum fp_attribution attribution, enum fp_rule rule, unsigned id)
+{
+	assert_string_equal(fp_attribution_name((unsigned)event->attribution), fp_attribution_name(attribution));
+	assert_string_equal(fp_rule_name((unsigned)event->rule), fp_rule_name(rule));
+	assert_int_equal(last_byte(event->request), id);
+}
+
+static struct fp_event do_write(void **state, uint64_t tgid, uint64_t tid, uint64_t turn)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, tgid, tid, turn);
+
+	note(state, &event);
+	return event;
+}
+
+static void startup_then_background(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+	assert_int_equal(event.unit, FP_UNIT_STARTUP);
+	begin(state, 1);
+	end(state, 1);
+	event = do_write(state, NODE, NODE, 2);
+	assert_note(&event, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
+}
+
+static void begin_carries_its_details(void **state)
+{
+	static const char details[] = "\x01\x03\0abc\x03\x04\0POST\x63\x01\0x";
+	struct fp_event event = make_mark(WATCHDOG, FP_MARK_BEGIN, 1);
+
+	event.details = (struct fp_str){details, sizeof(details) - 1};
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.type, FP_EVENT_TYPE_BEGIN);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_MARK, 1);
+	assert_int_equal(event.call_id.len, 3);
+	assert_memory_equal(event.call_id.data, "abc", 3);
+	assert_memory_equal(event.method.data, "POST", 4);
+}
+
+/* Two requests one after the other on one kept-alive connection: the bytes tell them apart. */
+static void connection_is_exact_and_follows_bytes(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	event = make_request_read(1, 40000, 50, 50);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 1);
+	end(state, 1);
+	begin(state, 2);
+	send_mark(state, make_connection_mark(2, 40000, 50), 0);
+	event = make_request_read(2, 40000, 30, 80);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 2);
+	/* its answer goes out on the same socket */
+	event = make_event(FP_EVENT_TYPE_SEND, NODE, NODE, 9);
+	set_connection(&event, 6000 + 40000, 3000, 40000);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 2);
+}
+
+/* Another connection that happens to use the same ports later is not the marked one. */
+static void another_stream_on_the_same_ports_is_not_exact(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	begin(state, 2);
+	event = make_request_read(1, 40000, 50, 50);
+	event.rx_base = 5000;
+	event.rx_end = 5050;
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+}
+
+static void bytes_before_the_mark_are_not_the_requests(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	begin(state, 2);
+	send_mark(state, make_connection_mark(1, 40000, 50), 0);
+	event = make_request_read(1, 40000, 50, 50);
+	note(state, &event);
+	assert_int_not_equal(event.attribution, FP_ATTRIBUTION_EXACT);
+}
+
+static void stream_offsets_wrap(void **state)
+{
+	struct fp_event mark = make_connection_mark(1, 40000, 0), event;
+
+	hello(state);
+	begin(state, 1);
+	mark.tx_base = 0xfffffff0;
+	mark.tx_end = 0xfffffff1;
+	send_mark(state, mark, 0);
+	event = make_request_read(1, 40000, 32, 0);
+	event.rx_base = 0xfffffff1;
+	event.rx_end = 0x11;
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 1);
+}
+
+static void two_in_flight(void **state)
+{
+	hello(state);
+	begin(state, 1);
+	begin(state, 2);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	send_mark(state, make_connection_mark(2, 40001, 0), 0);
+}
+
+static void read_request(void **state, uint64_t turn, unsigned port)
+{
+	struct fp_event event = make_request_read(turn, port, 50, 50);
+
+	note(state, &event);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_EXACT);
+}
+
+static void a_turn_belongs_to_what_was_read_in_it(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	read_request(state, 1, 40001);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	/* after waiting, nothing says whose timer this is: both are named */
+	event = do_write(state, NODE, NODE, 2);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	assert_int_equal(event.candidates.len, 2 * FP_REQUEST_ID_SIZE);
+	/* nor what another thread does */
+	event = do_write(state, NODE, NODE + 1, 1);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+}
+
+static struct fp_event on_socket(void **state, enum fp_event_type type, uint64_t ino, uint64_t turn)
+{
+	struct fp_event event = make_event(type, NODE, NODE, turn);
+
+	set_connection(&event, ino, 50000, 8080);
+	event.bytes = 10;
+	event.rx_end = 10;
+	note(state, &event);
+	return event;
+}
+
+static void answers_bring_the_context_back(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	on_socket(state, FP_EVENT_TYPE_SOCKET, 42, 1);
+	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	read_request(state, 2, 40001);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+	event = do_write(state, NODE, NODE, 3);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+}
+
+/* A pooled connection belongs to who last wrote to it, and to nobody when that was unclear. */
+static void pooled_connections_change_hands(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	read_request(state, 2, 40001);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 2);
+	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 4); /* a timer: ambiguous */
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 5);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+}
+
+static void forked(void **state, uint64_t tgid, uint64_t turn, uint64_t child)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_FORK, tgid, tgid, turn);
+
+	event.child_tgid = event.child_tid = event.child_start = child;
+	note(state, &event);
+}
+
+static void children_inherit_for_life(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	forked(state, NODE, 1, CHILD);
+	forked(state, CHILD, 0, CHILD + 1);
+	end(state, 1);
+	event = do_write(state, CHILD + 1, CHILD + 1, 5);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_INHERITED, 1);
+	/* another process with the same number later is another process */
+	event = make_event(FP_EVENT_TYPE_WRITE, CHILD, CHILD, 0);
+	event.process_start = 999;
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void a_fork_modes_child_is_exact(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	begin(state, 2);
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_CHILD, 2), 0);
+	forked(state, WATCHDOG, 0, CHILD);
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_CHILD, 0), 0);
+	forked(state, WATCHDOG, 0, CHILD + 1);
+	event = do_write(state, CHILD, CHILD, 0);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CHILD, 2);
+	event = do_write(state, CHILD + 1, CHILD + 1, 0);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+}
+
+static void only_the_watchdog_may_mark(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	event = make_mark(NODE, FP_MARK_BEGIN, 9);
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	assert_true(event.refused.len > 0);
+	event = make_mark(NODE, FP_MARK_END, 1);
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	/* the forged end changed nothing */
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	event = make_mark(NODE, FP_MARK_HELLO, 0);
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	assert_int_equal(fp_attributor_stats(*state)->refused, 3);
+}
+
+static void marks_that_make_no_sense_are_refused(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	event = make_mark(WATCHDOG, FP_MARK_END, 5);
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	begin(state, 5);
+	event = make_mark(WATCHDOG, FP_MARK_BEGIN, 5);
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	event = make_mark(WATCHDOG, FP_MARK_BEGIN, 6);
+	event.details = (struct fp_str){"\x01\xff\xff", 3};
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+	event = make_mark(WATCHDOG, FP_MARK_BEGIN, 7);
+	event.mark = 9 << 8 | FP_MARK_BEGIN;
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+}
+
+/* After a loss a mark may be missing: what it could have changed is no longer exact. */
+static void loss_makes_us_doubt(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	fp_attributor_doubt(*state, CGROUP);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	event = make_request_read(1, 40001, 10, 60);
+	note(state, &event);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+}
+
+static void the_watchdogs_own_work_is_no_requests(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	event = do_write(state, WATCHDOG, WATCHDOG + 1, 1);
+	assert_note(&event, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+}
+
+static void an_effect_can_have_come_since_the_threads_last_call(void **state)
+{
+	struct fp_event first = make_event(FP_EVENT_TYPE_READ, NODE, NODE, 1), second;
+
+	note(state, &first);
+	assert_int_equal(first.start, first.time);
+	second = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 1);
+	note(state, &second);
+	assert_int_equal(second.start, first.time);
+	test_time += 10000000000;
+	second = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 1);
+	note(state, &second);
+	assert_true(second.start > first.time && second.start < second.time);
+}
+
+static void a_whole_run_is_one_request(void **state)
+{
+	uint8_t id[FP_REQUEST_ID_SIZE] = {[15] = 7};
+	struct fp_event event;
+
+	fp_attributor_set_whole_run(*state, id);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_WHOLE_RUN, 7);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(startup_then_background),
+		TEST(begin_carries_its_details),
+		TEST(connection_is_exact_and_follows_bytes),
+		TEST(another_stream_on_the_same_ports_is_not_exact),
+		TEST(bytes_before_the_mark_are_not_the_requests),
+		TEST(stream_offsets_wrap),
+		TEST(a_turn_belongs_to_what_was_read_in_it),
+		TEST(answers_bring_the_context_back),
+		TEST(pooled_connections_change_hands),
+		TEST(children_inherit_for_life),
+		TEST(a_fork_modes_child_is_exact),
+		TEST(only_the_watchdog_may_mark),
+		TEST(marks_that_make_no_sense_are_refused),
+		TEST(loss_makes_us_doubt),
+		TEST(the_watchdogs_own_work_is_no_requests),
+		TEST(an_effect_can_have_come_since_the_threads_last_call),
+		TEST(a_whole_run_is_one_request),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
