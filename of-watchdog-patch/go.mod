@@ -1,0 +1,3 @@
+module faasprov/watchdog
+
+go 1.22
