@@ -86,7 +86,7 @@ static void the_oldest_name_goes_first(void **state)
 	char path[32];
 
 	opened(state, 1, "/first", 1);
-	for (int i = 0; i < FP_NAMES_MAX; i++) {
+	for (int i = 0; i < (int)FP_NAMES_MAX; i++) {
 		snprintf(path, sizeof(path), "/f/%d", i);
 		opened(state, 1, path, 100);
 	}
