@@ -85,7 +85,7 @@ def require_root(why):
         raise Fail(f"{why} needs root")
 
 
-def tail(path, lines=12):
+def tail(path, lines=25):
     """The end of a log, indented, for showing below an error."""
     try:
         with open(path, errors="replace") as log:
