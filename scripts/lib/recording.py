@@ -26,8 +26,13 @@ def probe():
     return lines[-1] if lines else f"faasprov-agent --probe: exit status {done.returncode}"
 
 
-def start(lab, nodes, cgroup_root, store):
-    """Starts the aggregator, then the agents; returns when each says that it is ready."""
+def start(lab, nodes, cgroup_root, store, record=None):
+    """Starts the aggregator, then the agents; returns when each says that it is ready.
+
+    record: directory in which each agent also keeps its raw records, for a replay.
+    """
+    if record:
+        os.makedirs(record, exist_ok=True)
     tls = _certificates(lab, nodes) if _takes_tls() else None
     home = lab.make("aggregator")
     _fresh(home)
@@ -36,7 +41,8 @@ def start(lab, nodes, cgroup_root, store):
         *_tls_options(tls, "aggregator")])
     process.wait_ready(lab, "aggregator", lambda: os.path.exists(f"{home}/ready"))
     for node in range(1, nodes + 1):
-        _start_agent(lab, node, cgroup_root, tls)
+        extra = ["--record", f"{os.path.abspath(record)}/node{node}.recording"] if record else []
+        _start_agent(lab, node, cgroup_root, [*extra, *_tls_options(tls, _agent(node))])
     for node in range(1, nodes + 1):
         name = _agent(node)
         process.wait_ready(lab, name, lambda: os.path.exists(lab.path(name, "ready")), 60)
@@ -70,7 +76,7 @@ def _agent(node):
     return f"agent-node{node}"
 
 
-def _start_agent(lab, node, cgroup_root, tls):
+def _start_agent(lab, node, cgroup_root, options):
     name = _agent(node)
     home = lab.make(name)
     _fresh(home)
@@ -78,7 +84,7 @@ def _start_agent(lab, node, cgroup_root, tls):
     process.start(lab, name, f"node{node}", [
         program("faasprov-agent"), "serve", "--node", f"node{node}",
         "--cgroup", f"{cgroup_root}/{lab.cgroup}/node{node}", "--runc-root", lab.make(f"node{node}", "runc"),
-        "--aggregator", f"{net.CONTROL}:{PORT}", "--spool", spool, "--state", home, *_tls_options(tls, name)])
+        "--aggregator", f"{net.CONTROL}:{PORT}", "--spool", spool, "--state", home, *options])
 
 
 def _fresh(home):
