@@ -336,7 +336,7 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 {
 	const struct fp_context *marked = NULL;
 
-	if (event->bytes > 0 && event->tx_end + event->rx_end > 0)
+	if (event->bytes > 0)
 		marked = marked_context(a, event, sock->rx_base);
 	if (marked && believed(marked, container))
 		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
@@ -347,7 +347,9 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 	fp_context_follow(ret, &sock->context, sock->context.rule, FP_ATTRIBUTION_EXACT);
 	if (sock->context.rule != FP_RULE_CONNECTION && ret->attribution == FP_ATTRIBUTION_EXACT)
 		ret->attribution = FP_ATTRIBUTION_DERIVED;
-	enter(thread, event, ret);
+	/* the end of an idle connection wakes nobody's work */
+	if (event->bytes > 0)
+		enter(thread, event, ret);
 }
 
 static void note_send(struct container *container, struct socket *sock, struct fp_context *ret)
@@ -578,6 +580,14 @@ static void note_start(struct thread *thread, struct fp_event *event)
 	thread->last = event->time;
 }
 
+/* What a watchdog passes on is its request's, which the marks have told already. */
+static bool is_passing_on(const struct container *container, const struct fp_event *event)
+{
+	return is_watchdog(container, event) &&
+	       (event->type == FP_EVENT_TYPE_READ || event->type == FP_EVENT_TYPE_WRITE ||
+		event->type == FP_EVENT_TYPE_SEND || event->type == FP_EVENT_TYPE_RECEIVE);
+}
+
 static void show(struct fp_attributor *a, const struct container *container, struct fp_event *event,
 		 struct fp_context *context)
 {
@@ -610,6 +620,8 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	note_start(thread, event);
 	if (event->type == FP_EVENT_TYPE_MARK)
 		keep = note_mark(a, container, thread, event, &context);
+	else if (is_passing_on(container, event))
+		keep = 0;
 	if (!context.ids)
 		current_context(a, container, thread, event, &context);
 	switch (event->type) {

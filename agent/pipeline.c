@@ -47,14 +47,20 @@ struct fp_pipeline {
 	struct fp_pipeline_stats stats;
 };
 
-static int count_and_hand_on(void *arg, const struct fp_event *event)
+/*
+ * The kernel's numbers have been checked; what is left after reduction gets
+ * numbers of its own, again without holes, so that the store can be checked too.
+ */
+static int number_and_hand_on(void *arg, const struct fp_event *event)
 {
+	struct fp_event numbered = *event;
 	struct fp_pipeline *p = arg;
 
-	p->stats.stored++;
+	numbered.cpu = 0;
+	numbered.seq = p->stats.stored++;
 	if (event->count > 1)
 		p->stats.merged += event->count - 1;
-	return p->options.event(p->options.arg, event);
+	return p->options.event(p->options.arg, &numbered);
 }
 
 int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline)
@@ -69,7 +75,7 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 	if (r == 0)
 		r = fp_names_new(&p->names);
 	if (r == 0)
-		r = fp_reducer_new(count_and_hand_on, p, &p->reducer);
+		r = fp_reducer_new(number_and_hand_on, p, &p->reducer);
 	if (r < 0) {
 		fp_pipeline_free(p);
 		return r;
@@ -281,10 +287,10 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 	if (r < 0)
 		return r;
 	keep = fp_attributor_note(p->attributor, event);
-	if (keep < 0)
+	if (keep <= 0)
 		return keep;
 	r = fp_names_note(p->names, event);
-	if (r == 0 && keep && is_stored(event))
+	if (r == 0 && is_stored(event))
 		r = store(p, event);
 	if (r < 0)
 		return r;

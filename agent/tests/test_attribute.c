@@ -350,8 +350,27 @@ static void the_watchdogs_own_work_is_no_requests(void **state)
 
 	hello(state);
 	begin(state, 1);
-	event = do_write(state, WATCHDOG, WATCHDOG + 1, 1);
+	event = make_event(FP_EVENT_TYPE_OPEN, WATCHDOG, WATCHDOG + 1, 1);
+	assert_int_equal(note(state, &event), 1);
 	assert_note(&event, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+	/* and what it only passes on is not told twice */
+	event = make_event(FP_EVENT_TYPE_WRITE, WATCHDOG, WATCHDOG + 1, 1);
+	assert_int_equal(note(state, &event), 0);
+}
+
+static void the_end_of_an_idle_connection_enters_nothing(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	read_request(state, 1, 40000);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, 2);
+	set_connection(&event, 42, 50000, 8080);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+	event = do_write(state, NODE, NODE, 2);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
 }
 
 static void an_effect_can_have_come_since_the_threads_last_call(void **state)
@@ -399,6 +418,7 @@ int main(void)
 		TEST(marks_that_make_no_sense_are_refused),
 		TEST(loss_makes_us_doubt),
 		TEST(the_watchdogs_own_work_is_no_requests),
+		TEST(the_end_of_an_idle_connection_enters_nothing),
 		TEST(an_effect_can_have_come_since_the_threads_last_call),
 		TEST(a_whole_run_is_one_request),
 	};
