@@ -7,6 +7,7 @@
 
 #include "agent/runtime/runtime.h"
 #include "base/buffer.h"
+#include "schema/schema.h"
 
 struct fp_containers {
 	struct container_entry *table;
