@@ -1,5 +1,5 @@
 /*
- * The tokens of MySQL/MariaDB's SQL.  Private to agent/app.
+ * The tokens of MySQL/MariaDB's SQL, for agent/app and agent/redact.  Pure; borrows from the text.
  */
 #ifndef FP_AGENT_APP_SQL_TOKEN_H
 #define FP_AGENT_APP_SQL_TOKEN_H
