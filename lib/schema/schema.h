@@ -26,6 +26,9 @@
 #define FP_MARK_VERSION 1
 #define FP_MARK_DETAILS_MAX 1024
 
+/* In `flags` of OPEN, beside the flags of the call: the call made the file. */
+#define FP_OPEN_CREATED (1ull << 32)
+
 struct fp_str {
 	const char *data;
 	size_t len;

@@ -1,0 +1,157 @@
+/*
+ * One making of the graph from the evidence, pass by pass:
+ *
+ *   order     all items by wall clock, each machine's by (time, cpu, number)
+ *   survey    requests' begin and end, programs of processes, roles of connections
+ *   join      which message of which caller made which request
+ *   streams   which bytes received are those of which send
+ *   resolve   item by item into operations between nodes
+ *   losses    gaps, and which requests they concern
+ *   merge     operations into edges
+ *   emit      keys, labels and attributes, out to the sink
+ *
+ * Each pass is a source of its own and reads only what passes before it left
+ * here.  The evidence is not changed, but for the clock corrections.
+ */
+#ifndef FP_STITCHER_BUILD_H
+#define FP_STITCHER_BUILD_H
+
+#include "stitcher/evidence.h"
+#include "stitcher/graph.h"
+
+struct fp_request_state {
+	uint32_t begin, end; /* items, or FP_NONE */
+	uint32_t source; /* whose events speak of it */
+	uint32_t container; /* FP_NONE: not known */
+	uint32_t node;
+	uint32_t caller; /* node that made it: a process unit or a client */
+	uint32_t message; /* item: the caller's message; FP_NONE: from outside */
+	const char *join; /* how the message was found */
+	uint64_t first, last; /* wall clock: from begin to end; without these, of all its events */
+	uint64_t lost;
+};
+
+struct fp_process_state {
+	uint32_t node; /* where it stands now; FP_NONE: nowhere yet */
+	uint32_t parent, parent_exec; /* who forked it, with which program; FP_NONE: not seen */
+	uint32_t root_of; /* request whose first process it is, or FP_NONE */
+	bool is_watchdog; /* it marked the begin of a request */
+	bool exited;
+	int32_t status;
+};
+
+/* The role of one end's connection, by the stream that goes out of it. */
+struct fp_link {
+	uint32_t joined, other; /* messages on it that are / are not calls of recorded functions */
+	uint32_t accepted; /* item: who accepted what this stream reaches, or FP_NONE */
+	bool connected; /* who opened it is recorded */
+	bool is_received; /* some end that is recorded received from it */
+};
+
+struct fp_path_role {
+	bool is_own, is_joined;
+};
+
+/* A receive and the unit whose bytes, or some of them, it got. */
+struct fp_overlap {
+	uint32_t unit; /* of the sender */
+	uint64_t bytes;
+};
+
+/* Program of (process, exec id). */
+struct fp_image {
+	uint32_t exec; /* item */
+};
+
+struct fp_gap {
+	uint32_t boot, host; /* where; host is a text */
+	uint32_t container; /* FP_NONE: the whole host */
+	uint32_t request; /* FP_NONE: all that ran then */
+	uint32_t cause;
+	bool missing_batches; /* `lost` counts batches, not records */
+	uint32_t batch, index; /* of the event that says so */
+	uint64_t first, last; /* wall clock */
+	uint64_t lost;
+};
+
+struct fp_build {
+	struct fp_evidence *evidence;
+	const struct fp_stitch_sink *sink;
+	struct fp_graph graph;
+
+	uint32_t *order; /* items in order */
+	struct fp_request_state *requests;
+	struct fp_process_state *processes;
+	struct fp_link *links; /* by stream */
+	struct fp_path_role *path_roles; /* by path */
+	uint32_t *joined; /* by message (detail of its item): request, or FP_NONE */
+	struct fp_intern images_by;
+	struct fp_image *images;
+	size_t images_room;
+
+	/* overlaps of the item's receive: overlaps[overlap_at[item] .. overlap_at[item] + overlap_n[item]) */
+	struct fp_overlap *overlaps;
+	size_t n_overlaps, overlaps_room;
+	uint32_t *overlap_at, *overlap_n;
+
+	struct fp_gap *gaps;
+	size_t n_gaps, gaps_room;
+
+	struct fp_file_state {
+		uint64_t last; /* wall clock of what touched it last; 0: nothing yet */
+		uint32_t before; /* files that had this identity and are gone */
+	} *files;
+	struct fp_path_entry {
+		uint32_t path, next;
+	} *path_list; /* by number in path_seen */
+	size_t path_list_room;
+	struct fp_intern path_seen; /* (node, path) */
+
+	struct fp_stitch_counts counts;
+};
+
+int fp_build_order(struct fp_build *build);
+int fp_build_survey(struct fp_build *build);
+int fp_build_join(struct fp_build *build);
+int fp_build_streams(struct fp_build *build);
+int fp_build_resolve(struct fp_build *build);
+int fp_build_losses(struct fp_build *build);
+int fp_build_emit(struct fp_build *build);
+
+/* Tells the sink how far a pass is; what it returns.  Cheap unless `done` is a multiple of 65536. */
+int fp_build_progress(struct fp_build *build, const char *what, uint64_t done, uint64_t total);
+
+/* --- shared by resolve.c, resolve_object.c -------------------------------- */
+
+/* The node of the process and unit that the item is of; notes that the process stands there now. */
+int fp_build_enter(struct fp_build *build, const struct fp_item *item, uint32_t *ret_node);
+/* The operation of the item, without ends. */
+struct fp_op fp_build_op(const struct fp_build *build, const struct fp_item *item, enum fp_edge_kind kind);
+int fp_build_add(struct fp_build *build, struct fp_op op, uint32_t from, uint32_t to);
+/* Node of a request; made when it is not there. */
+int fp_build_request_node(struct fp_build *build, uint32_t request, uint32_t *ret_node);
+/* The node of the item's file or pipe, which knows its path from now on. */
+int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *ret_node);
+/* Items about files, pipes, sockets and messages. */
+int fp_build_object(struct fp_build *build, const struct fp_item *item, uint32_t number);
+/* Is the connection of the item nothing but calls of recorded functions, which have edges of their own? */
+bool fp_build_is_call(const struct fp_build *build, const struct fp_item *item);
+
+static inline uint64_t fp_build_wall(const struct fp_build *build, const struct fp_item *item, uint64_t time)
+{
+	return fp_evidence_wall(build->evidence, fp_item_source(build->evidence, item)->boot, time);
+}
+
+/* Request of a unit, or FP_NONE. */
+static inline uint32_t fp_unit_request(uint32_t unit)
+{
+	return unit >= FP_UNIT_FIRST_REQUEST ? unit - FP_UNIT_FIRST_REQUEST : FP_NONE;
+}
+
+/* The item's container if something is known of it, else FP_NONE. */
+static inline uint32_t fp_item_container(const struct fp_build *build, const struct fp_item *item)
+{
+	return build->evidence->containers[item->container].known ? item->container : FP_NONE;
+}
+
+#endif

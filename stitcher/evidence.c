@@ -1,0 +1,489 @@
+#include "stitcher/evidence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stitcher/array.h"
+#include "stitcher/clean.h"
+
+/* Identities are small fixed keys; 8 GiB of them is beyond any number of events allowed. */
+#define KEY_BYTES_MAX (8ull << 30)
+
+#define ALL_TABLES(X)                                                                                            \
+	X(agents) X(boots_by) X(sources_by) X(processes_by) X(containers_by) X(files_by) X(unix_by)              \
+	X(endpoints_by) X(paths_by) X(streams_by) X(requests)
+#define ALL_ARRAYS(X)                                                                                            \
+	X(items) X(boots) X(sources) X(batches) X(processes) X(containers) X(files) X(unix_ends) X(endpoints) X(paths) \
+	X(streams) X(execs) X(messages) X(begins)
+
+void fp_evidence_init(struct fp_evidence *evidence, const struct fp_stitch_limits *limits)
+{
+	*evidence = (struct fp_evidence){.limits = *limits};
+	fp_intern_init(&evidence->texts, limits->text_bytes);
+#define INIT(table) fp_intern_init(&evidence->table, KEY_BYTES_MAX);
+	ALL_TABLES(INIT)
+#undef INIT
+}
+
+void fp_evidence_done(struct fp_evidence *evidence)
+{
+	fp_intern_done(&evidence->texts);
+#define DONE(table) fp_intern_done(&evidence->table);
+	ALL_TABLES(DONE)
+#undef DONE
+#define FREE(array) free(evidence->array);
+	ALL_ARRAYS(FREE)
+#undef FREE
+	*evidence = (struct fp_evidence){0};
+}
+
+uint64_t fp_evidence_wall(const struct fp_evidence *evidence, uint32_t boot, uint64_t time)
+{
+	const struct fp_boot *b = &evidence->boots[boot];
+	int64_t wall;
+
+	if (time > INT64_MAX || __builtin_add_overflow((int64_t)time, b->offset, &wall) ||
+	    __builtin_add_overflow(wall, b->correction, &wall))
+		return INT64_MAX;
+	return wall < 0 ? 0 : (uint64_t)wall;
+}
+
+int fp_evidence_text(struct fp_evidence *evidence, struct fp_str text, uint32_t *ret_text)
+{
+	struct fp_buffer clean = FP_BUFFER_INIT;
+	int r;
+
+	if (evidence->texts.n_keys == 0) {
+		uint32_t empty;
+
+		r = fp_intern_add(&evidence->texts, "", 0, &empty);
+		if (r < 0)
+			return r;
+	}
+	*ret_text = 0;
+	if (text.len == 0)
+		return 0;
+	if (fp_clean_is(text.data, text.len)) {
+		r = fp_intern_add(&evidence->texts, text.data, text.len, ret_text);
+	} else {
+		fp_clean_add(&clean, text.data, text.len);
+		r = fp_buffer_error(&clean);
+		if (r == 0)
+			r = fp_intern_add(&evidence->texts, clean.data, clean.len, ret_text);
+		fp_buffer_done(&clean);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* Arguments: each is made clean, the NULs between them stay. */
+static int add_argv(struct fp_evidence *evidence, struct fp_str argv, uint32_t *ret_text)
+{
+	struct fp_buffer clean = FP_BUFFER_INIT;
+	int r;
+
+	for (size_t at = 0; at < argv.len;) {
+		size_t len = strnlen(argv.data + at, argv.len - at);
+
+		fp_clean_add(&clean, argv.data + at, len);
+		at += len + 1;
+		if (at < argv.len)
+			fp_buffer_add(&clean, "", 1);
+	}
+	r = fp_buffer_error(&clean);
+	if (r == 0)
+		r = fp_intern_add(&evidence->texts, clean.data ? clean.data : "", clean.len, ret_text);
+	fp_buffer_done(&clean);
+	return r < 0 ? r : 0;
+}
+
+static int add_boot(struct fp_evidence *evidence, const struct fp_batch_header *header, uint32_t *ret_boot)
+{
+	int r = fp_intern_add(&evidence->boots_by, header->boot, sizeof(header->boot), ret_boot);
+
+	if (r <= 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->boots, *ret_boot, evidence->boots_room))
+		return -ENOMEM;
+	evidence->boots[*ret_boot] = (struct fp_boot){.offset = header->clock_offset};
+	return 0;
+}
+
+int fp_evidence_batch(struct fp_evidence *evidence, uint64_t batch_id, const struct fp_batch_header *header)
+{
+	struct fp_source source = {0};
+	uint32_t number;
+	int r;
+
+	r = fp_evidence_text(evidence, (struct fp_str){header->host, strnlen(header->host, FP_BATCH_HOST_MAX)}, &source.host);
+	if (r >= 0)
+		r = fp_intern_add(&evidence->agents, header->agent, sizeof(header->agent), &source.agent);
+	if (r >= 0)
+		r = add_boot(evidence, header, &source.boot);
+	if (r >= 0)
+		r = fp_intern_add(&evidence->sources_by, &source, sizeof(source), &number);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		if (!FP_ARRAY_ROOM(evidence->sources, number, evidence->sources_room))
+			return -ENOMEM;
+		evidence->sources[number] = source;
+	}
+	if (!FP_ARRAY_ROOM(evidence->batches, evidence->n_batches, evidence->batches_room))
+		return -ENOMEM;
+	evidence->batches[evidence->n_batches++] = (struct fp_batch_ref){
+		batch_id, header->number, header->first_time, header->last_time, number};
+	return 0;
+}
+
+static uint32_t narrow(uint64_t value)
+{
+	return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static int add_process(struct fp_evidence *evidence, uint32_t boot, uint32_t host, uint64_t start, uint64_t tgid,
+		       uint32_t *ret_process)
+{
+	struct {
+		uint64_t boot, start, tgid;
+	} key = {boot, start, tgid};
+	int r = fp_intern_add(&evidence->processes_by, &key, sizeof(key), ret_process);
+
+	if (r <= 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->processes, *ret_process, evidence->processes_room))
+		return -ENOMEM;
+	evidence->processes[*ret_process] =
+		(struct fp_process){.boot = boot, .host = host, .start = start, .tgid = tgid};
+	return 0;
+}
+
+static int add_container(struct fp_evidence *evidence, uint32_t boot, uint64_t cgroup, uint32_t *ret_container)
+{
+	struct {
+		uint64_t boot, cgroup;
+	} key = {boot, cgroup};
+	int r = fp_intern_add(&evidence->containers_by, &key, sizeof(key), ret_container);
+
+	if (r <= 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->containers, *ret_container, evidence->containers_room))
+		return -ENOMEM;
+	evidence->containers[*ret_container] = (struct fp_container){.boot = boot, .cgroup = cgroup};
+	return 0;
+}
+
+static bool is_zero_id(const char *id)
+{
+	static const char zero[FP_REQUEST_ID_SIZE];
+
+	return memcmp(id, zero, sizeof(zero)) == 0;
+}
+
+/* The unit an event belongs to; an attribution that makes no sense is ambiguous, never a request. */
+static int find_unit(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_unit)
+{
+	uint32_t request;
+	int r;
+
+	*ret_unit = FP_UNIT_IS_AMBIGUOUS;
+	if (event->attribution == FP_ATTRIBUTION_AMBIGUOUS)
+		return 0;
+	if (event->unit != FP_UNIT_REQUEST) {
+		*ret_unit = event->unit == FP_UNIT_STARTUP ? FP_UNIT_IS_STARTUP : FP_UNIT_IS_BACKGROUND;
+		return 0;
+	}
+	if (event->request.len != FP_REQUEST_ID_SIZE || is_zero_id(event->request.data))
+		return 0;
+	r = fp_intern_add(&evidence->requests, event->request.data, event->request.len, &request);
+	*ret_unit = FP_UNIT_FIRST_REQUEST + request;
+	return r < 0 ? r : 0;
+}
+
+static int find_file(struct fp_evidence *evidence, const struct fp_event *event, uint64_t object, struct fp_item *item)
+{
+	struct {
+		uint64_t boot, tag, dev, ino, gen;
+	} key = {.dev = event->dev, .ino = event->ino, .gen = event->gen};
+	const struct fp_source *source = &evidence->sources[evidence->batches[item->batch].source];
+	uint32_t host = source->host;
+	int r;
+
+	if (object == FP_OBJECT_SOCKET)
+		return fp_evidence_unix_end(evidence, item, event->ino, &item->object);
+	if (object != FP_OBJECT_FILE && object != FP_OBJECT_DIRECTORY && object != FP_OBJECT_PIPE)
+		return 0;
+	key.boot = source->boot;
+	key.tag = object == FP_OBJECT_PIPE;
+	if (!event->dev && !event->ino) {
+		if (!item->path)
+			return 0;
+		key.tag = 2;
+		key.dev = event->cgroup;
+		key.ino = item->path;
+		key.gen = 0;
+	}
+	r = fp_intern_add(&evidence->files_by, &key, sizeof(key), &item->object);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		if (!FP_ARRAY_ROOM(evidence->files, item->object, evidence->files_room))
+			return -ENOMEM;
+		evidence->files[item->object] = (struct fp_file){
+			.boot = (uint32_t)key.boot, .host = host, .is_pipe = object == FP_OBJECT_PIPE,
+			.by_path = key.tag == 2, .dev = event->dev, .ino = event->ino, .gen = event->gen};
+	}
+	item->kind = FP_ITEM_FILE;
+	return 0;
+}
+
+static int add_exec(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	const struct fp_source *source = &evidence->sources[evidence->batches[item->batch].source];
+	struct fp_exec exec = {.uid = (uint32_t)event->uid, .gid = (uint32_t)event->gid, .pid = (uint32_t)event->ns_tgid,
+			       .parent = FP_NONE};
+	int r = add_argv(evidence, event->argv, &exec.argv);
+
+	if (r == 0)
+		r = fp_evidence_text(evidence, event->comm, &exec.comm);
+	if (r == 0 && event->parent_tgid)
+		r = add_process(evidence, source->boot, source->host, event->parent_start, event->parent_tgid, &exec.parent);
+	if (r == 0)
+		r = find_file(evidence, event, FP_OBJECT_FILE, item);
+	if (r < 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->execs, evidence->n_execs, evidence->execs_room))
+		return -ENOMEM;
+	item->detail = (uint32_t)evidence->n_execs;
+	evidence->execs[evidence->n_execs++] = exec;
+	return 1;
+}
+
+static int add_message(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	struct fp_message message = {.app = (uint8_t)event->app, .direction = event->direction != 0,
+				     .status = (uint32_t)event->status};
+	const struct {
+		struct fp_str text;
+		uint32_t *number;
+	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
+		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}};
+
+	if (event->app != FP_APP_HTTP_REQUEST && event->app != FP_APP_SQL)
+		return 0;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);
+
+		if (r < 0)
+			return r;
+	}
+	if (!message.name && message.app == FP_APP_HTTP_REQUEST) {
+		int r = fp_evidence_url(evidence, event, &message.name);
+
+		if (r < 0)
+			return r;
+	}
+	if (!FP_ARRAY_ROOM(evidence->messages, evidence->n_messages, evidence->messages_room))
+		return -ENOMEM;
+	item->detail = (uint32_t)evidence->n_messages;
+	evidence->messages[evidence->n_messages++] = message;
+	return 1;
+}
+
+static int add_begin(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	struct fp_begin begin;
+	const struct {
+		struct fp_str text;
+		uint32_t *number;
+	} texts[] = {{event->call_id, &begin.call_id}, {event->traceparent, &begin.traceparent},
+		     {event->method, &begin.method}, {event->url, &begin.url}, {event->forwarded, &begin.forwarded},
+		     {event->peer, &begin.peer}};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);
+
+		if (r < 0)
+			return r;
+	}
+	if (!FP_ARRAY_ROOM(evidence->begins, evidence->n_begins, evidence->begins_room))
+		return -ENOMEM;
+	item->detail = (uint32_t)evidence->n_begins;
+	evidence->begins[evidence->n_begins++] = begin;
+	return 1;
+}
+
+static int add_fork(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	const struct fp_source *source = &evidence->sources[evidence->batches[item->batch].source];
+	int r;
+
+	if (event->child_tgid == event->tgid || event->child_tgid == 0)
+		return 0;
+	r = add_process(evidence, source->boot, source->host, event->child_start, event->child_tgid, &item->detail);
+	return r < 0 ? r : 1;
+}
+
+/* What the agent says of a container; a second word about it does not overrule the first. */
+static int describe_container(struct fp_evidence *evidence, const struct fp_event *event, uint32_t host, uint32_t number)
+{
+	struct fp_container *container = &evidence->containers[number];
+	int r;
+
+	if (container->known)
+		return 0;
+	container->known = true;
+	container->host = host;
+	r = fp_evidence_text(evidence, event->container, &container->id);
+	if (r == 0)
+		r = fp_evidence_text(evidence, event->function, &container->function);
+	if (r == 0)
+		r = fp_evidence_text(evidence, event->image, &container->image);
+	if (r == 0)
+		r = fp_evidence_text(evidence, event->cgroup_path, &container->path);
+	return r;
+}
+
+/* What is special to the type.  1 keep the item, 0 leave it, or an error. */
+static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	uint64_t object = event->object;
+	int r;
+
+	switch (event->type) {
+	case FP_EVENT_TYPE_FORK:
+		return add_fork(evidence, event, item);
+	case FP_EVENT_TYPE_EXEC:
+		return add_exec(evidence, event, item);
+	case FP_EVENT_TYPE_EXIT:
+		return event->flags & 1 ? 1 : 0;
+	case FP_EVENT_TYPE_RENAME:
+	case FP_EVENT_TYPE_UNLINK:
+	case FP_EVENT_TYPE_CHMOD:
+		item->value = (uint32_t)event->mode;
+		/* these calls give names; whose inode nobody knows is a file all the same */
+		if (event->object == FP_OBJECT_OTHER && !event->ino)
+			object = FP_OBJECT_FILE;
+		/* fall through */
+	case FP_EVENT_TYPE_OPEN:
+	case FP_EVENT_TYPE_READ:
+	case FP_EVENT_TYPE_WRITE:
+	case FP_EVENT_TYPE_LOAD:
+		r = event->result < 0 ? 0 : find_file(evidence, event, object, item);
+		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || item->rule == FP_RULE_CONNECTION;
+	case FP_EVENT_TYPE_CONNECT:
+	case FP_EVENT_TYPE_ACCEPT:
+	case FP_EVENT_TYPE_SEND:
+	case FP_EVENT_TYPE_RECEIVE:
+		r = fp_evidence_socket(evidence, event, item);
+		return r < 0 ? r : item->kind != FP_ITEM_PLAIN;
+	case FP_EVENT_TYPE_MESSAGE:
+		r = fp_evidence_socket(evidence, event, item);
+		return r < 0 ? r : add_message(evidence, event, item);
+	case FP_EVENT_TYPE_BEGIN:
+		return item->unit < FP_UNIT_FIRST_REQUEST ? -EINVAL : add_begin(evidence, event, item);
+	case FP_EVENT_TYPE_END:
+		item->value = event->status > 999 ? 0 : (uint32_t)event->status;
+		return item->unit < FP_UNIT_FIRST_REQUEST ? -EINVAL : 1;
+	case FP_EVENT_TYPE_LOST:
+		item->value = fp_loss_name(narrow(event->cause)) ? (uint32_t)event->cause : FP_LOSS_INVALID;
+		item->bytes = event->lost;
+		return event->lost ? 1 : 0;
+	case FP_EVENT_TYPE_REFUSED:
+		evidence->processes[item->process].refused++;
+		return fp_evidence_text(evidence, event->refused, &evidence->processes[item->process].refusal);
+	default:
+		return 0;
+	}
+}
+
+static void note_first(struct fp_process *process, const struct fp_event *event, const struct fp_item *item)
+{
+	if (process->seen &&
+	    (process->first_time < item->time || (process->first_time == item->time && process->first_seq <= item->seq)))
+		return;
+	process->seen = true;
+	process->first_time = item->time;
+	process->first_seq = item->seq;
+	process->first_unit = item->unit;
+	process->first_exec = item->exec_id;
+	process->first_candidates = item->candidates;
+	process->first_type = (uint8_t)event->type;
+}
+
+static int32_t narrow_result(int64_t value)
+{
+	return value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : (int32_t)value;
+}
+
+static int fill_common(struct fp_evidence *evidence, const struct fp_event *event, uint32_t index, struct fp_item *item)
+{
+	const struct fp_source *source;
+	int r;
+
+	*item = (struct fp_item){
+		.time = event->time, .start = event->start, .last = event->last, .seq = event->seq, .bytes = event->bytes,
+		.batch = (uint32_t)evidence->n_batches - 1, .index = index, .exec_id = narrow(event->exec_id),
+		.count = event->count ? narrow(event->count) : 1, 
+		.flags = ((uint32_t)event->flags & ~FP_ITEM_CREATED) | (event->flags & FP_OPEN_CREATED ? FP_ITEM_CREATED : 0),
+		.result = narrow_result(event->result), .cpu = event->cpu > UINT16_MAX ? UINT16_MAX : (uint16_t)event->cpu,
+		.type = (uint8_t)event->type,
+		.attribution = fp_attribution_name(narrow(event->attribution)) ? (uint8_t)event->attribution : 0,
+		.rule = fp_rule_name(narrow(event->rule)) ? (uint8_t)event->rule : 0};
+	if (item->last < item->time)
+		item->last = item->time;
+	/* nothing takes effect before its process exists, nor after it was seen to end */
+	if (!item->start || item->start > item->time)
+		item->start = item->time;
+	if (item->start < event->process_start && event->process_start <= item->time)
+		item->start = event->process_start;
+	source = &evidence->sources[evidence->batches[item->batch].source];
+	r = add_process(evidence, source->boot, source->host, event->process_start, event->tgid, &item->process);
+	if (r == 0)
+		r = add_container(evidence, source->boot, event->cgroup, &item->container);
+	if (r == 0)
+		r = find_unit(evidence, event, &item->unit);
+	if (r == 0 && item->unit == FP_UNIT_IS_AMBIGUOUS) {
+		item->attribution = FP_ATTRIBUTION_AMBIGUOUS;
+		r = fp_intern_add(&evidence->texts, event->candidates.len ? event->candidates.data : "",
+				  event->candidates.len / FP_REQUEST_ID_SIZE * FP_REQUEST_ID_SIZE, &item->candidates);
+	}
+	if (r >= 0)
+		r = fp_evidence_text(evidence, event->path, &item->path);
+	if (r >= 0)
+		r = fp_evidence_text(evidence, event->new_path, &item->new_path);
+	return r < 0 ? r : 0;
+}
+
+int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, uint32_t index)
+{
+	struct fp_item item;
+	int r;
+
+	if (!fp_event_info(event->type)) {
+		evidence->n_events++;
+		evidence->n_invalid++;
+		return 0;
+	}
+	if (evidence->n_items >= evidence->limits.items)
+		return -EFBIG;
+	r = fill_common(evidence, event, index, &item);
+	if (r < 0)
+		return r;
+	evidence->n_events++;
+	if (event->type == FP_EVENT_TYPE_CONTAINER)
+		return describe_container(evidence, event, fp_item_source(evidence, &item)->host, item.container);
+	if (event->type != FP_EVENT_TYPE_LOST)
+		note_first(&evidence->processes[item.process], event, &item);
+	r = add_own_fields(evidence, event, &item);
+	if (r == -EINVAL) {
+		evidence->n_invalid++;
+		return 0;
+	}
+	if (r <= 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->items, evidence->n_items, evidence->items_room))
+		return -ENOMEM;
+	evidence->items[evidence->n_items++] = item;
+	return 1;
+}

@@ -1,0 +1,401 @@
+/* Items about what processes work on: files, pipes, sockets, application-layer objects. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "stitcher/array.h"
+#include "stitcher/build.h"
+
+/* Number of a JSON object as attributes; takes the reference. */
+static int add_attributes(struct fp_build *build, json_t *object, uint32_t *ret_attributes)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	int r = -ENOMEM;
+
+	json_decref(object);
+	if (text)
+		r = fp_intern_add(&build->graph.attributes, text, strlen(text), ret_attributes);
+	free(text);
+	return r < 0 ? r : 0;
+}
+
+/* The file has been seen under this path; the newest stands first. */
+static int note_path(struct fp_build *build, uint32_t node, uint32_t path)
+{
+	uint32_t key[2] = {node, path}, number, *link = &build->graph.nodes[node].extra;
+	int r;
+
+	if (!path)
+		return 0;
+	r = fp_intern_add(&build->path_seen, key, sizeof(key), &number);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		if (!FP_ARRAY_ROOM(build->path_list, number, build->path_list_room))
+			return -ENOMEM;
+		build->path_list[number] = (struct fp_path_entry){path, *link};
+		*link = number;
+		return 0;
+	}
+	/* seen before: it moves to the front, unless it is there */
+	if (*link == number)
+		return 0;
+	while (*link != number)
+		link = &build->path_list[*link].next;
+	*link = build->path_list[number].next;
+	build->path_list[number].next = build->graph.nodes[node].extra;
+	build->graph.nodes[node].extra = number;
+	return 0;
+}
+
+int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *ret_node)
+{
+	const struct fp_file *file = &build->evidence->files[item->object];
+	struct fp_file_state *state = &build->files[item->object];
+	uint64_t last = fp_build_wall(build, item, item->last);
+	int r;
+
+	/* an inode that is made while its number is known: that file was deleted and is another one */
+	if (item->type == FP_EVENT_TYPE_OPEN && item->flags & FP_ITEM_CREATED && state->last &&
+	    state->last < fp_build_wall(build, item, item->start))
+		state->before++;
+	if (last > state->last)
+		state->last = last;
+	r = fp_graph_node(&build->graph, file->is_pipe ? FP_NODE_PIPE : FP_NODE_FILE, item->object,
+			  file->is_pipe ? 0 : state->before, 0, ret_node);
+	return r < 0 ? r : note_path(build, *ret_node, item->path);
+}
+
+/* What an end of a unix socket sends, or what arrives at it from a peer that is not known. */
+static int unix_node(struct fp_build *build, uint32_t end, bool sends, uint32_t *ret_node)
+{
+	uint32_t peer = build->evidence->unix_ends[end].peer;
+	int r;
+
+	if (sends || peer == FP_NONE)
+		r = fp_graph_node(&build->graph, FP_NODE_PIPE, end, sends ? FP_SIDE_SENT : FP_SIDE_RECEIVED, 0, ret_node);
+	else
+		r = fp_graph_node(&build->graph, FP_NODE_PIPE, peer, FP_SIDE_SENT, 0, ret_node);
+	return r < 0 ? r : 0;
+}
+
+/* Between the process of the item and the node; `in`: towards the process. */
+static int add_with(struct fp_build *build, const struct fp_item *item, enum fp_edge_kind kind, uint32_t node, bool in,
+		    uint32_t attributes)
+{
+	struct fp_op op = fp_build_op(build, item, kind);
+	uint32_t process;
+	int r = fp_build_enter(build, item, &process);
+
+	if (r < 0)
+		return r;
+	op.attributes = attributes;
+	fp_graph_touch(&build->graph, node, build->graph.nodes[process].container);
+	return in ? fp_build_add(build, op, node, process) : fp_build_add(build, op, process, node);
+}
+
+/* Bytes of the request's own connection: no socket, the request itself. */
+static int resolve_own(struct fp_build *build, const struct fp_item *item, bool in)
+{
+	uint32_t request = fp_unit_request(item->unit), node;
+	int r = fp_build_request_node(build, request, &node);
+	struct fp_op op = fp_build_op(build, item, in ? FP_EDGE_CALLS : FP_EDGE_RETURNS);
+	uint32_t process;
+
+	if (r >= 0)
+		r = fp_build_enter(build, item, &process);
+	if (r < 0)
+		return r;
+	return in ? fp_build_add(build, op, node, process) : fp_build_add(build, op, process, node);
+}
+
+static bool is_own(const struct fp_item *item)
+{
+	return item->rule == FP_RULE_CONNECTION && fp_unit_request(item->unit) != FP_NONE;
+}
+
+static int resolve_bytes(struct fp_build *build, const struct fp_item *item, bool in)
+{
+	enum fp_edge_kind kind = in ? FP_EDGE_READ : FP_EDGE_WRITE;
+	uint32_t node;
+	int r;
+
+	if (item->result < 0)
+		return 0;
+	if (is_own(item))
+		return resolve_own(build, item, in);
+	if (item->kind == FP_ITEM_FILE)
+		r = fp_build_file(build, item, &node);
+	else if (item->kind == FP_ITEM_UNIX)
+		r = unix_node(build, item->object, !in, &node);
+	else
+		return 0;
+	return r < 0 ? r : add_with(build, item, kind, node, in, 0);
+}
+
+/* An open changes a file only when it made or emptied it. */
+static int resolve_open(struct fp_build *build, const struct fp_item *item, uint32_t node)
+{
+	uint32_t attributes;
+	bool made = item->flags & FP_ITEM_CREATED;
+	int r;
+
+	if (!made && !(item->flags & O_TRUNC))
+		return 0;
+	r = add_attributes(build, json_pack("{s:s}", "open", made ? "created" : "truncated"), &attributes);
+	return r < 0 ? r : add_with(build, item, FP_EDGE_WRITE, node, false, attributes);
+}
+
+static int resolve_change(struct fp_build *build, const struct fp_item *item, enum fp_edge_kind kind, uint32_t node)
+{
+	json_t *object = json_pack("{s:s}", "path", fp_text(build->evidence, item->path));
+	char mode[16];
+	uint32_t attributes;
+	int r;
+
+	if (object && kind == FP_EDGE_RENAME)
+		json_object_set_new(object, "new_path", json_string(fp_text(build->evidence, item->new_path)));
+	if (object && kind == FP_EDGE_CHMOD) {
+		snprintf(mode, sizeof(mode), "%04o", item->value & 07777);
+		json_object_set_new(object, "mode", json_string(mode));
+	}
+	r = add_attributes(build, object, &attributes);
+	return r < 0 ? r : add_with(build, item, kind, node, false, attributes);
+}
+
+static int resolve_file(struct fp_build *build, const struct fp_item *item)
+{
+	uint32_t node;
+	int r;
+
+	if (item->kind != FP_ITEM_FILE || item->result < 0)
+		return 0;
+	r = fp_build_file(build, item, &node);
+	if (r >= 0 && item->type == FP_EVENT_TYPE_RENAME)
+		r = note_path(build, node, item->new_path);
+	if (r < 0)
+		return r;
+	switch (item->type) {
+	case FP_EVENT_TYPE_OPEN:
+		return resolve_open(build, item, node);
+	case FP_EVENT_TYPE_RENAME:
+		return resolve_change(build, item, FP_EDGE_RENAME, node);
+	case FP_EVENT_TYPE_UNLINK:
+		return resolve_change(build, item, FP_EDGE_UNLINK, node);
+	case FP_EVENT_TYPE_CHMOD:
+		return resolve_change(build, item, FP_EDGE_CHMOD, node);
+	default: /* LOAD */
+		return add_with(build, item, FP_EDGE_LOAD, node, true, 0);
+	}
+}
+
+static int host_node(struct fp_build *build, uint32_t endpoint, uint32_t *ret_node)
+{
+	int r = fp_graph_node(&build->graph, FP_NODE_HOST, endpoint, 0, 0, ret_node);
+
+	return r < 0 ? r : 0;
+}
+
+static int resolve_send(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_path *path = &build->evidence->paths[build->evidence->streams[item->object].path];
+	uint32_t socket, host;
+	int r = fp_graph_node(&build->graph, FP_NODE_SOCKET, item->object, item->unit, FP_SIDE_SENT, &socket);
+
+	if (r >= 0)
+		r = add_with(build, item, FP_EDGE_SEND, socket, false, 0);
+	if (r < 0 || build->links[item->object].is_received)
+		return r;
+	r = host_node(build, path->to, &host);
+	return r < 0 ? r : fp_build_add(build, fp_build_op(build, item, FP_EDGE_SEND), socket, host);
+}
+
+/* From nobody who is recorded: the bytes are the receiving unit's. */
+static int resolve_foreign(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_path *path = &build->evidence->paths[build->evidence->streams[item->peer].path];
+	uint32_t socket, host;
+	int r = fp_graph_node(&build->graph, FP_NODE_SOCKET, item->peer, item->unit, FP_SIDE_RECEIVED, &socket);
+
+	if (r >= 0)
+		r = host_node(build, path->from, &host);
+	if (r >= 0)
+		r = fp_build_add(build, fp_build_op(build, item, FP_EDGE_SEND), host, socket);
+	return r < 0 ? r : add_with(build, item, FP_EDGE_RECEIVE, socket, true, 0);
+}
+
+static int resolve_receive(struct fp_build *build, const struct fp_item *item, uint32_t number)
+{
+	uint32_t n = build->overlap_n[number], process, socket;
+	int r = fp_build_enter(build, item, &process);
+
+	if (r >= 0 && n == 0)
+		return resolve_foreign(build, item);
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		const struct fp_overlap *overlap = &build->overlaps[build->overlap_at[number] + i];
+		struct fp_op op = fp_build_op(build, item, FP_EDGE_RECEIVE);
+
+		op.bytes = overlap->bytes;
+		r = fp_graph_node(&build->graph, FP_NODE_SOCKET, item->peer, overlap->unit, FP_SIDE_SENT, &socket);
+		if (r >= 0)
+			r = fp_build_add(build, op, socket, process);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int resolve_socket(struct fp_build *build, const struct fp_item *item, uint32_t number)
+{
+	bool in = item->type == FP_EVENT_TYPE_RECEIVE;
+
+	if (item->kind == FP_ITEM_UNIX || is_own(item))
+		return resolve_bytes(build, item, in);
+	if (item->kind != FP_ITEM_STREAM || item->result < 0 || !item->bytes || fp_build_is_call(build, item))
+		return 0;
+	return in ? resolve_receive(build, item, number) : resolve_send(build, item);
+}
+
+/* The two ends of a connection, if both were seen: one edge, from who opened it. */
+static int resolve_connect(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_path *path = &build->evidence->paths[build->evidence->streams[item->object].path];
+	uint32_t accepted = build->links[item->object].accepted, attributes = 0, to;
+	int r = 0;
+
+	if (accepted != FP_NONE) {
+		const struct fp_item *accept = &build->evidence->items[accepted];
+
+		r = fp_graph_node(&build->graph, FP_NODE_PROCESS, accept->process, accept->exec_id, accept->unit, &to);
+		if (r >= 0 && build->graph.nodes[to].container == FP_NONE)
+			fp_graph_touch(&build->graph, to, fp_item_container(build, accept));
+	} else {
+		r = host_node(build, path->to, &to);
+	}
+	if (r >= 0 && item->result < 0 && item->result != -EINPROGRESS)
+		r = add_attributes(build, json_pack("{s:s}", "error", strerrorname_np(-item->result) ?: "unknown"),
+				   &attributes);
+	if (r >= 0) {
+		struct fp_op op = fp_build_op(build, item, FP_EDGE_CONNECT);
+		uint32_t from;
+
+		op.attributes = attributes;
+		r = fp_build_enter(build, item, &from);
+		if (r >= 0)
+			r = fp_build_add(build, op, from, to);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int resolve_accept(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_path *path = &build->evidence->paths[build->evidence->streams[item->object].path];
+	uint32_t host;
+	int r;
+
+	if (item->result < 0 || build->links[item->peer].connected)
+		return 0;
+	r = host_node(build, path->to, &host);
+	return r < 0 ? r : add_with(build, item, FP_EDGE_ACCEPT, host, true, 0);
+}
+
+static int resolve_opening(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	const struct fp_path_role *out, *in;
+
+	if (item->kind != FP_ITEM_STREAM)
+		return 0;
+	out = &build->path_roles[evidence->streams[item->object].path];
+	in = &build->path_roles[evidence->streams[item->peer].path];
+	if (out->is_own || in->is_own || out->is_joined || in->is_joined)
+		return 0;
+	return item->type == FP_EVENT_TYPE_CONNECT ? resolve_connect(build, item) : resolve_accept(build, item);
+}
+
+static int message_attributes(struct fp_build *build, const struct fp_message *message, uint32_t *ret_attributes)
+{
+	json_t *object = json_object();
+
+	*ret_attributes = 0;
+	if (object && message->method)
+		json_object_set_new(object, "method", json_string(fp_text(build->evidence, message->method)));
+	if (object && message->status)
+		json_object_set_new(object, "status", json_integer(message->status));
+	if (object && json_object_size(object) == 0) {
+		json_decref(object);
+		return 0;
+	}
+	return add_attributes(build, object, ret_attributes);
+}
+
+/* A URL is kept by its server: what is got comes from there, what is put goes there. */
+static int add_server(struct fp_build *build, const struct fp_item *item, uint32_t object, bool get)
+{
+	const struct fp_path *path;
+	uint32_t host;
+	int r;
+
+	if (item->kind != FP_ITEM_STREAM)
+		return 0;
+	path = &build->evidence->paths[build->evidence->streams[item->object].path];
+	r = host_node(build, path->to, &host);
+	if (r < 0)
+		return r;
+	return get ? fp_build_add(build, fp_build_op(build, item, FP_EDGE_GET), host, object) :
+		     fp_build_add(build, fp_build_op(build, item, FP_EDGE_PUT), object, host);
+}
+
+static int resolve_message(struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	const struct fp_message *message = &evidence->messages[item->detail];
+	const char *method = fp_text(evidence, message->method);
+	bool is_http = message->app == FP_APP_HTTP_REQUEST;
+	bool put = is_http ? strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 : message->direction;
+	bool get = is_http || !put;
+	uint32_t node, attributes, unknown = 0;
+	int r;
+
+	/* the call of a function has edges of its own, and what the watchdog sends is no request of the function's */
+	if (build->joined[item->detail] != FP_NONE || item->rule == FP_RULE_CONNECTION)
+		return 0;
+	if (!message->name)
+		return 0;
+	/* what has no known name is the same at most on the same connection */
+	if (strcmp(fp_text(evidence, message->name), "?") == 0)
+		unknown = item->kind == FP_ITEM_PLAIN ? FP_NONE : item->object + 1;
+	r = fp_graph_node(&build->graph, FP_NODE_OBJECT, message->name, message->app, unknown, &node);
+	if (r >= 0)
+		r = message_attributes(build, message, &attributes);
+	if (r >= 0 && put)
+		r = add_with(build, item, FP_EDGE_PUT, node, false, attributes);
+	if (r >= 0 && put && is_http)
+		r = add_server(build, item, node, false);
+	if (r >= 0 && get && is_http)
+		r = add_server(build, item, node, true);
+	if (r >= 0 && get)
+		r = add_with(build, item, FP_EDGE_GET, node, true, attributes);
+	return r < 0 ? r : 0;
+}
+
+int fp_build_object(struct fp_build *build, const struct fp_item *item, uint32_t number)
+{
+	switch (item->type) {
+	case FP_EVENT_TYPE_READ:
+		return resolve_bytes(build, item, true);
+	case FP_EVENT_TYPE_WRITE:
+		return resolve_bytes(build, item, false);
+	case FP_EVENT_TYPE_SEND:
+	case FP_EVENT_TYPE_RECEIVE:
+		return resolve_socket(build, item, number);
+	case FP_EVENT_TYPE_CONNECT:
+	case FP_EVENT_TYPE_ACCEPT:
+		return resolve_opening(build, item);
+	case FP_EVENT_TYPE_MESSAGE:
+		return resolve_message(build, item);
+	default:
+		return resolve_file(build, item);
+	}
+}

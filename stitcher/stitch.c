@@ -1,0 +1,120 @@
+#include "stitcher/stitch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <sodium.h>
+
+#include "stitcher/build.h"
+#include "stitcher/merge.h"
+
+struct fp_stitch {
+	struct fp_evidence evidence;
+	struct fp_stitch_counts counts;
+};
+
+int fp_stitch_new(const struct fp_stitch_limits *limits, struct fp_stitch **ret_stitch)
+{
+	static const struct fp_stitch_limits defaults = {FP_STITCH_ITEMS_MAX, FP_STITCH_TEXT_MAX};
+	struct fp_stitch *stitch = sodium_init() < 0 ? NULL : calloc(1, sizeof(*stitch));
+
+	if (!stitch)
+		return -ENOMEM;
+	fp_evidence_init(&stitch->evidence, limits ? limits : &defaults);
+	*ret_stitch = stitch;
+	return 0;
+}
+
+struct fp_stitch *fp_stitch_free(struct fp_stitch *stitch)
+{
+	if (!stitch)
+		return NULL;
+	fp_evidence_done(&stitch->evidence);
+	free(stitch);
+	return NULL;
+}
+
+int fp_stitch_batch(struct fp_stitch *stitch, uint64_t batch_id, const struct fp_batch_header *header)
+{
+	return fp_evidence_batch(&stitch->evidence, batch_id, header);
+}
+
+int fp_stitch_event(struct fp_stitch *stitch, const struct fp_event *event, uint32_t index)
+{
+	int r = fp_evidence_add(&stitch->evidence, event, index);
+
+	return r < 0 ? r : 0;
+}
+
+void fp_stitch_counts(const struct fp_stitch *stitch, struct fp_stitch_counts *ret_counts)
+{
+	*ret_counts = stitch->counts;
+	ret_counts->events = stitch->evidence.n_events;
+	ret_counts->invalid = stitch->evidence.n_invalid;
+}
+
+int fp_build_progress(struct fp_build *build, const char *what, uint64_t done, uint64_t total)
+{
+	if (done & 0xffff || !build->sink->progress)
+		return 0;
+	return build->sink->progress(build->sink->arg, what, done, total);
+}
+
+static void build_init(struct fp_build *build, struct fp_evidence *evidence, const struct fp_stitch_sink *sink)
+{
+	*build = (struct fp_build){.evidence = evidence, .sink = sink};
+	fp_graph_init(&build->graph);
+	fp_intern_init(&build->images_by, SIZE_MAX);
+	fp_intern_init(&build->path_seen, SIZE_MAX);
+}
+
+static void build_done(struct fp_build *build)
+{
+	fp_graph_done(&build->graph);
+	free(build->order);
+	free(build->requests);
+	free(build->processes);
+	free(build->links);
+	free(build->path_roles);
+	free(build->joined);
+	fp_intern_done(&build->images_by);
+	free(build->images);
+	free(build->overlaps);
+	free(build->overlap_at);
+	free(build->overlap_n);
+	free(build->gaps);
+	free(build->files);
+	free(build->path_list);
+	fp_intern_done(&build->path_seen);
+}
+
+/* Requests that only their own events speak of have a node too. */
+static int add_requests(struct fp_build *build)
+{
+	uint32_t node;
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < fp_intern_count(&build->evidence->requests); i++)
+		r = fp_build_request_node(build, i, &node);
+	return r;
+}
+
+int fp_stitch_make(struct fp_stitch *stitch, const struct fp_stitch_sink *sink)
+{
+	static int (*const passes[])(struct fp_build *) = {fp_build_order,   fp_build_survey, fp_build_join, fp_build_streams,
+							   fp_build_resolve, add_requests,    fp_build_losses};
+	struct fp_build build;
+	int r = 0;
+
+	build_init(&build, &stitch->evidence, sink);
+	for (size_t i = 0; r >= 0 && i < sizeof(passes) / sizeof(passes[0]); i++)
+		r = passes[i](&build);
+	build.counts.operations = build.graph.n_ops;
+	if (r >= 0)
+		r = fp_merge(&build.graph);
+	if (r >= 0)
+		r = fp_build_emit(&build);
+	stitch->counts = build.counts;
+	build_done(&build);
+	return r < 0 ? r : 0;
+}
