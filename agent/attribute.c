@@ -58,8 +58,13 @@ struct stream {
 	UT_hash_handle hh;
 };
 
-struct socket {
-	uint64_t ino;
+struct channel_key {
+	uint64_t object, ino; /* pipes and sockets number their inodes apart */
+};
+
+/* A socket or pipe. */
+struct channel {
+	struct channel_key key;
 	struct fp_context context;
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix */
@@ -82,7 +87,7 @@ struct fp_attributor {
 	struct thread *threads;
 	struct process *processes;
 	struct stream *streams;
-	struct socket *sockets;
+	struct channel *channels;
 	struct container *containers;
 	struct fp_idset *whole_run;
 	struct fp_idset *shown; /* keeps the strings of the last event alive */
@@ -118,11 +123,11 @@ static void free_stream(struct fp_attributor *a, struct stream *stream)
 	free(stream);
 }
 
-static void free_socket(struct fp_attributor *a, struct socket *sock)
+static void free_channel(struct fp_attributor *a, struct channel *channel)
 {
-	HASH_DEL(a->sockets, sock);
-	fp_context_clear(&sock->context);
-	free(sock);
+	HASH_DEL(a->channels, channel);
+	fp_context_clear(&channel->context);
+	free(channel);
 }
 
 struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
@@ -137,8 +142,8 @@ struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 		free_process(a, a->processes);
 	while (a->streams)
 		free_stream(a, a->streams);
-	while (a->sockets)
-		free_socket(a, a->sockets);
+	while (a->channels)
+		free_channel(a, a->channels);
 	HASH_ITER(hh, a->containers, container, next) {
 		HASH_DEL(a->containers, container);
 		fp_idset_release(container->all);
@@ -187,7 +192,7 @@ const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor
 DEFINE_GET(thread, threads, struct task_key, free_thread)
 DEFINE_GET(process, processes, struct task_key, free_process)
 DEFINE_GET(stream, streams, struct stream_key, free_stream)
-DEFINE_GET(socket, sockets, uint64_t, free_socket)
+DEFINE_GET(channel, channels, struct channel_key, free_channel)
 
 static void free_container(struct fp_attributor *a, struct container *container)
 {
@@ -315,7 +320,7 @@ static struct fp_context *marked_context(struct fp_attributor *a, const struct f
 }
 
 /* Readings that could be torn give way to the first ones; a unix socket's peer is remembered beyond its end. */
-static void settle(struct socket *sock, struct fp_event *event)
+static void settle(struct channel *sock, struct fp_event *event)
 {
 	if (event->family == AF_UNIX_NUMBER) {
 		if (event->remote_lo)
@@ -332,7 +337,7 @@ static void settle(struct socket *sock, struct fp_event *event)
 }
 
 static void note_receive(struct fp_attributor *a, struct container *container, struct thread *thread,
-			 struct socket *sock, const struct fp_event *event, struct fp_context *ret)
+			 struct channel *sock, const struct fp_event *event, struct fp_context *ret)
 {
 	const struct fp_context *marked = NULL;
 
@@ -352,7 +357,7 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		enter(thread, event, ret);
 }
 
-static void note_send(struct container *container, struct socket *sock, struct fp_context *ret)
+static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
 {
 	if (believed(&sock->context, container) && sock->context.rule == FP_RULE_CONNECTION) {
 		fp_context_clear(ret);
@@ -368,7 +373,8 @@ static void note_send(struct container *container, struct socket *sock, struct f
 static void note_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
 			struct fp_event *event, struct fp_context *ret)
 {
-	struct socket *sock = get_socket(a, &event->ino);
+	struct channel_key key = {FP_OBJECT_SOCKET, event->ino};
+	struct channel *sock = get_channel(a, &key);
 
 	if (!sock)
 		return;
@@ -388,6 +394,35 @@ static void note_socket(struct fp_attributor *a, struct container *container, st
 		note_send(container, sock, ret);
 	else if (ret->ids && event->type != FP_EVENT_TYPE_ACCEPT)
 		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+}
+
+/*
+ * A pipe is its maker's: what comes out of one that a request made is the
+ * request's.  One that was there before says nothing, whoever writes to it: event
+ * loops wake themselves through such pipes.
+ */
+static void note_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
+		      const struct fp_event *event, struct fp_context *ret)
+{
+	struct channel_key key = {FP_OBJECT_PIPE, event->ino};
+	struct channel *pipe;
+
+	if (event->type == FP_EVENT_TYPE_OPEN) {
+		pipe = get_channel(a, &key);
+		if (!pipe)
+			return;
+		fp_context_clear(&pipe->context);
+		if (ret->ids)
+			fp_context_follow(&pipe->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+		return;
+	}
+	HASH_FIND(hh, a->channels, &key, sizeof(key), pipe);
+	if (!pipe || !believed(&pipe->context, container) || event->type != FP_EVENT_TYPE_READ)
+		return;
+	fp_context_clear(ret);
+	fp_context_follow(ret, &pipe->context, pipe->context.rule, FP_ATTRIBUTION_DERIVED);
+	if (event->bytes > 0)
+		enter(thread, event, ret);
 }
 
 static void note_fork(struct fp_attributor *a, const struct fp_event *event, const struct fp_context *context)
@@ -631,6 +666,11 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	case FP_EVENT_TYPE_SEND:
 	case FP_EVENT_TYPE_RECEIVE:
 		note_socket(a, container, thread, event, &context);
+		break;
+	case FP_EVENT_TYPE_OPEN:
+	case FP_EVENT_TYPE_READ:
+		if (event->object == FP_OBJECT_PIPE && !a->whole_run)
+			note_pipe(a, container, thread, event, &context);
 		break;
 	case FP_EVENT_TYPE_FORK:
 		note_fork(a, event, &context);

@@ -7,7 +7,7 @@
  * A request's context spreads like this, strongest evidence first:
  *   connection  bytes on the connection that the watchdog marked for the request
  *   child       a process that the watchdog forked for the request
- *   descriptor  a socket that was opened, or last written to, in the context
+ *   descriptor  a socket that was opened, or last written to, in the context; a pipe made in it
  *   turn        a thread that read one of the above and has not waited since
  *   inherited   a process forked by a thread in the context
  *   sole        nothing else, but just one request is in flight in the container

@@ -131,7 +131,7 @@ int fp_names_note(struct fp_names *names, struct fp_event *event)
 {
 	switch (event->type) {
 	case FP_EVENT_TYPE_OPEN:
-		return learn(names, event->cgroup, event->path, event);
+		return event->path.len == 0 ? 0 : learn(names, event->cgroup, event->path, event);
 	case FP_EVENT_TYPE_CHMOD:
 		event->path = clean(event->path, names->path);
 		if (event->ino)

@@ -251,7 +251,7 @@ static void new_connection(struct fp_pipeline *p, uint64_t ino)
 
 /* --- the way of an event ------------------------------------------------------------ */
 
-/* Threads come and go, descriptors are closed: that served attribution, and carries nothing. */
+/* Threads come and go, descriptors are closed, files end: that served attribution, and carries nothing. */
 static bool is_stored(const struct fp_event *event)
 {
 	switch (event->type) {
@@ -262,6 +262,13 @@ static bool is_stored(const struct fp_event *event)
 	case FP_EVENT_TYPE_CLOSE:
 	case FP_EVENT_TYPE_SOCKET:
 		return false;
+	case FP_EVENT_TYPE_OPEN:
+		return event->path.len > 0; /* else a pipe */
+	case FP_EVENT_TYPE_READ:
+	case FP_EVENT_TYPE_WRITE:
+	case FP_EVENT_TYPE_RECEIVE:
+	case FP_EVENT_TYPE_SEND:
+		return event->bytes > 0;
 	default:
 		return true;
 	}

@@ -20,6 +20,7 @@
 #include "agent/capture.h"
 #include "agent/cgroup.h"
 #include "agent/pipeline.h"
+#include "agent/redact/redact.h"
 #include "agent/sink.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -27,6 +28,8 @@
 #include "base/text.h"
 
 #define DRAIN_INTERVAL_MS 50
+/* Of the command line, so much names the run. */
+#define COMMAND_LINE_MAX 256
 
 struct run {
 	const char *store_url;
@@ -101,17 +104,20 @@ static uint64_t boottime(void)
 /* The run itself is the request: its begin and end, which no watchdog marks. */
 static int put_boundary(struct run *run, enum fp_event_type type)
 {
-	fp_cleanup(fp_buffer_done) struct fp_buffer line = FP_BUFFER_INIT;
+	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT, line = FP_BUFFER_INIT;
 	struct fp_event event = {.type = type};
 
 	event.time = event.start = boottime();
 	event.cgroup = run->cgroup.id;
 	event.method = (struct fp_str){"run", 3};
-	for (char **word = run->command; *word && line.len < 256; word++)
-		fp_buffer_add_format(&line, "%s%.128s", line.len ? " " : "", *word);
-	if (fp_buffer_error(&line) < 0)
+	for (char **word = run->command; *word && words.len < COMMAND_LINE_MAX; word++)
+		fp_buffer_add(&words, *word, strlen(*word) + 1);
+	if (fp_buffer_error(&words) < 0 || fp_redact(&line, words.data, words.len - 1, FP_REDACT_ARGV) < 0)
 		return -ENOMEM;
-	event.url = (struct fp_str){line.data, line.len};
+	for (size_t i = 0; i < line.len; i++)
+		if (line.data[i] == '\0')
+			line.data[i] = ' ';
+	event.url = (struct fp_str){line.data, line.len < COMMAND_LINE_MAX ? line.len : COMMAND_LINE_MAX};
 	event.status = type == FP_EVENT_TYPE_END ? (uint64_t)run->status : 0;
 	return fp_pipeline_event(run->pipeline, &event);
 }

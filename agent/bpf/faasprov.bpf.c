@@ -91,6 +91,59 @@ static __always_inline int moved_between(struct call *call, __u32 out, __u32 in)
 	return moved_buffer(call, out, 0, 0, 1);
 }
 
+/* A pipe has no name; it is announced when made, so that attribution learns by whom. */
+static __always_inline int record_pipe_end(struct call *call, __u32 fd)
+{
+	struct file *file = file_of(fd);
+	struct identity who;
+
+	if (!file)
+		return 0;
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	BEGIN_RECORD(record, open, OPEN, call->cgroup, 0, 0, fd);
+	record->r.fd = fd;
+	record->r.object = who.object;
+	record->r.dev = who.dev;
+	record->r.ino = who.ino;
+	record->r.gen = who.gen;
+	record->r.flags = record->r.mode = 0;
+	record->r.path.offset = sizeof(record->r);
+	record->r.path.len = 0;
+	emit(record);
+	return 0;
+}
+
+struct descriptor_pair {
+	int fd[2];
+};
+
+/* The pair of descriptors that pipe and socketpair have written to user space. */
+static __always_inline int read_pair(struct descriptor_pair *pair, unsigned long user)
+{
+	return bpf_probe_read_user(pair, sizeof(*pair), (void *)user);
+}
+
+static __always_inline int record_pipe(struct call *call, unsigned long user)
+{
+	struct descriptor_pair pair;
+
+	if (read_pair(&pair, user) < 0)
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
+	return record_pipe_end(call, pair.fd[0]); /* one inode, two ends */
+}
+
+static __always_inline int record_socketpair(struct call *call, unsigned long user)
+{
+	struct descriptor_pair pair;
+
+	if (read_pair(&pair, user) < 0)
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
+	record_socket(call, pair.fd[0]);
+	return record_socket(call, pair.fd[1]);
+}
+
+HANDLER(on_pipe, IF_DONE(record_pipe(&call, a1)))
+HANDLER(on_socketpair, IF_DONE(record_socketpair(&call, a4)))
 HANDLER(on_open, IF_DONE(record_open(&call, a2)))
 HANDLER(on_openat, IF_DONE(record_open(&call, a3)))
 HANDLER(on_openat2, IF_DONE(record_open(&call, openat2_flags(a3))))

@@ -145,6 +145,7 @@ struct cred {
 
 struct upid {
 	int nr;
+	void *ns; /* not read, but elements of pid::numbers are this large */
 };
 
 struct pid {

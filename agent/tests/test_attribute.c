@@ -242,6 +242,38 @@ static void pooled_connections_change_hands(void **state)
 	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
 }
 
+static struct fp_event on_pipe(void **state, enum fp_event_type type, uint64_t tgid, uint64_t ino, uint64_t turn)
+{
+	struct fp_event event = make_event(type, tgid, tgid, turn);
+
+	event.object = FP_OBJECT_PIPE;
+	event.ino = ino;
+	event.bytes = 10;
+	note(state, &event);
+	return event;
+}
+
+/* The output of a child comes back through a pipe that was made for it. */
+static void a_pipe_is_its_makers(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	on_pipe(state, FP_EVENT_TYPE_OPEN, NODE, 70, 0);
+	begin(state, 1);
+	begin(state, 2);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	read_request(state, 1, 40000);
+	on_pipe(state, FP_EVENT_TYPE_OPEN, NODE, 71, 1);
+	event = on_pipe(state, FP_EVENT_TYPE_READ, NODE, 71, 2);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+	event = do_write(state, NODE, NODE, 2);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	/* the event loop's own pipe wakes it for anybody */
+	event = on_pipe(state, FP_EVENT_TYPE_READ, NODE, 70, 3);
+	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+}
+
 static void forked(void **state, uint64_t tgid, uint64_t turn, uint64_t child)
 {
 	struct fp_event event = make_event(FP_EVENT_TYPE_FORK, tgid, tgid, turn);
@@ -412,6 +444,7 @@ int main(void)
 		TEST(a_turn_belongs_to_what_was_read_in_it),
 		TEST(answers_bring_the_context_back),
 		TEST(pooled_connections_change_hands),
+		TEST(a_pipe_is_its_makers),
 		TEST(children_inherit_for_life),
 		TEST(a_fork_modes_child_is_exact),
 		TEST(only_the_watchdog_may_mark),
