@@ -52,6 +52,7 @@ struct fp_store_engine {
 	int (*each_node)(struct fp_store *store, fp_store_node_fn fn, void *arg);
 	int (*find_nodes)(struct fp_store *store, enum fp_node_kind kind, const char *text, fp_store_node_fn fn,
 			  void *arg);
+	int (*nodes_by_key)(struct fp_store *store, const char *prefix, fp_store_node_fn fn, void *arg);
 	int (*nodes_of_request)(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE], fp_store_node_fn fn,
 				void *arg);
 	int (*edges_into)(struct fp_store *store, uint64_t node, fp_store_edge_fn fn, void *arg);

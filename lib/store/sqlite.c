@@ -264,6 +264,7 @@ const struct fp_store_engine fp_store_sqlite = {
 	.node = fp_sqlite_node,
 	.each_node = fp_sqlite_each_node,
 	.find_nodes = fp_sqlite_find_nodes,
+	.nodes_by_key = fp_sqlite_nodes_by_key,
 	.nodes_of_request = fp_sqlite_nodes_of_request,
 	.edges_into = fp_sqlite_edges_into,
 	.edges_out_of = fp_sqlite_edges_out_of,

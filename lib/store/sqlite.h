@@ -49,6 +49,8 @@
 			       " -length(?2)) = ?2 AND (?1 = 0 OR kind = ?1) ORDER BY id")                        \
 	FP_STATEMENT(NODE_PART, FP_SQL_SELECT("node", FP_NODE_COLUMNS) " WHERE instr(CAST(label AS BLOB), ?2) > 0" \
 				" AND (?1 = 0 OR kind = ?1) ORDER BY id")                                         \
+	FP_STATEMENT(NODE_KEY, FP_SQL_SELECT("node", FP_NODE_COLUMNS)                                             \
+			       " WHERE key >= ?1 AND key < ?1 || char(1114111) ORDER BY key")                     \
 	FP_STATEMENT(NODE_REQUEST, FP_SQL_SELECT("node", FP_NODE_COLUMNS) " WHERE request = ?1 ORDER BY id")      \
 	FP_STATEMENT(EDGE_TO, FP_SQL_SELECT("edge", FP_EDGE_COLUMNS) " WHERE \"to\" = ?1 ORDER BY first, id")     \
 	FP_STATEMENT(EDGE_FROM, FP_SQL_SELECT("edge", FP_EDGE_COLUMNS) " WHERE \"from\" = ?1 ORDER BY first, id") \
@@ -172,6 +174,7 @@ int fp_sqlite_node(struct fp_store *store, uint64_t id, fp_store_node_fn fn, voi
 int fp_sqlite_each_node(struct fp_store *store, fp_store_node_fn fn, void *arg);
 int fp_sqlite_find_nodes(struct fp_store *store, enum fp_node_kind kind, const char *text, fp_store_node_fn fn,
 			 void *arg);
+int fp_sqlite_nodes_by_key(struct fp_store *store, const char *prefix, fp_store_node_fn fn, void *arg);
 int fp_sqlite_nodes_of_request(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE],
 			       fp_store_node_fn fn, void *arg);
 int fp_sqlite_edges_into(struct fp_store *store, uint64_t node, fp_store_edge_fn fn, void *arg);

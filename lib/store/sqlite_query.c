@@ -110,6 +110,9 @@ DEFINE_QUERY(node, FP_RUN_NODE_ID, sqlite3_bind_int64(s, 1, (sqlite3_int64)id))
 int fp_sqlite_each_node(struct fp_store *base, fp_store_node_fn fn, void *arg)
 DEFINE_QUERY(node, FP_RUN_NODE_EACH, SQLITE_OK)
 
+int fp_sqlite_nodes_by_key(struct fp_store *base, const char *prefix, fp_store_node_fn fn, void *arg)
+DEFINE_QUERY(node, FP_RUN_NODE_KEY, sqlite3_bind_text(s, 1, prefix, -1, SQLITE_STATIC))
+
 int fp_sqlite_nodes_of_request(struct fp_store *base, const uint8_t request[FP_REQUEST_ID_SIZE], fp_store_node_fn fn,
 			       void *arg)
 DEFINE_QUERY(node, FP_RUN_NODE_REQUEST, sqlite3_bind_blob(s, 1, request, FP_REQUEST_ID_SIZE, SQLITE_STATIC))

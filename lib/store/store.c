@@ -182,6 +182,11 @@ int fp_store_find_nodes(struct fp_store *store, enum fp_node_kind kind, const ch
 	return store->engine->find_nodes(store, kind, text, fn, arg);
 }
 
+int fp_store_nodes_by_key(struct fp_store *store, const char *prefix, fp_store_node_fn fn, void *arg)
+{
+	return store->engine->nodes_by_key(store, prefix, fn, arg);
+}
+
 int fp_store_nodes_of_request(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE], fp_store_node_fn fn,
 			      void *arg)
 {

@@ -162,6 +162,8 @@ int fp_store_node(struct fp_store *store, uint64_t id, fp_store_node_fn fn, void
 int fp_store_each_node(struct fp_store *store, fp_store_node_fn fn, void *arg);
 /* Nodes of a kind (0: any) whose label is exactly, or ends with, or contains the text (tried in this order; the first that finds any wins). */
 int fp_store_find_nodes(struct fp_store *store, enum fp_node_kind kind, const char *text, fp_store_node_fn fn, void *arg);
+/* Nodes whose key begins with the text. */
+int fp_store_nodes_by_key(struct fp_store *store, const char *prefix, fp_store_node_fn fn, void *arg);
 int fp_store_nodes_of_request(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE], fp_store_node_fn fn, void *arg);
 /* Edges that end (into) or begin (out of) at a node, ordered by first. */
 int fp_store_edges_into(struct fp_store *store, uint64_t node, fp_store_edge_fn fn, void *arg);
