@@ -1,0 +1,542 @@
+#include "query/render/view.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "query/attributes.h"
+#include "query/render/view_make.h"
+
+enum role { NODE, WIRE, IMAGE };
+
+/* Ends of a wire beyond this are kept as a node: pairing them would make more edges than it saves. */
+#define WIRE_PAIRS_MAX 16
+
+struct maker {
+	const struct fp_answer *answer;
+	struct fp_graph *graph;
+	struct fp_view *view;
+	uint32_t n;
+	uint8_t *role; /* by node of the graph */
+	uint32_t *group; /* which node it is one with; a forest */
+	uint32_t *view_of; /* by group */
+	size_t edges_size;
+};
+
+static bool is_kind(const struct maker *maker, uint32_t node, enum fp_node_kind kind)
+{
+	return fp_graph_node(maker->graph, node)->row.kind == kind;
+}
+
+static const struct fp_graph_edge *edge_at(const struct maker *maker, uint32_t edge)
+{
+	return fp_graph_edge(maker->graph, edge);
+}
+
+static uint32_t group_of(struct maker *maker, uint32_t node)
+{
+	while (maker->group[node] != node)
+		node = maker->group[node] = maker->group[maker->group[node]];
+	return node;
+}
+
+bool fp_view_pinned(const struct fp_answer *answer, const struct fp_graph_node *node)
+{
+	return node->start && !(node->row.has_request && fp_requests_find(&answer->asked, node->row.request) >= 0);
+}
+
+int fp_view_list_add(uint32_t **list, size_t *n, size_t *size, uint32_t item)
+{
+	if (*n == *size) {
+		size_t wanted = *size ? *size * 2 : 4;
+		uint32_t *bigger = realloc(*list, wanted * sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		*list = bigger;
+		*size = wanted;
+	}
+	(*list)[(*n)++] = item;
+	return 0;
+}
+
+/* --- roles ---------------------------------------------------------------- */
+
+/* Nothing in the slice made or changed it, and processes only read or load it. */
+static bool is_image(struct maker *maker, uint32_t node, const uint32_t *out_of, ssize_t n_out, ssize_t n_into)
+{
+	if (n_into > 0 || n_out == 0 || maker->answer->link[node] ||
+	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
+		return false;
+	for (ssize_t i = 0; i < n_out; i++) {
+		const struct fp_graph_edge *edge = edge_at(maker, out_of[i]);
+
+		if ((edge->row.kind != FP_EDGE_READ && edge->row.kind != FP_EDGE_LOAD) ||
+		    !is_kind(maker, edge->to, FP_NODE_PROCESS))
+			return false;
+	}
+	return true;
+}
+
+static bool in_time(const struct fp_graph_edge *in, const struct fp_graph_edge *out)
+{
+	return in->row.first <= out->row.last;
+}
+
+/* Every way in leads on, and every way out comes from somewhere. */
+static bool is_wire(struct maker *maker, uint32_t node, const uint32_t *into, ssize_t n_into, const uint32_t *out_of,
+		    ssize_t n_out)
+{
+	bool pipe = is_kind(maker, node, FP_NODE_PIPE);
+	ssize_t unit = -2;
+
+	if (n_into == 0 || n_out == 0 || n_into * n_out > WIRE_PAIRS_MAX || maker->answer->link[node] ||
+	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
+		return false;
+	for (ssize_t i = 0; i < n_into + n_out; i++) {
+		const struct fp_graph_edge *edge = edge_at(maker, i < n_into ? into[i] : out_of[i - n_into]);
+		uint32_t end = i < n_into ? edge->from : edge->to;
+		bool matched = false;
+
+		if (pipe && (!is_kind(maker, end, FP_NODE_PROCESS) ||
+			     (unit != -2 && maker->answer->request_of[end] != unit)))
+			return false;
+		unit = maker->answer->request_of[end];
+		for (ssize_t j = 0; j < (i < n_into ? n_out : n_into); j++)
+			matched |= i < n_into ? in_time(edge, edge_at(maker, out_of[j])) :
+						in_time(edge_at(maker, into[j]), edge);
+		if (!matched)
+			return false;
+	}
+	return true;
+}
+
+static int find_roles(struct maker *maker)
+{
+	for (uint32_t i = 0; i < maker->n; i++) {
+		enum fp_node_kind kind = fp_graph_node(maker->graph, i)->row.kind;
+		const uint32_t *into, *out_of;
+		ssize_t n_into, n_out;
+
+		if (kind != FP_NODE_FILE && kind != FP_NODE_SOCKET && kind != FP_NODE_PIPE)
+			continue;
+		n_into = fp_graph_edges_into(maker->graph, i, &into);
+		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
+		if (n_into < 0 || n_out < 0)
+			return -ENOMEM;
+		if (kind == FP_NODE_FILE && is_image(maker, i, out_of, n_out, n_into))
+			maker->role[i] = IMAGE;
+		else if (kind != FP_NODE_FILE && is_wire(maker, i, into, n_into, out_of, n_out))
+			maker->role[i] = WIRE;
+	}
+	return 0;
+}
+
+/* --- groups --------------------------------------------------------------- */
+
+static bool same_unit(const struct fp_store_node *a, const struct fp_store_node *b)
+{
+	return a->has_request == b->has_request &&
+	       (!a->has_request || memcmp(a->request, b->request, FP_REQUEST_ID_SIZE) == 0);
+}
+
+/* A process that only exec'd, with what it became; a request, with the one process that serves it. */
+static int find_groups(struct maker *maker)
+{
+	for (uint32_t i = 0; i < maker->n; i++) {
+		const struct fp_graph_node *node = fp_graph_node(maker->graph, i);
+		const struct fp_graph_edge *only = NULL;
+		bool process = node->row.kind == FP_NODE_PROCESS;
+		const uint32_t *out_of;
+		ssize_t n_out;
+
+		if ((!process && node->row.kind != FP_NODE_REQUEST) || fp_view_pinned(maker->answer, node))
+			continue;
+		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
+		if (n_out < 0)
+			return -ENOMEM;
+		for (ssize_t j = 0; j < n_out; j++) {
+			const struct fp_graph_edge *edge = edge_at(maker, out_of[j]);
+
+			if (!process && edge->row.kind != FP_EDGE_CALLS)
+				continue;
+			if ((process && edge->row.kind != FP_EDGE_EXEC) || (only && only->to != edge->to)) {
+				only = NULL;
+				break;
+			}
+			only = edge;
+		}
+		if (only && is_kind(maker, only->to, FP_NODE_PROCESS) &&
+		    same_unit(&node->row, &fp_graph_node(maker->graph, only->to)->row))
+			maker->group[group_of(maker, i)] = group_of(maker, only->to);
+	}
+	return 0;
+}
+
+/* --- nodes ---------------------------------------------------------------- */
+
+/* Same container and unit; `a` is not of a request. */
+static bool same_place(const struct fp_store_node *a, const struct fp_store_node *b)
+{
+	const char *const texts[][2] = {{a->host, b->host}, {a->instance, b->instance}};
+
+	for (size_t i = 0; i < 2; i++)
+		if (texts[i][0] != texts[i][1] &&
+		    (!texts[i][0] || !texts[i][1] || strcmp(texts[i][0], texts[i][1]) != 0))
+			return false;
+	return a->unit == b->unit;
+}
+
+static int cluster_of_process(struct maker *maker, uint32_t node, size_t *ret_cluster)
+{
+	const struct fp_store_node *row = &fp_graph_node(maker->graph, node)->row;
+	struct fp_view *view = maker->view;
+	void *bigger;
+
+	if (maker->answer->request_of[node] >= 0) {
+		*ret_cluster = (size_t)maker->answer->request_of[node];
+		if (!view->clusters[*ret_cluster].sample || row->kind == FP_NODE_REQUEST)
+			view->clusters[*ret_cluster].sample = row;
+		return 0;
+	}
+	for (size_t i = maker->answer->requests.n; i < view->n_clusters; i++)
+		if (same_place(row, view->clusters[i].sample)) {
+			*ret_cluster = i;
+			return 0;
+		}
+	bigger = realloc(view->clusters, (view->n_clusters + 1) * sizeof(*view->clusters));
+	if (!bigger)
+		return -ENOMEM;
+	view->clusters = bigger;
+	view->clusters[view->n_clusters] =
+		(struct fp_view_cluster){.request = -1, .sample = row, .root = view->n_clusters};
+	*ret_cluster = view->n_clusters++;
+	return 0;
+}
+
+static bool is_child_of(struct maker *maker, uint32_t child, const char *name)
+{
+	const uint32_t *into;
+	ssize_t n = fp_graph_edges_into(maker->graph, child, &into);
+
+	for (ssize_t i = 0; i < n; i++) {
+		const struct fp_graph_edge *edge = edge_at(maker, into[i]);
+		const char *parent = fp_graph_node(maker->graph, edge->from)->row.label;
+
+		if (edge->row.kind == FP_EDGE_FORK && parent && strcmp(parent, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Program and process id; "sh → curl[123]" for a chain of execs. */
+static void label_of_process(struct maker *maker, const struct fp_view_node *node, struct fp_buffer *label)
+{
+	const char *before = NULL;
+
+	for (size_t i = node->n_members; i-- > 0;) {
+		const struct fp_store_node *row = &fp_graph_node(maker->graph, node->members[i])->row;
+		const char *name = row->label && *row->label ? row->label : "(no name)";
+
+		if (row->kind != FP_NODE_PROCESS || (before && strcmp(before, name) == 0))
+			continue;
+		/* A child is called like its parent until it execs. */
+		if (!before && i > 0 && is_child_of(maker, node->members[i], name))
+			continue;
+		fp_buffer_add_format(label, "%s%s", before ? " → " : "", name);
+		before = name;
+	}
+}
+
+static int name_node(struct maker *maker, struct fp_view_node *node)
+{
+	const struct fp_store_node *row = &fp_graph_node(maker->graph, node->members[0])->row;
+	fp_cleanup(fp_buffer_done) struct fp_buffer label = FP_BUFFER_INIT;
+	int64_t pid = fp_attribute_number(row->attributes, "pid", 0);
+
+	if (row->kind == FP_NODE_PROCESS)
+		label_of_process(maker, node, &label);
+	else
+		fp_buffer_add_text(&label, row->label && *row->label ? row->label : "(no name)");
+	if (row->kind == FP_NODE_PROCESS && pid > 0)
+		fp_buffer_add_format(&label, "[%lld]", (long long)pid);
+	if (fp_buffer_error(&label) < 0)
+		return -ENOMEM;
+	node->label = strdup(label.data ? label.data : "");
+	return node->label ? 0 : -ENOMEM;
+}
+
+/* The head of a fork is named as its parent was; what it became says more. */
+static int compare_members(const void *a, const void *b, void *arg)
+{
+	const struct fp_store_node *x = &fp_graph_node(arg, *(const uint32_t *)a)->row;
+	const struct fp_store_node *y = &fp_graph_node(arg, *(const uint32_t *)b)->row;
+
+	if ((x->kind == FP_NODE_PROCESS) != (y->kind == FP_NODE_PROCESS))
+		return x->kind == FP_NODE_PROCESS ? -1 : 1;
+	if (x->first != y->first)
+		return x->first > y->first ? -1 : 1;
+	return x->id > y->id ? -1 : x->id < y->id;
+}
+
+static int finish_node(struct maker *maker, struct fp_view_node *node)
+{
+	const struct fp_store_node *row;
+
+	qsort_r(node->members, node->n_members, sizeof(uint32_t), compare_members, maker->graph);
+	row = &fp_graph_node(maker->graph, node->members[0])->row;
+	node->kind = row->kind;
+	node->first = row->first;
+	node->cluster = FP_NO_CLUSTER;
+	for (size_t i = 0; i < node->n_members; i++) {
+		const struct fp_graph_node *member = fp_graph_node(maker->graph, node->members[i]);
+
+		node->start |= member->start;
+		node->link |= maker->answer->link[member->index];
+		node->request |= member->row.kind == FP_NODE_REQUEST;
+		node->first = member->row.first < node->first ? member->row.first : node->first;
+	}
+	if (name_node(maker, node) < 0)
+		return -ENOMEM;
+	if (node->kind == FP_NODE_PROCESS || node->kind == FP_NODE_REQUEST)
+		return cluster_of_process(maker, node->members[0], &node->cluster);
+	return 0;
+}
+
+static int make_nodes(struct maker *maker)
+{
+	struct fp_view *view = maker->view;
+	int r = 0;
+
+	for (uint32_t i = 0; i < maker->n; i++)
+		if (maker->role[i] == NODE && group_of(maker, i) == i)
+			maker->view_of[i] = (uint32_t)view->n_nodes++;
+	view->nodes = calloc(view->n_nodes + 1, sizeof(*view->nodes));
+	if (!view->nodes)
+		return -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < maker->n; i++) {
+		struct fp_view_node *node;
+
+		if (maker->role[i] != NODE)
+			continue;
+		node = &view->nodes[maker->view_of[group_of(maker, i)]];
+		r = fp_view_list_add(&node->members, &node->n_members, &node->members_size, i);
+	}
+	for (size_t i = 0; r == 0 && i < view->n_nodes; i++)
+		r = finish_node(maker, &view->nodes[i]);
+	return r;
+}
+
+/* Files of the image go to each process that used them. */
+static int give_files(struct maker *maker)
+{
+	for (uint32_t i = 0; i < maker->n; i++) {
+		const uint32_t *out_of;
+		ssize_t n_out;
+
+		if (maker->role[i] != IMAGE)
+			continue;
+		maker->view->n_files++;
+		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
+		for (ssize_t j = 0; j < n_out; j++) {
+			uint32_t process = group_of(maker, edge_at(maker, out_of[j])->to);
+			struct fp_view_node *node = &maker->view->nodes[maker->view_of[process]];
+
+			if (node->n_files > 0 && node->files[node->n_files - 1] == i)
+				continue;
+			if (fp_view_list_add(&node->files, &node->n_files, &node->files_size, i) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* --- edges ---------------------------------------------------------------- */
+
+static int add_edge(struct maker *maker, const struct fp_graph_edge *in, const struct fp_graph_edge *out)
+{
+	struct fp_view *view = maker->view;
+	const struct fp_store_edge *row = &out->row;
+	struct fp_view_edge edge = {
+		.from = maker->view_of[group_of(maker, in->from)],
+		.to = maker->view_of[group_of(maker, out->to)],
+		.kinds = 1u << in->row.kind | 1u << row->kind,
+		.first = in->row.first,
+		.last = row->last > in->row.last ? row->last : in->row.last,
+		.count = row->count,
+		.bytes = row->bytes,
+		.attribution = row->attribution,
+		.rules = 1u << row->rule,
+		.candidates = row->attribution == FP_ATTRIBUTION_AMBIGUOUS ? row->candidates : NULL,
+		.possible = fp_graph_possible(row->id),
+		.slices = in->slices | out->slices,
+		.n = 1,
+		.sample = row,
+	};
+
+	if (edge.from == edge.to)
+		return 0;
+	if (view->n_edges == maker->edges_size) {
+		size_t wanted = maker->edges_size ? maker->edges_size * 2 : 64;
+		void *bigger = realloc(view->edges, wanted * sizeof(edge));
+
+		if (!bigger)
+			return -ENOMEM;
+		view->edges = bigger;
+		maker->edges_size = wanted;
+	}
+	view->edges[view->n_edges++] = edge;
+	return 0;
+}
+
+static int add_wire(struct maker *maker, uint32_t node)
+{
+	const uint32_t *into, *out_of;
+	ssize_t n_into = fp_graph_edges_into(maker->graph, node, &into);
+	ssize_t n_out = fp_graph_edges_out_of(maker->graph, node, &out_of);
+
+	for (ssize_t i = 0; i < n_into; i++)
+		for (ssize_t j = 0; j < n_out; j++) {
+			const struct fp_graph_edge *in = edge_at(maker, into[i]), *out = edge_at(maker, out_of[j]);
+
+			if (in_time(in, out) && add_edge(maker, in, out) < 0)
+				return -ENOMEM;
+		}
+	return 0;
+}
+
+static int make_edges(struct maker *maker)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < fp_graph_edges(maker->graph); i++) {
+		const struct fp_graph_edge *edge = fp_graph_edge(maker->graph, i);
+
+		if (maker->role[edge->from] == NODE && maker->role[edge->to] == NODE)
+			r = add_edge(maker, edge, edge);
+	}
+	for (uint32_t i = 0; r == 0 && i < maker->n; i++)
+		if (maker->role[i] == WIRE)
+			r = add_wire(maker, i);
+	return r;
+}
+
+/* --- clusters ------------------------------------------------------------- */
+
+static int make_clusters(struct maker *maker)
+{
+	const struct fp_requests *requests = &maker->answer->requests;
+	struct fp_view *view = maker->view;
+
+	view->n_clusters = requests->n;
+	view->clusters = calloc(requests->n + 1, sizeof(*view->clusters));
+	if (!view->clusters)
+		return -ENOMEM;
+	for (size_t i = 0; i < requests->n; i++) {
+		size_t root = fp_requests_root(requests, i);
+
+		view->clusters[i] = (struct fp_view_cluster){
+			.request = (ssize_t)i,
+			/* Damaged rows may call each other in a circle. */
+			.root = fp_requests_root(requests, root) == root ? root : i,
+			.asked = fp_requests_find(&maker->answer->asked, requests->rows[i].id) >= 0,
+		};
+	}
+	return 0;
+}
+
+/* What only one request touches stands in it; links, clients, hosts and objects stand between. */
+static void place_rest(struct fp_view *view)
+{
+	for (size_t i = 0; i < view->n_edges; i++) {
+		const uint32_t ends[2] = {view->edges[i].from, view->edges[i].to};
+
+		for (size_t j = 0; j < 2; j++) {
+			struct fp_view_node *node = &view->nodes[ends[j]];
+			const struct fp_view_node *other = &view->nodes[ends[1 - j]];
+			bool inside = node->kind == FP_NODE_FILE || node->kind == FP_NODE_PIPE ||
+				      node->kind == FP_NODE_SOCKET;
+
+			if (!inside || node->link || other->kind != FP_NODE_PROCESS)
+				continue;
+			if (node->cluster == FP_NO_CLUSTER)
+				node->cluster = other->cluster;
+			else if (node->cluster != other->cluster)
+				node->link = true; /* for now: shared by two */
+		}
+	}
+	for (size_t i = 0; i < view->n_nodes; i++) {
+		struct fp_view_node *node = &view->nodes[i];
+
+		if (node->link && node->kind != FP_NODE_PROCESS)
+			node->cluster = FP_NO_CLUSTER;
+		node->link = node->n_members > 0 && view->answer->link[node->members[0]];
+	}
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+static int make(struct maker *maker)
+{
+	int r = make_clusters(maker);
+
+	if (r == 0)
+		r = find_roles(maker);
+	if (r == 0)
+		r = find_groups(maker);
+	if (r == 0)
+		r = make_nodes(maker);
+	if (r == 0)
+		r = give_files(maker);
+	if (r == 0)
+		r = make_edges(maker);
+	if (r == 0) {
+		fp_view_merge_edges(maker->view);
+		place_rest(maker->view);
+	}
+	return r;
+}
+
+int fp_view_new(const struct fp_answer *answer, size_t max_nodes, struct fp_view **ret_view)
+{
+	fp_cleanup(fp_view_freep) struct fp_view *view = calloc(1, sizeof(*view));
+	size_t n = fp_graph_nodes(answer->graph);
+	struct maker maker = {.answer = answer, .graph = answer->graph, .view = view, .n = (uint32_t)n};
+	int r = -ENOMEM;
+
+	if (!view)
+		return -ENOMEM;
+	view->answer = answer;
+	maker.role = calloc(n + 1, sizeof(*maker.role));
+	maker.group = calloc(n + 1, sizeof(*maker.group));
+	maker.view_of = calloc(n + 1, sizeof(*maker.view_of));
+	for (uint32_t i = 0; maker.group && i < n; i++)
+		maker.group[i] = i;
+	if (maker.role && maker.group && maker.view_of)
+		r = make(&maker);
+	if (r == 0 && max_nodes > 0 && view->n_nodes > max_nodes)
+		r = fp_view_fold(view, max_nodes);
+	free(maker.role);
+	free(maker.group);
+	free(maker.view_of);
+	if (r < 0)
+		return r;
+	*ret_view = view;
+	view = NULL;
+	return 0;
+}
+
+struct fp_view *fp_view_free(struct fp_view *view)
+{
+	if (!view)
+		return NULL;
+	for (size_t i = 0; i < view->n_nodes; i++) {
+		free(view->nodes[i].label);
+		free(view->nodes[i].members);
+		free(view->nodes[i].files);
+	}
+	free(view->nodes);
+	free(view->edges);
+	free(view->clusters);
+	free(view);
+	return NULL;
+}
