@@ -58,9 +58,9 @@ int fp_batcher_flush(struct fp_batcher *batcher)
 	r = fp_batch_writer_finish(batcher->writer, &batcher->header, &frame, &len, hash);
 	if (r < 0)
 		return r;
-	r = batcher->fn(batcher->arg, frame, len, batcher->header.number);
-	if (r < 0)
-		return r;
+	r = batcher->fn(batcher->arg, &batcher->header, frame, len);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	/* only a frame that was taken is part of the chain */
 	memcpy(batcher->header.previous, hash, sizeof(hash));
 	batcher->header.number++;

@@ -15,8 +15,11 @@
 
 struct fp_batcher;
 
-/* Takes a finished frame; 0 or negative errno, which add and flush give back. */
-typedef int (*fp_batcher_frame_fn)(void *arg, const uint8_t *frame, size_t len, uint64_t number);
+/*
+ * Takes a finished frame: 0; 1 when there is no room for it (its events are then
+ * lost, its number is used again); negative errno, which add and flush give back.
+ */
+typedef int (*fp_batcher_frame_fn)(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len);
 
 /* The chain goes on after `number` (0: at its begin) with that frame's hash. */
 int fp_batcher_new(const struct fp_host *host, const uint8_t agent[16], uint64_t number,

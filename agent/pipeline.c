@@ -332,7 +332,9 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	event.cause = cause;
 	event.lost = lost;
 	p->stats.lost += lost;
-	fp_attributor_doubt(p->attributor, cgroup);
+	/* what attribution itself has not seen could have changed its contexts */
+	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT)
+		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }
 

@@ -55,7 +55,8 @@ struct serve {
 	unsigned drains; /* since the last batch went off */
 	unsigned flushes; /* asked for and done */
 	bool flush_wanted, stopping;
-	uint64_t not_spooled; /* events in batches that the spool had no room for */
+	uint64_t not_spooled; /* events that the spool had no room for, not yet told */
+	uint64_t telling; /* of these, how many the batch at hand tells */
 	int error;
 };
 
@@ -90,11 +91,29 @@ static int add_event(void *arg, const struct fp_event *event)
 	return serve->uplink ? fp_batcher_add(serve->batcher, event) : fp_sink_add(&serve->sink, event);
 }
 
-static int spool_frame(void *arg, const uint8_t *frame, size_t len, uint64_t number)
+static int spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len)
 {
 	struct serve *serve = arg;
+	int r = fp_uplink_put(serve->uplink, frame, len, header->number);
 
-	return fp_uplink_put(serve->uplink, frame, len, number);
+	if (r == -ENOSPC) {
+		/* what this batch would have told of losses is still to be told; that event itself is no loss */
+		serve->not_spooled += header->n_events + serve->telling - (serve->telling ? 1 : 0);
+		r = 1;
+	}
+	serve->telling = 0;
+	return r;
+}
+
+static int tell_not_spooled(struct serve *serve)
+{
+	if (!serve->not_spooled || serve->telling)
+		return 0;
+	fp_log(FP_LOG_WARNING, "events lost: the spool is full", "lost=%llu",
+	       (unsigned long long)serve->not_spooled);
+	serve->telling = serve->not_spooled;
+	serve->not_spooled = 0;
+	return fp_pipeline_loss(serve->pipeline, 0, FP_LOSS_SPOOL_FULL, serve->telling);
 }
 
 static int take_record(void *arg, const void *data, size_t len)
@@ -124,8 +143,10 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 
 static int flush(struct serve *serve)
 {
-	int r = fp_pipeline_flush(serve->pipeline);
+	int r = tell_not_spooled(serve);
 
+	if (r == 0)
+		r = fp_pipeline_flush(serve->pipeline);
 	if (r == 0)
 		r = fp_batcher_flush(serve->uplink ? serve->batcher : serve->sink.batcher);
 	serve->drains = 0;
@@ -186,13 +207,39 @@ static void flush_if_wanted(struct serve *serve)
 
 static void on_timer(uv_timer_t *handle)
 {
-	struct serve *serve = handle->data;
+	drain(handle->data);
+}
 
-	drain(serve);
+static void on_drained(void *arg)
+{
+	struct serve *serve = arg;
+
 	flush_if_wanted(serve);
-	if (serve->stopping && is_delivered(serve))
+	if (serve->stopping)
 		uv_stop(&serve->loop);
 }
+
+static void on_notice(void *arg, enum fp_uplink_notice notice, const char *text)
+{
+	static const char *const words[] = {
+		[FP_UPLINK_CONNECTED] = "connected to the aggregator",
+		[FP_UPLINK_AWAY] = "the aggregator is away",
+		[FP_UPLINK_REFUSED] = "the aggregator refuses",
+		[FP_UPLINK_DISK] = "trouble with the spool",
+	};
+
+	fp_log(notice == FP_UPLINK_CONNECTED ? FP_LOG_INFO : FP_LOG_WARNING, words[notice], "text=\"%s\"", text);
+}
+
+static void on_closed(void *arg)
+{
+	struct serve *serve = arg;
+
+	serve->uplink = NULL;
+}
+
+static const struct fp_uplink_calls uplink_calls = {
+	.notice = on_notice, .drained = on_drained, .closed = on_closed};
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -220,17 +267,18 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int open_output(struct serve *serve, char error[256])
 {
-	uint8_t agent[16], hash[FP_BATCH_HASH_SIZE];
+	uint8_t hash[FP_BATCH_HASH_SIZE];
 	uint64_t number;
 	int r;
 
 	if (serve->options.store)
 		return fp_sink_open(serve->options.store, &serve->host, &serve->sink, error);
-	r = fp_uplink_open(&serve->loop, &serve->options.uplink, &serve->uplink, error);
+	r = fp_uplink_open(&serve->loop, &serve->options.uplink, &uplink_calls, serve, &serve->uplink, error);
 	if (r < 0)
 		return r;
-	fp_uplink_chain(serve->uplink, agent, &number, hash);
-	return fp_batcher_new(&serve->host, agent, number, hash, spool_frame, serve, &serve->batcher);
+	fp_uplink_head(serve->uplink, &number, hash);
+	return fp_batcher_new(&serve->host, fp_uplink_agent(serve->uplink), number, hash, spool_frame, serve,
+			      &serve->batcher);
 }
 
 static int open_capture(struct serve *serve, char error[256])
@@ -306,7 +354,10 @@ static void close_all(struct serve *serve)
 		       (unsigned long long)stats.begun, (unsigned long long)stats.ended,
 		       (unsigned long long)stats.refused);
 	}
-	fp_uplink_close(serve->uplink);
+	if (serve->uplink)
+		fp_uplink_close(serve->uplink);
+	while (serve->uplink)
+		uv_run(&serve->loop, UV_RUN_ONCE);
 	uv_walk(&serve->loop, close_handle, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&serve->loop);

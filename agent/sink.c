@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-static int put_frame(void *arg, const uint8_t *frame, size_t len, uint64_t number)
+static int put_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len)
 {
 	struct fp_sink *sink = arg;
 	struct fp_batch *batch = NULL;
