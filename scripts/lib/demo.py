@@ -1,5 +1,6 @@
 """The demo: benign traffic, a two-step attack, and the answer to one question."""
 import argparse
+import glob
 import json
 import os
 import shutil
@@ -143,10 +144,8 @@ def prepare():
     os.environ["FAASPROV_LAB"] = HOME
     lab("down")
     os.makedirs(OUT, exist_ok=True)
-    for name in ("trace.svg", "trace.txt", "trace.json", "store.db", "store.db-wal", "store.db-shm"):
-        path = os.path.join(OUT, name)
-        if os.path.exists(path):
-            os.unlink(path)
+    for path in glob.glob(f"{OUT}/trace.*") + glob.glob(f"{STORE}*"):
+        os.unlink(path)
 
 
 def clean_up():
