@@ -100,6 +100,9 @@ struct fp_build {
 	struct fp_file_state {
 		uint64_t last; /* wall clock of what touched it last; 0: nothing yet */
 		uint32_t before; /* files that had this identity and are gone */
+		/* of a pipe: the first process that used it, and what has been done with it */
+		uint32_t user;
+		bool is_read, is_written, is_shared;
 	} *files;
 	struct fp_path_entry {
 		uint32_t path, next;

@@ -117,6 +117,17 @@ static bool is_own(const struct fp_item *item)
 	return item->rule == FP_RULE_CONNECTION && fp_unit_request(item->unit) != FP_NONE;
 }
 
+/*
+ * A pipe that one process both writes and reads is a piece of its own memory (an
+ * event loop wakes itself up with it) and as little a way between its units.
+ */
+static bool is_private_pipe(const struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_file_state *state = &build->files[item->object];
+
+	return build->evidence->files[item->object].is_pipe && state->is_read && state->is_written && !state->is_shared;
+}
+
 static int resolve_bytes(struct fp_build *build, const struct fp_item *item, bool in)
 {
 	enum fp_edge_kind kind = in ? FP_EDGE_READ : FP_EDGE_WRITE;
@@ -127,6 +138,8 @@ static int resolve_bytes(struct fp_build *build, const struct fp_item *item, boo
 		return 0;
 	if (is_own(item))
 		return resolve_own(build, item, in);
+	if (item->kind == FP_ITEM_FILE && is_private_pipe(build, item))
+		return 0;
 	if (item->kind == FP_ITEM_FILE)
 		r = fp_build_file(build, item, &node);
 	else if (item->kind == FP_ITEM_UNIX)

@@ -1,6 +1,6 @@
 /*
  * What must be known before the first item is resolved: where requests begin
- * and end, which program a process runs, and what connections are for.
+ * and end, which program a process runs, and what connections and pipes are for.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -90,6 +90,19 @@ static void survey_socket(struct fp_build *build, const struct fp_item *item, ui
 	build->path_roles[out->path].is_own = true;
 }
 
+static void survey_pipe(struct fp_build *build, const struct fp_item *item)
+{
+	struct fp_file_state *pipe = &build->files[item->object];
+
+	if (item->result < 0 || (item->type != FP_EVENT_TYPE_READ && item->type != FP_EVENT_TYPE_WRITE))
+		return;
+	if (pipe->is_read || pipe->is_written)
+		pipe->is_shared |= pipe->user != item->process;
+	pipe->user = item->process;
+	pipe->is_read |= item->type == FP_EVENT_TYPE_READ;
+	pipe->is_written |= item->type == FP_EVENT_TYPE_WRITE;
+}
+
 int fp_build_survey(struct fp_build *build)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -104,6 +117,8 @@ int fp_build_survey(struct fp_build *build)
 			r = survey_exec(build, item, build->order[i]);
 		else if (item->kind == FP_ITEM_STREAM)
 			survey_socket(build, item, build->order[i]);
+		else if (item->kind == FP_ITEM_FILE && evidence->files[item->object].is_pipe)
+			survey_pipe(build, item);
 		if (r >= 0)
 			r = fp_build_progress(build, "survey", i, evidence->n_items);
 	}
