@@ -85,6 +85,7 @@ struct fp_build {
 	struct fp_link *links; /* by stream */
 	struct fp_path_role *path_roles; /* by path */
 	uint32_t *joined; /* by message (detail of its item): request, or FP_NONE */
+	uint64_t *answered; /* by message: wall clock of the first bytes received after it, or 0 */
 	struct fp_intern images_by;
 	struct fp_image *images;
 	size_t images_room;

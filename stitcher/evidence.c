@@ -413,7 +413,7 @@ static void note_first(struct fp_process *process, const struct fp_event *event,
 
 static int32_t narrow_result(int64_t value)
 {
-	return value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : (int32_t)value;
+	return value < -INT32_MAX ? -INT32_MAX : value > INT32_MAX ? INT32_MAX : (int32_t)value;
 }
 
 static int fill_common(struct fp_evidence *evidence, const struct fp_event *event, uint32_t index, struct fp_item *item)

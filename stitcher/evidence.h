@@ -174,7 +174,7 @@ int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, 
 int fp_evidence_text(struct fp_evidence *evidence, struct fp_str text, uint32_t *ret_text);
 /* Fills what is special to sockets: kind, object, peer, value.  0, -ENOMEM, -EFBIG. */
 int fp_evidence_socket(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item);
-/* Text of the URL that a request without a Host is about: the server's address stands for its name. */
+/* Text of the URL that a request is about; without a Host the server's address stands for its name. */
 int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_text);
 int fp_evidence_unix_end(struct fp_evidence *evidence, struct fp_item *item, uint64_t ino, uint32_t *ret_end);
 

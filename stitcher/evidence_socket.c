@@ -144,7 +144,11 @@ int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, 
 	while (len < event->url.len && event->url.data[len] != '?' && event->url.data[len] != '#')
 		len++;
 	fp_endpoint_text(event->remote_hi, event->remote_lo, (uint16_t)event->remote_port, server);
-	fp_buffer_add_format(&url, "http://%s", server);
+	fp_buffer_add_text(&url, "http://");
+	if (event->host_name.len)
+		fp_buffer_add(&url, event->host_name.data, event->host_name.len);
+	else
+		fp_buffer_add_text(&url, server);
 	fp_buffer_add(&url, event->url.data, len);
 	r = fp_buffer_error(&url);
 	if (r == 0)

@@ -360,6 +360,19 @@ static int add_server(struct fp_build *build, const struct fp_item *item, uint32
 		     fp_build_add(build, fp_build_op(build, item, FP_EDGE_PUT), object, host);
 }
 
+/* What is got is what the object holds at any time between the question and its answer. */
+static int add_answer(struct fp_build *build, const struct fp_item *item, uint32_t object, uint32_t attributes)
+{
+	struct fp_op op = fp_build_op(build, item, FP_EDGE_GET);
+	uint32_t process;
+	int r = fp_build_enter(build, item, &process);
+
+	if (build->answered[item->detail] > op.last)
+		op.last = build->answered[item->detail];
+	op.attributes = attributes;
+	return r < 0 ? r : fp_build_add(build, op, object, process);
+}
+
 static int resolve_message(struct fp_build *build, const struct fp_item *item)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -389,7 +402,7 @@ static int resolve_message(struct fp_build *build, const struct fp_item *item)
 	if (r >= 0 && get && is_http)
 		r = add_server(build, item, node, true);
 	if (r >= 0 && get)
-		r = add_with(build, item, FP_EDGE_GET, node, true, attributes);
+		r = add_answer(build, item, node, attributes);
 	return r < 0 ? r : 0;
 }
 

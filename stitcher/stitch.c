@@ -77,6 +77,7 @@ static void build_done(struct fp_build *build)
 	free(build->links);
 	free(build->path_roles);
 	free(build->joined);
+	free(build->answered);
 	fp_intern_done(&build->images_by);
 	free(build->images);
 	free(build->overlaps);

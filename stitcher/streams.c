@@ -163,6 +163,39 @@ static int match_times(struct fp_build *build, const struct fp_span *sends, size
 	return 0;
 }
 
+/* The answer to a message comes with the first bytes that its connection gives afterwards. */
+static void find_answer(struct fp_build *build, const struct table *table, const struct fp_item *message)
+{
+	const struct fp_item *items = build->evidence->items;
+	const struct fp_span *receives = table->receives + table->receive_at[message->peer];
+	size_t low = 0, high = table->receive_at[message->peer + 1] - table->receive_at[message->peer], n = high;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (items[receives[middle].item].time <= message->time)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < n)
+		build->answered[message->detail] =
+			fp_build_wall(build, &items[receives[low].item], items[receives[low].item].last);
+}
+
+static int find_answers(struct fp_build *build, const struct table *table)
+{
+	const struct fp_evidence *evidence = build->evidence;
+
+	build->answered = calloc(evidence->n_messages + 1, sizeof(*build->answered));
+	if (!build->answered)
+		return -ENOMEM;
+	for (size_t i = 0; i < evidence->n_items; i++)
+		if (evidence->items[i].type == FP_EVENT_TYPE_MESSAGE && evidence->items[i].kind == FP_ITEM_STREAM)
+			find_answer(build, table, &evidence->items[i]);
+	return 0;
+}
+
 int fp_build_streams(struct fp_build *build)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -174,6 +207,8 @@ int fp_build_streams(struct fp_build *build)
 	build->overlap_n = calloc(evidence->n_items + 1, sizeof(*build->overlap_n));
 	if (!build->overlap_at || !build->overlap_n)
 		r = -ENOMEM;
+	if (r >= 0)
+		r = find_answers(build, &table);
 	for (uint32_t i = 0; r >= 0 && i < n_streams; i++) {
 		struct fp_span *sends = table.sends + table.send_at[i], *receives = table.receives + table.receive_at[i];
 		size_t n_sends = table.send_at[i + 1] - table.send_at[i];

@@ -122,5 +122,9 @@ int fp_build_survey(struct fp_build *build)
 		if (r >= 0)
 			r = fp_build_progress(build, "survey", i, evidence->n_items);
 	}
+	/* an end before the begin is no honest clock's */
+	for (uint32_t i = 0; r >= 0 && i < fp_intern_count(&evidence->requests); i++)
+		if (build->requests[i].last < build->requests[i].first)
+			build->requests[i].last = build->requests[i].first;
 	return r < 0 ? r : 0;
 }

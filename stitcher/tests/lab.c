@@ -116,6 +116,8 @@ struct fp_event lab_event(struct lab *lab, enum fp_event_type type, const struct
 void lab_add(struct lab *lab, const struct fp_event *event)
 {
 	assert_int_equal(fp_stitch_event(lab->stitch, event, lab->index++), 0);
+	if (lab->writer)
+		assert_int_equal(fp_batch_writer_add(lab->writer, event), 0);
 	lab->now += 1000;
 }
 
@@ -419,6 +421,15 @@ void lab_make(struct lab *lab)
 
 	drop_graph(lab);
 	assert_int_equal(fp_stitch_make(lab->stitch, &sink), 0);
+}
+
+void lab_take(struct lab *lab, struct fp_store *store)
+{
+	drop_graph(lab);
+	assert_int_equal(fp_store_each_node(store, take_node, lab), 0);
+	assert_int_equal(fp_store_each_edge(store, take_edge, lab), 0);
+	assert_int_equal(fp_store_each_request(store, take_request, lab), 0);
+	assert_int_equal(fp_store_each_loss(store, 0, INT64_MAX, take_loss, lab), 0);
 }
 
 /* --- asking ------------------------------------------------------------------------ */

@@ -18,6 +18,9 @@
 #define LAB_TCP 6
 #define LAB_UDP 17
 
+/* For what the setup of a group of tests makes and not every test uses. */
+#define LAB_MAYBE __attribute__((unused))
+
 struct proc {
 	uint64_t cgroup, tgid, start, exec;
 };
@@ -45,6 +48,7 @@ struct lab {
 	/* what the next events belong to: a letter, or one of the words; candidates as letters */
 	const char *unit, *candidates;
 	enum fp_rule rule;
+	struct fp_batch_writer *writer; /* may be NULL: gets all events too */
 
 	struct lab_node *nodes;
 	struct lab_edge *edges;
@@ -59,6 +63,8 @@ void lab_done(struct lab *lab);
 void lab_agent(struct lab *lab, const char *host, uint8_t agent, uint8_t boot, uint64_t batch_number);
 /* Stitches; asserts that it works.  May be called again after more events. */
 void lab_make(struct lab *lab);
+/* Takes the graph that a store holds instead. */
+void lab_take(struct lab *lab, struct fp_store *store);
 
 /* --- what happens ------------------------------------------------------------- */
 
