@@ -144,7 +144,7 @@ def configure(preset):
 def build(preset):
     """None, or the failure."""
     say(f"building ({preset})")
-    for step in (lambda: configure(preset), lambda: run("ninja", "-C", build_directory(preset))):
+    for step in (lambda: configure(preset), lambda: run("cmake", "--build", "--preset", preset, "-j", JOBS)):
         status, output = step()
         if status != 0:
             return fail(f"{preset}: build", output)

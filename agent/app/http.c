@@ -91,9 +91,17 @@ bool fp_http_begins(const struct fp_app_input *input)
 
 /* --- names ----------------------------------------------------------------- */
 
+/* What has control characters in it (http_parser lets them pass) is nobody's host or id: as if it were not there. */
 static struct fp_str slot_text(const struct stream *stream, enum slot slot)
 {
-	return (struct fp_str){stream->text.data + stream->slots[slot].start, stream->slots[slot].len};
+	struct fp_str none = {NULL, 0};
+	size_t len = stream->slots[slot].len;
+	const char *data = len ? stream->text.data + stream->slots[slot].start : NULL;
+
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)data[i]))
+			return none;
+	return (struct fp_str){data, len};
 }
 
 static bool is_host(struct fp_str host)

@@ -50,6 +50,8 @@ int fp_redact(struct fp_buffer *out, const char *text, size_t len, enum fp_redac
 	fp_cleanup(fp_freep) uint8_t *large = len > sizeof(small) ? calloc(1, len) : NULL;
 	struct fp_mask mask = {text, len, len > sizeof(small) ? large : small, kind};
 
+	if (len == 0)
+		return 0;
 	if (!mask.masked)
 		return -ENOMEM;
 	fp_mask_cards(&mask);

@@ -11,7 +11,7 @@
  * not `max_tokens`).
  *
  * Each masked part becomes FP_REDACT_MARK, whatever its length; the rest stays
- * byte for byte.  Redacting twice changes nothing.
+ * byte for byte.
  */
 #ifndef FP_AGENT_REDACT_REDACT_H
 #define FP_AGENT_REDACT_REDACT_H

@@ -107,6 +107,7 @@ static void upgrades(void **state)
 static void hostile_names(void **state)
 {
 	CHECK("> http-request get GET url=/a host=a b\n", OUT("GET /a HTTP/1.1\r\nHost: a b\r\n\r\n"));
+	CHECK("> http-request get GET url=/a\n", OUT("GET /a HTTP/1.1\r\nHost: \0a\r\nX-Call-Id: \0z\r\n\r\n"));
 	CHECK("", OUT("GET /a\nb HTTP/1.1\r\nHost: h\r\n\r\n"));
 	CHECK("", OUT("GET /a HTTP/2.0\r\nHost: h\r\n\r\n"));
 	CHECK("", OUT("GET /a\r\n"));
