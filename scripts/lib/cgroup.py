@@ -22,11 +22,19 @@ def _mounts():
                 yield kind, fields[4], fields[3]
 
 
+def _root():
+    return next((where for kind, where, _ in _mounts() if kind == "cgroup2"), None)
+
+
+def exists(path):
+    return _root() is not None and os.path.isdir(f"{_root()}/{path}")
+
+
 def root():
     """Where the unified hierarchy is mounted."""
-    for kind, where, _ in _mounts():
-        if kind == "cgroup2":
-            return where
+    where = _root()
+    if where:
+        return where
     raise Fail("no cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs/cgroup/unified")
 
 

@@ -60,14 +60,14 @@ def path_of(function, replica=None, rest=""):
     return f"/function/{function}{pin}{'/' + rest.lstrip('/') if rest else ''}"
 
 
-def invoke_many(send, count, concurrency):
-    """Calls send() count times; yields the answers in the order in which they end."""
+def invoke_all(requests, concurrency):
+    """Calls all of these functions; yields their answers, with concurrency in the order in which they end."""
     if concurrency == 1:
-        for _ in range(count):
-            yield send()
+        for request in requests:
+            yield request()
         return
     with concurrent.futures.ThreadPoolExecutor(concurrency) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(send) for _ in range(count)]):
+        for done in concurrent.futures.as_completed([pool.submit(request) for request in requests]):
             yield done.result()
 
 

@@ -18,7 +18,7 @@ HOME = "/run/faasprov-demo"  # a lab of its own: one that the user has running i
 LAB = os.path.join(REPO, "scripts", "lab")
 SHOP = os.path.join(REPO, "hello-retail")
 ATTACK = os.path.join(SHOP, "attacks", "warm-container")
-RECORDED = os.path.join(SHOP, "recordings", "warm-container")
+RECORDING = os.path.join(SHOP, "recordings", "warm-container")  # one file per node, and the answers
 
 USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 PRODUCTS = ("1001", "1002", "1003", "1004", "1005")
@@ -37,19 +37,22 @@ def ask(program, *argv):
     path = os.path.join(BIN, program)
     done = subprocess.run([path, *argv], stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE)
     if done.returncode != 0:
-        raise Fail(f"{program} {argv[0]} failed", done.returncode)
+        raise Fail(f"{program} failed", done.returncode)
     return done.stdout
 
 
 # --- what happens ---------------------------------------------------------------
 
-def purchase(number):
-    """A benign purchase; every third customer types the card number in."""
-    body = {"id": PRODUCTS[number % len(PRODUCTS)], "user": USERS[number % len(USERS)]}
-    if number % 3 == 0:
-        body["creditCard"] = "4012888888881881"
-    answer = json.loads(lab("invoke", "product-purchase", "--data", "-", "--json", stdin=json.dumps(body)))
-    return {"role": "benign", **answer}
+def purchases(numbers):
+    """Benign purchases, one after the other; every third customer types the card number in."""
+    bodies = []
+    for number in numbers:
+        body = {"id": PRODUCTS[number % len(PRODUCTS)], "user": USERS[number % len(USERS)]}
+        if number % 3 == 0:
+            body["creditCard"] = "4012888888881881"
+        bodies.append(json.dumps(body))
+    lines = lab("invoke", "product-purchase", "--data", "-", "--lines", "--json", stdin="\n".join(bodies))
+    return [{"role": "benign", **json.loads(line)} for line in lines.splitlines()]
 
 
 def attack(part):
@@ -62,11 +65,11 @@ def attack(part):
 def play():
     """Runs the story; returns all answers in order."""
     step(f"   {BEFORE} benign purchases")
-    answers = [purchase(number) for number in range(BEFORE)]
+    answers = purchases(range(BEFORE))
     step("   request A plants sqldump.sh in the warm container of the card check")
     answers.append(attack("plant"))
     step(f"   {BETWEEN} benign purchases")
-    answers += [purchase(number) for number in range(BEFORE, BEFORE + BETWEEN)]
+    answers += purchases(range(BEFORE, BEFORE + BETWEEN))
     step("   request B runs it")
     answers.append(attack("execute"))
     cards = answers[-1]["body"].count("','") if "INSERT INTO" in answers[-1]["body"] else 0
@@ -76,23 +79,29 @@ def play():
     return answers
 
 
-def record():
+def record(keep_records):
     step("== Starting Hello, Retail! on two nodes, with a recorder on each")
-    lab("up", os.path.join(SHOP, "stack.yml"), "--store", STORE)
+    lab("up", os.path.join(SHOP, "stack.yml"), "--store", STORE, *(["--record", RECORDING] if keep_records else []))
     step("== Traffic")
     answers = play()
     lab("sync")
+    if keep_records:
+        lab("down")  # which completes the recordings
+        with open(os.path.join(RECORDING, "answers.json"), "w") as file:
+            json.dump([{key: a[key] for key in ("role", "request", "call_id")} for a in answers], file, indent=1)
+            file.write("\n")
     return answers
 
 
 def replay(reason):
     """Where the kernel does not let the agent record: the same story from a recording of it."""
-    step(f"== This kernel does not allow recording: {reason}")
-    if not os.path.exists(RECORDED + ".json"):
-        raise Fail("and there is no recording to replay")
-    step("== REPLAY: what follows was recorded on another machine, not here")
-    ask("faasprov-agent", "replay", RECORDED + ".recording", "--store", STORE)
-    with open(RECORDED + ".json") as file:
+    step(f"== This kernel does not let the agent record: {reason}")
+    recordings = sorted(glob.glob(os.path.join(RECORDING, "*.recording")))
+    if not recordings:
+        raise Fail(f"and there is no recording to replay in {RECORDING}")
+    step("== REPLAY: what follows was recorded elsewhere, not on this machine now")
+    ask("faasprov-agent", "replay", "--store", STORE, *recordings)
+    with open(os.path.join(RECORDING, "answers.json")) as file:
         return json.load(file)
 
 
@@ -103,7 +112,7 @@ def answer(answers):
     roots = {a["role"]: a["request"] for a in answers if a["role"] != "benign"}
     if not all(roots.values()):
         raise Fail("the watchdog gave no request id (header X-Faasprov-Request)")
-    ask("faasprov-stitcher", "--store", STORE)
+    ask("faasprov-stitcher", "--quiet", "--store", STORE)
     for form in ("json", "svg", "text"):
         name = "trace." + {"text": "txt"}.get(form, form)
         ask("faasprov", "trace", roots["execute"], "--both", "--format", form, "--store", STORE,
@@ -116,8 +125,10 @@ def answer(answers):
     return roots, trace, truth.check(known, trace, roots, "product-purchase")
 
 
-def conclude(roots, trace, wrong, keep):
+def conclude(roots, trace, wrong, replayed, keep):
     benign = BEFORE + BETWEEN
+    if replayed:
+        print("\nREPLAY: this answer comes from the shipped recording; nothing was recorded on this machine.")
     print(f"\nThe question was: what did request {roots['execute']} cause, and what caused it?\n"
           f"The answer has {len(trace['nodes'])} nodes and {len(trace['edges'])} edges; "
           f"evidence {'complete' if trace['complete'] else 'INCOMPLETE'}, {trace['lost']} records lost.")
@@ -158,20 +169,22 @@ def clean_up():
 def main():
     parser = argparse.ArgumentParser(prog="demo")
     parser.add_argument("--keep", action="store_true", help="leave everything running")
+    parser.add_argument("--record", action="store_true", help="renew the recording for kernels that allow none")
+    parser.add_argument("--replay", action="store_true", help="take that recording even if this kernel allows one")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     done = False
     prepare()
     try:
-        reason = recording.probe()
-        answers = replay(reason) if reason else record()
+        reason = "asked to replay" if options.replay else recording.probe()
+        answers = replay(reason) if reason else record(options.record)
         step("== The question: what did request B cause, and what caused it?\n")
         roots, trace, wrong = answer(answers)
         done = True
     finally:
         if not (done and options.keep):
             clean_up()
-    conclude(roots, trace, wrong, options.keep and not reason)
+    conclude(roots, trace, wrong, bool(reason), options.keep and not reason and not options.record)
     return 4 if wrong else 0
 
 
