@@ -79,7 +79,7 @@ static int parse(int argc, char **argv, struct options *options)
 
 	stitcher->url = getenv("FAASPROV_STORE");
 	stitcher->progress = isatty(STDERR_FILENO);
-	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
 		switch (option) {
 		case 's':
 			stitcher->url = optarg;
@@ -104,8 +104,10 @@ static int parse(int argc, char **argv, struct options *options)
 		case 'v':
 			printf("%s %s\n", FP_STITCHER_NAME, FP_VERSION);
 			return -1;
+		case ':':
+			return usage_error("a value is missing: ", argv[optind - 1]);
 		default:
-			return FP_EXIT_USAGE;
+			return usage_error("unknown option ", argv[optind - 1]);
 		}
 	}
 	if (optind < argc)
