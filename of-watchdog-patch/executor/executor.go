@@ -21,9 +21,9 @@ func Plain(_ context.Context, cmd *exec.Cmd) error {
 	return cmd.Start()
 }
 
-// statusClientClosed is logged and marked when the caller left before there was
+// StatusClientClosed is logged and marked when the caller left before there was
 // an answer; nobody receives it.
-const statusClientClosed = 499
+const StatusClientClosed = 499
 
 const (
 	headerDuration = "X-Duration-Seconds"
@@ -55,7 +55,7 @@ func statusOf(ctx context.Context, err error) int {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
 	case errors.Is(ctx.Err(), context.Canceled):
-		return statusClientClosed
+		return StatusClientClosed
 	default:
 		return http.StatusInternalServerError
 	}

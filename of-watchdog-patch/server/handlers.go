@@ -1,20 +1,15 @@
 package server
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // health answers /_/health: healthy from the moment the function can take
@@ -148,83 +143,4 @@ func oneShot(next http.Handler, drain chan<- string) http.Handler {
 		drain <- "one_shot"
 		next.ServeHTTP(w, r)
 	})
-}
-
-// counting sees status and length of a response.
-type counting struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-func (c *counting) WriteHeader(status int) {
-	if c.status == 0 && status >= 200 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-func (c *counting) Write(data []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	n, err := c.ResponseWriter.Write(data)
-	c.bytes += int64(n)
-	return n, err
-}
-
-func (c *counting) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, buffered, err := http.NewResponseController(c.ResponseWriter).Hijack()
-	if err == nil {
-		c.status = http.StatusSwitchingProtocols
-	}
-	return conn, buffered, err
-}
-
-func (c *counting) Flush() {
-	http.NewResponseController(c.ResponseWriter).Flush()
-}
-
-func (c *counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// accessLog prints one line for each request, in the form that OpenFaaS
-// documents; kubelet's probes are left out.
-func accessLog(next http.Handler, callID bool) http.Handler {
-	logger := log.New(os.Stderr, "", log.LstdFlags)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		c := &counting{ResponseWriter: w}
-		defer func() {
-			if strings.HasPrefix(r.UserAgent(), "kube-probe") {
-				return
-			}
-			status := max(c.status, 0)
-			line := fmt.Sprintf("%s %s - %d %s - ContentLength: %s (%.4fs)", r.Method, r.RequestURI, status,
-				http.StatusText(status), humanSize(c.bytes), time.Since(start).Seconds())
-			if callID {
-				id := r.Header.Get("X-Call-Id")
-				if id == "" {
-					id = "none"
-				}
-				line += " [" + id + "]"
-			}
-			logger.Print(line)
-		}()
-		next.ServeHTTP(c, r)
-		if c.status == 0 {
-			c.status = http.StatusOK
-		}
-	})
-}
-
-// humanSize writes a length with up to four digits, in powers of 1000.
-func humanSize(n int64) string {
-	size := float64(n)
-	for _, unit := range []string{"B", "kB", "MB", "GB", "TB"} {
-		if size < 1000 {
-			return fmt.Sprintf("%.4g%s", size, unit)
-		}
-		size /= 1000
-	}
-	return fmt.Sprintf("%.4gPB", size)
 }

@@ -66,22 +66,6 @@ func methodLabel(method string) string {
 	return "unknown"
 }
 
-func (m *metrics) instrument(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		c := &counting{ResponseWriter: w}
-		m.inFlight.Add(1)
-		defer func() {
-			m.inFlight.Add(-1)
-			m.observe(c.status, r.Method, time.Since(start))
-		}()
-		next.ServeHTTP(c, r)
-		if c.status == 0 {
-			c.status = http.StatusOK
-		}
-	})
-}
-
 func (m *metrics) write(w io.Writer) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -131,7 +131,7 @@ func (s *Server) handler() http.Handler {
 		invoke = oneShot(invoke, s.drain)
 	}
 	limit := newLimiter(s.config.MaxInflight, invoke)
-	invoke = s.metrics.instrument(accessLog(limit, s.config.LogCallID))
+	invoke = s.account(limit)
 	ready := s.readiness(limit)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -168,6 +168,7 @@ func (s *Server) gate(next http.Handler) http.Handler {
 		case <-late:
 			http.Error(w, "the function does not listen on "+s.config.UpstreamURL.Host, http.StatusGatewayTimeout)
 		case <-r.Context().Done():
+			w.WriteHeader(executor.StatusClientClosed)
 		}
 	})
 }
