@@ -109,6 +109,29 @@ static int split(const char *expression, enum fp_node_kind *ret_kind, const char
 	return 0;
 }
 
+/* sql:TABLE names the table in whatever schema: sql:SCHEMA.TABLE. */
+struct table {
+	struct fp_graph *matches;
+	const char *name;
+};
+
+static int add_table(void *arg, const struct fp_store_node *row)
+{
+	const struct table *table = arg;
+	const char *dot = strncmp(row->label, "sql:", 4) == 0 ? strrchr(row->label, '.') : NULL;
+
+	return dot && strcmp(dot + 1, table->name) == 0 ? add_match(table->matches, row) : 0;
+}
+
+static int find_table(struct fp_store *store, const char *text, struct fp_graph *matches)
+{
+	struct table table = {matches, text + 4};
+
+	if (strncmp(text, "sql:", 4) != 0 || strchr(table.name, '.'))
+		return 0;
+	return fp_store_find_nodes(store, FP_NODE_OBJECT, table.name, add_table, &table);
+}
+
 static int find_matches(struct fp_store *store, const char *expression, struct fp_graph *matches)
 {
 	struct whole_key whole = {matches, expression};
@@ -129,6 +152,8 @@ static int find_matches(struct fp_store *store, const char *expression, struct f
 	r = fp_store_nodes_by_key(store, expression, add_whole_key, &whole);
 	if (r >= 0 && fp_graph_nodes(matches) == 0)
 		r = fp_store_find_nodes(store, kind, text, add_match, matches);
+	if (r >= 0 && kind == FP_NODE_OBJECT && fp_graph_nodes(matches) == 0)
+		r = find_table(store, text, matches);
 	return r;
 }
 
