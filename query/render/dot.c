@@ -6,6 +6,7 @@
 #include <graphviz/cgraph.h>
 #include <graphviz/gvc.h>
 
+#include "query/render/ids.h"
 #include "query/render/labels.h"
 
 /* DejaVu is what Debian has; Verdana has the same widths where a browser lacks it. */
@@ -135,6 +136,7 @@ static Agraph_t *frame_of(struct drawing *drawing, size_t cluster)
 	set_html(drawing, frame, "label", &label);
 	set(drawing, frame, "style", "rounded,filled");
 	set(drawing, frame, "fillcolor", instance_colors[drawing->color_of[cluster]]);
+	set(drawing, frame, "labelloc", "b");
 	set(drawing, frame, "color", view->clusters[cluster].asked ? "#1a56db" : "#9aa0a6");
 	set(drawing, frame, "penwidth", view->clusters[cluster].asked ? "3" : "1");
 	return frame;
@@ -358,7 +360,7 @@ static int build(struct drawing *drawing, const struct fp_view *view, enum fp_la
 
 	*drawing = (struct drawing){
 		.view = view,
-		.graph = agopen("faasprov", Agdirected, NULL),
+		.graph = agopen("faasprov", Agdirected, fp_ids_discipline()),
 		.nodes = calloc(view->n_nodes + 1, sizeof(*drawing->nodes)),
 		.color_of = calloc(view->n_clusters + 1, sizeof(*drawing->color_of)),
 	};

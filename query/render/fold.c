@@ -83,10 +83,27 @@ static int absorb(struct fp_view_node *into, struct fp_view_node *node)
 typedef void (*name_fn)(const struct fp_view *view, const struct fp_view_node *node, size_t groups, size_t nodes,
 			struct fp_buffer *label);
 
+static void name_leaves(const struct fp_view *view, const struct fp_view_node *node, size_t groups, size_t nodes,
+			struct fp_buffer *label)
+{
+	fp_buffer_add_format(label, "%zu %s", nodes, kind_name(node, nodes));
+}
+
+static const char *program_of(const struct fp_view *view, const struct fp_view_node *node)
+{
+	return fp_graph_node(view->answer->graph, node->members[0])->row.label;
+}
+
+/* Programs of one name keep it. */
 static void name_alike(const struct fp_view *view, const struct fp_view_node *node, size_t groups, size_t nodes,
 		       struct fp_buffer *label)
 {
-	fp_buffer_add_format(label, "%zu %s", nodes, kind_name(node, nodes));
+	const char *name = program_of(view, node);
+
+	if (node->kind == FP_NODE_PROCESS && !node->folded && name)
+		fp_buffer_add_format(label, "%zu × %s", groups, name);
+	else
+		name_leaves(view, node, groups, nodes, label);
 }
 
 static void name_rest(const struct fp_view *view, const struct fp_view_node *node, size_t groups, size_t nodes,
@@ -246,7 +263,7 @@ static int describe(const struct fp_view *view, uint32_t node, const struct end 
 		fp_buffer_add(&text, &ends[i].kinds, 2 * sizeof(uint32_t));
 	}
 	if (row->kind == FP_NODE_PROCESS && !leaf)
-		fp_buffer_add_text(&text, row->label);
+		fp_buffer_add_text(&text, row->folded || !program_of(view, row) ? row->label : program_of(view, row));
 	if (fp_buffer_error(&text) < 0)
 		return -ENOMEM;
 	ret_likeness->data = text.data;
@@ -282,7 +299,7 @@ static int fold_alike(struct folder *folder, bool leaf)
 	}
 	for (size_t i = 0; i < n; i++)
 		free(list[i].data);
-	return r < 0 ? r : apply(folder, name_alike);
+	return r < 0 ? r : apply(folder, leaf ? name_leaves : name_alike);
 }
 
 /* --- units ---------------------------------------------------------------- */

@@ -12,11 +12,23 @@
 #define GRAY "<font point-size=\"9\" color=\"#5f6368\">"
 #define END "</font>"
 #define LINE "<br/>"
+#define LEFT "<br align=\"left\"/>"
+/* Command lines are evidence: three lines of them are worth their room. */
+#define ARGV_COLUMNS 52
+#define ARGV_LINES 3
 
 /* Words are clean text; here they get what markup needs. */
 static void add_words(struct fp_buffer *out, const struct fp_buffer *words)
 {
 	fp_clean_add_xml(out, words->data, 0);
+}
+
+/* A name in bold; Graphviz does not take an empty one. */
+static void add_bold(struct fp_buffer *out, const char *name, const char *otherwise)
+{
+	fp_buffer_add_text(out, "<b>");
+	fp_clean_add_xml(out, name && *name ? name : otherwise, COLUMNS);
+	fp_buffer_add_text(out, "</b>");
 }
 
 /* --- nodes ---------------------------------------------------------------- */
@@ -26,15 +38,41 @@ static const struct fp_store_node *row_of(const struct fp_view *view, const stru
 	return &fp_graph_node(view->answer->graph, node->members[0])->row;
 }
 
+/* Breaks clean text into lines, at spaces where there are any near the end of one. */
+static void add_wrapped(struct fp_buffer *out, const char *clean)
+{
+	while (*clean) {
+		size_t len = 0, columns = 0, space = 0;
+
+		while (clean[len] && columns < ARGV_COLUMNS) {
+			if (clean[len] == ' ' && columns > ARGV_COLUMNS / 2)
+				space = len;
+			do
+				len++;
+			while (((unsigned char)clean[len] >> 6) == 2);
+			columns++;
+		}
+		if (clean[len] && space)
+			len = space + 1;
+		fp_cleanup(fp_freep) char *line = strndup(clean, len);
+
+		fp_clean_add_xml(out, line, 0);
+		clean += len;
+		if (*clean)
+			fp_buffer_add_text(out, LINE);
+	}
+}
+
 /* The command line, when it says more than the program's name. */
 static void add_arguments(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node)
 {
-	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT;
+	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT, clean = FP_BUFFER_INIT;
 
 	if (node->folded || !fp_attribute_text(row_of(view, node)->attributes, "argv", &argv) || !strchr(argv.data, ' '))
 		return;
+	fp_clean_add(&clean, argv.data, ARGV_COLUMNS * ARGV_LINES);
 	fp_buffer_add_text(out, LINE GRAY);
-	fp_clean_add_xml(out, argv.data, COLUMNS);
+	add_wrapped(out, clean.data);
 	fp_buffer_add_text(out, END);
 }
 
@@ -67,13 +105,63 @@ static void add_place(struct fp_buffer *out, const struct fp_view *view, const s
 	fp_buffer_add_text(out, END);
 }
 
+/* What a request is: on the node that stands for it, else on its frame. */
+static void add_request(struct fp_buffer *out, const struct fp_view *view, const struct fp_store_request *request,
+			bool asked)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT;
+
+	if (asked)
+		fp_buffer_add_text(out, "<font color=\"#1a56db\"><b>asked about ▶</b></font> ");
+	fp_buffer_add_text(out, "<font point-size=\"13\">");
+	add_bold(out, request->function, "unknown function");
+	fp_buffer_add_text(out, "</font> ");
+	fp_clean_add_xml(out, request->method, 12);
+	fp_buffer_add_text(out, " ");
+	fp_clean_add_xml(out, request->url, 32);
+	fp_buffer_add_text(&words, "request ");
+	fp_words_id(&words, request->id);
+	if (request->call_id) {
+		fp_buffer_add_text(&words, " · X-Call-Id ");
+		fp_clean_add(&words, request->call_id, 24);
+	}
+	fp_buffer_add_text(out, LINE GRAY);
+	add_words(out, &words);
+	fp_buffer_clear(&words);
+	fp_words_offset(&words, view->answer->origin, request->first);
+	if (request->last) {
+		fp_buffer_add_text(&words, " to ");
+		fp_words_offset(&words, view->answer->origin, request->last);
+	} else {
+		fp_buffer_add_text(&words, ", no end recorded");
+	}
+	if (request->status >= 0)
+		fp_buffer_add_format(&words, " · status %" PRId64, request->status);
+	fp_buffer_add_text(out, LINE);
+	add_words(out, &words);
+	fp_buffer_add_text(out, END);
+}
+
+static const struct fp_store_request *request_of(const struct fp_view *view, const struct fp_view_node *node)
+{
+	ssize_t request = node->cluster == FP_NO_CLUSTER ? -1 : view->clusters[node->cluster].request;
+
+	return request >= 0 && node->request && !node->folded ? &view->answer->requests.rows[request] : NULL;
+}
+
 void fp_label_node(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node)
 {
+	const struct fp_store_request *request = request_of(view, node);
+
+	if (request) {
+		add_request(out, view, request, view->clusters[node->cluster].asked);
+		if (node->kind == FP_NODE_REQUEST)
+			return;
+		fp_buffer_add_text(out, LINE);
+	}
 	if (node->link)
 		fp_buffer_add_text(out, "<font color=\"#b00020\">" FP_STAR "</font> ");
-	fp_buffer_add_text(out, "<b>");
-	fp_clean_add_xml(out, node->label, COLUMNS);
-	fp_buffer_add_text(out, "</b>");
+	add_bold(out, node->label, "(no name)");
 	if (node->link)
 		fp_buffer_add_text(out, LINE "<font point-size=\"9\" color=\"#b00020\">links requests</font>");
 	if (node->kind == FP_NODE_HOST)
@@ -109,68 +197,40 @@ void fp_tooltip_node(struct fp_buffer *out, const struct fp_view *view, const st
 
 static void add_instance(struct fp_buffer *out, const char *instance, const char *host)
 {
-	if (!instance && !host)
-		return;
-	fp_buffer_add_text(out, LINE GRAY "instance ");
+	fp_buffer_add_text(out, GRAY "instance ");
 	fp_clean_add_xml(out, instance ? instance : "-", COLUMNS);
 	if (host) {
 		fp_buffer_add_text(out, " on ");
 		fp_clean_add_xml(out, host, COLUMNS);
 	}
-	fp_buffer_add_text(out, END);
+	fp_buffer_add_text(out, END LEFT);
 }
 
-static void add_request(struct fp_buffer *out, const struct fp_view *view, const struct fp_store_request *request)
+/* Whether a node in the frame says what request it is. */
+static bool has_head(const struct fp_view *view, const struct fp_view_cluster *cluster)
 {
-	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT;
-
-	fp_buffer_add_text(&words, "request ");
-	fp_words_id(&words, request->id);
-	if (request->call_id) {
-		fp_buffer_add_text(&words, " · X-Call-Id ");
-		fp_clean_add(&words, request->call_id, 24);
-	}
-	fp_buffer_add_text(&words, " · ");
-	fp_words_offset(&words, view->answer->origin, request->first);
-	if (request->last) {
-		fp_buffer_add_text(&words, " to ");
-		fp_words_offset(&words, view->answer->origin, request->last);
-	} else {
-		fp_buffer_add_text(&words, ", no end recorded");
-	}
-	if (request->status >= 0)
-		fp_buffer_add_format(&words, " · status %" PRId64, request->status);
-	add_words(out, &words);
+	for (size_t i = 0; i < view->n_nodes; i++)
+		if (view->nodes[i].cluster != FP_NO_CLUSTER && &view->clusters[view->nodes[i].cluster] == cluster &&
+		    request_of(view, &view->nodes[i]))
+			return true;
+	return false;
 }
 
 void fp_label_cluster(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_cluster *cluster)
 {
 	const struct fp_store_node *sample = cluster->sample;
-	const struct fp_store_request *request =
-		cluster->request >= 0 ? &view->answer->requests.rows[cluster->request] : NULL;
 
-	if (!request) {
-		fp_buffer_add_text(out, "<b>");
-		fp_clean_add_xml(out, sample->function ? sample->function : "host", COLUMNS);
-		fp_buffer_add_format(out, "</b>" LINE GRAY "%s, outside any request" END,
+	if (cluster->request < 0) {
+		add_bold(out, sample->function, "host");
+		fp_buffer_add_format(out, " %s, outside any request" LEFT,
 				     sample->unit == FP_UNIT_STARTUP ? "start-up" :
 				     strstr(sample->key, ":ambiguous") ? "request not certain" :
 									 "background");
-		add_instance(out, sample->instance, sample->host);
-		return;
+	} else if (!has_head(view, cluster)) {
+		add_request(out, view, &view->answer->requests.rows[cluster->request], cluster->asked);
+		fp_buffer_add_text(out, LEFT);
 	}
-	fp_buffer_add_text(out, "<b>");
-	fp_clean_add_xml(out, request->function ? request->function : "unknown function", COLUMNS);
-	fp_buffer_add_text(out, "</b> ");
-	fp_clean_add_xml(out, request->method, 12);
-	fp_buffer_add_text(out, " ");
-	fp_clean_add_xml(out, request->url, 32);
-	if (cluster->asked)
-		fp_buffer_add_text(out, " <font color=\"#1a56db\"><b>◀ asked about</b></font>");
-	fp_buffer_add_text(out, LINE GRAY);
-	add_request(out, view, request);
-	fp_buffer_add_text(out, END);
-	add_instance(out, request->instance, request->host);
+	add_instance(out, sample ? sample->instance : NULL, sample ? sample->host : NULL);
 }
 
 void fp_label_root(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_cluster *cluster)
@@ -181,6 +241,7 @@ void fp_label_root(struct fp_buffer *out, const struct fp_view *view, const stru
 	fp_time_text(request->first, time);
 	fp_buffer_add_text(out, "<b>Call from outside</b> at ");
 	fp_clean_add_xml(out, time, 0);
+	fp_buffer_add_text(out, LEFT);
 }
 
 /* --- edges ---------------------------------------------------------------- */
@@ -205,7 +266,9 @@ static void add_edge(struct fp_buffer *out, const struct fp_view *view, const st
 	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT, names = FP_BUFFER_INIT;
 
 	edge_words(&words, view, edge);
+	fp_buffer_add_text(out, "&#160;");
 	add_words(out, &words);
+	fp_buffer_add_text(out, "&#160;");
 	if (!edge->candidates)
 		return;
 	fp_words_candidates(&names, edge->candidates);
@@ -245,7 +308,7 @@ void fp_tooltip_edge(struct fp_buffer *out, const struct fp_view *view, const st
 static const char legend[] =
 	"<font point-size=\"10\" color=\"#5f6368\">How to read it: arrows lead from cause to effect, time runs downwards; "
 	"+s counts from the first event.  ━━ exact (a kernel object proves it)   ╍╍ derived (by a named rule)   "
-	"<font color=\"#b00020\">┄┄ ambiguous (several requests could have done it)</font>" LINE
+	"<font color=\"#b00020\">┄┄ ambiguous (several requests could have done it)</font>" LEFT
 	"One frame is one request, frames of one colour are the same warm container.  "
 	"<font color=\"#b00020\">" FP_STAR
 	"</font> was written in one request and used in another.  Rounded boxes are processes, dog-eared ones files, "
@@ -263,15 +326,15 @@ void fp_label_title(struct fp_buffer *out, const struct fp_view *view)
 	fp_time_text(view->answer->origin, origin);
 	fp_buffer_add_text(out, "<font point-size=\"18\"><b>");
 	add_words(out, &question);
-	fp_buffer_add_format(out, "</b></font>" LINE "<font point-size=\"12\" color=\"%s\"><b>",
+	fp_buffer_add_format(out, "</b></font>" LEFT "<font point-size=\"13\" color=\"%s\"><b>",
 			     fp_answer_complete(view->answer) ? "#137333" : "#b00020");
 	add_words(out, &complete);
-	fp_buffer_add_format(out, "</b></font>" LINE "<font point-size=\"10\" color=\"#5f6368\">first event %s", origin);
+	fp_buffer_add_format(out, "</b></font>" LEFT "<font point-size=\"10\" color=\"#5f6368\">first event %s", origin);
 	if (folded.len > 0) {
 		fp_buffer_add_text(out, " · ");
 		add_words(out, &folded);
 	}
-	fp_buffer_add_text(out, END LINE);
+	fp_buffer_add_text(out, END LEFT);
 	fp_buffer_add_text(out, legend);
-	fp_buffer_add_text(out, LINE " ");
+	fp_buffer_add_text(out, LEFT " ");
 }

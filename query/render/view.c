@@ -6,39 +6,6 @@
 #include "query/attributes.h"
 #include "query/render/view_make.h"
 
-enum role { NODE, WIRE, IMAGE };
-
-/* Ends of a wire beyond this are kept as a node: pairing them would make more edges than it saves. */
-#define WIRE_PAIRS_MAX 16
-
-struct maker {
-	const struct fp_answer *answer;
-	struct fp_graph *graph;
-	struct fp_view *view;
-	uint32_t n;
-	uint8_t *role; /* by node of the graph */
-	uint32_t *group; /* which node it is one with; a forest */
-	uint32_t *view_of; /* by group */
-	size_t edges_size;
-};
-
-static bool is_kind(const struct maker *maker, uint32_t node, enum fp_node_kind kind)
-{
-	return fp_graph_node(maker->graph, node)->row.kind == kind;
-}
-
-static const struct fp_graph_edge *edge_at(const struct maker *maker, uint32_t edge)
-{
-	return fp_graph_edge(maker->graph, edge);
-}
-
-static uint32_t group_of(struct maker *maker, uint32_t node)
-{
-	while (maker->group[node] != node)
-		node = maker->group[node] = maker->group[maker->group[node]];
-	return node;
-}
-
 bool fp_view_pinned(const struct fp_answer *answer, const struct fp_graph_node *node)
 {
 	return node->start && !(node->row.has_request && fp_requests_find(&answer->asked, node->row.request) >= 0);
@@ -59,119 +26,6 @@ int fp_view_list_add(uint32_t **list, size_t *n, size_t *size, uint32_t item)
 	return 0;
 }
 
-/* --- roles ---------------------------------------------------------------- */
-
-/* Nothing in the slice made or changed it, and processes only read or load it. */
-static bool is_image(struct maker *maker, uint32_t node, const uint32_t *out_of, ssize_t n_out, ssize_t n_into)
-{
-	if (n_into > 0 || n_out == 0 || maker->answer->link[node] ||
-	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
-		return false;
-	for (ssize_t i = 0; i < n_out; i++) {
-		const struct fp_graph_edge *edge = edge_at(maker, out_of[i]);
-
-		if ((edge->row.kind != FP_EDGE_READ && edge->row.kind != FP_EDGE_LOAD) ||
-		    !is_kind(maker, edge->to, FP_NODE_PROCESS))
-			return false;
-	}
-	return true;
-}
-
-static bool in_time(const struct fp_graph_edge *in, const struct fp_graph_edge *out)
-{
-	return in->row.first <= out->row.last;
-}
-
-/* Every way in leads on, and every way out comes from somewhere. */
-static bool is_wire(struct maker *maker, uint32_t node, const uint32_t *into, ssize_t n_into, const uint32_t *out_of,
-		    ssize_t n_out)
-{
-	bool pipe = is_kind(maker, node, FP_NODE_PIPE);
-	ssize_t unit = -2;
-
-	if (n_into == 0 || n_out == 0 || n_into * n_out > WIRE_PAIRS_MAX || maker->answer->link[node] ||
-	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
-		return false;
-	for (ssize_t i = 0; i < n_into + n_out; i++) {
-		const struct fp_graph_edge *edge = edge_at(maker, i < n_into ? into[i] : out_of[i - n_into]);
-		uint32_t end = i < n_into ? edge->from : edge->to;
-		bool matched = false;
-
-		if (pipe && (!is_kind(maker, end, FP_NODE_PROCESS) ||
-			     (unit != -2 && maker->answer->request_of[end] != unit)))
-			return false;
-		unit = maker->answer->request_of[end];
-		for (ssize_t j = 0; j < (i < n_into ? n_out : n_into); j++)
-			matched |= i < n_into ? in_time(edge, edge_at(maker, out_of[j])) :
-						in_time(edge_at(maker, into[j]), edge);
-		if (!matched)
-			return false;
-	}
-	return true;
-}
-
-static int find_roles(struct maker *maker)
-{
-	for (uint32_t i = 0; i < maker->n; i++) {
-		enum fp_node_kind kind = fp_graph_node(maker->graph, i)->row.kind;
-		const uint32_t *into, *out_of;
-		ssize_t n_into, n_out;
-
-		if (kind != FP_NODE_FILE && kind != FP_NODE_SOCKET && kind != FP_NODE_PIPE)
-			continue;
-		n_into = fp_graph_edges_into(maker->graph, i, &into);
-		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
-		if (n_into < 0 || n_out < 0)
-			return -ENOMEM;
-		if (kind == FP_NODE_FILE && is_image(maker, i, out_of, n_out, n_into))
-			maker->role[i] = IMAGE;
-		else if (kind != FP_NODE_FILE && is_wire(maker, i, into, n_into, out_of, n_out))
-			maker->role[i] = WIRE;
-	}
-	return 0;
-}
-
-/* --- groups --------------------------------------------------------------- */
-
-static bool same_unit(const struct fp_store_node *a, const struct fp_store_node *b)
-{
-	return a->has_request == b->has_request &&
-	       (!a->has_request || memcmp(a->request, b->request, FP_REQUEST_ID_SIZE) == 0);
-}
-
-/* A process that only exec'd, with what it became; a request, with the one process that serves it. */
-static int find_groups(struct maker *maker)
-{
-	for (uint32_t i = 0; i < maker->n; i++) {
-		const struct fp_graph_node *node = fp_graph_node(maker->graph, i);
-		const struct fp_graph_edge *only = NULL;
-		bool process = node->row.kind == FP_NODE_PROCESS;
-		const uint32_t *out_of;
-		ssize_t n_out;
-
-		if ((!process && node->row.kind != FP_NODE_REQUEST) || fp_view_pinned(maker->answer, node))
-			continue;
-		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
-		if (n_out < 0)
-			return -ENOMEM;
-		for (ssize_t j = 0; j < n_out; j++) {
-			const struct fp_graph_edge *edge = edge_at(maker, out_of[j]);
-
-			if (!process && edge->row.kind != FP_EDGE_CALLS)
-				continue;
-			if ((process && edge->row.kind != FP_EDGE_EXEC) || (only && only->to != edge->to)) {
-				only = NULL;
-				break;
-			}
-			only = edge;
-		}
-		if (only && is_kind(maker, only->to, FP_NODE_PROCESS) &&
-		    same_unit(&node->row, &fp_graph_node(maker->graph, only->to)->row))
-			maker->group[group_of(maker, i)] = group_of(maker, only->to);
-	}
-	return 0;
-}
-
 /* --- nodes ---------------------------------------------------------------- */
 
 /* Same container and unit; `a` is not of a request. */
@@ -186,7 +40,7 @@ static bool same_place(const struct fp_store_node *a, const struct fp_store_node
 	return a->unit == b->unit;
 }
 
-static int cluster_of_process(struct maker *maker, uint32_t node, size_t *ret_cluster)
+static int cluster_of_process(struct fp_view_maker *maker, uint32_t node, size_t *ret_cluster)
 {
 	const struct fp_store_node *row = &fp_graph_node(maker->graph, node)->row;
 	struct fp_view *view = maker->view;
@@ -213,13 +67,13 @@ static int cluster_of_process(struct maker *maker, uint32_t node, size_t *ret_cl
 	return 0;
 }
 
-static bool is_child_of(struct maker *maker, uint32_t child, const char *name)
+static bool is_child_of(struct fp_view_maker *maker, uint32_t child, const char *name)
 {
 	const uint32_t *into;
 	ssize_t n = fp_graph_edges_into(maker->graph, child, &into);
 
 	for (ssize_t i = 0; i < n; i++) {
-		const struct fp_graph_edge *edge = edge_at(maker, into[i]);
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, into[i]);
 		const char *parent = fp_graph_node(maker->graph, edge->from)->row.label;
 
 		if (edge->row.kind == FP_EDGE_FORK && parent && strcmp(parent, name) == 0)
@@ -229,7 +83,7 @@ static bool is_child_of(struct maker *maker, uint32_t child, const char *name)
 }
 
 /* Program and process id; "sh → curl[123]" for a chain of execs. */
-static void label_of_process(struct maker *maker, const struct fp_view_node *node, struct fp_buffer *label)
+static void label_of_process(struct fp_view_maker *maker, const struct fp_view_node *node, struct fp_buffer *label)
 {
 	const char *before = NULL;
 
@@ -247,7 +101,7 @@ static void label_of_process(struct maker *maker, const struct fp_view_node *nod
 	}
 }
 
-static int name_node(struct maker *maker, struct fp_view_node *node)
+static int name_node(struct fp_view_maker *maker, struct fp_view_node *node)
 {
 	const struct fp_store_node *row = &fp_graph_node(maker->graph, node->members[0])->row;
 	fp_cleanup(fp_buffer_done) struct fp_buffer label = FP_BUFFER_INIT;
@@ -278,7 +132,7 @@ static int compare_members(const void *a, const void *b, void *arg)
 	return x->id > y->id ? -1 : x->id < y->id;
 }
 
-static int finish_node(struct maker *maker, struct fp_view_node *node)
+static int finish_node(struct fp_view_maker *maker, struct fp_view_node *node)
 {
 	const struct fp_store_node *row;
 
@@ -302,23 +156,62 @@ static int finish_node(struct maker *maker, struct fp_view_node *node)
 	return 0;
 }
 
-static int make_nodes(struct maker *maker)
+struct root {
+	uint32_t node;
+	uint64_t first; /* of its whole group */
+};
+
+static int compare_roots(const void *a, const void *b)
+{
+	const struct root *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return x->node < y->node ? -1 : x->node > y->node;
+}
+
+/* Numbers the groups in order of time. */
+static int number_nodes(struct fp_view_maker *maker)
+{
+	fp_cleanup(fp_freep) struct root *roots = calloc(maker->n + 1, sizeof(*roots));
+	uint32_t n = 0;
+
+	if (!roots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < maker->n; i++)
+		roots[i] = (struct root){i, UINT64_MAX};
+	for (uint32_t i = 0; i < maker->n; i++) {
+		uint64_t first = fp_graph_node(maker->graph, i)->row.first;
+		struct root *root = &roots[fp_view_group(maker, i)];
+
+		root->first = first < root->first ? first : root->first;
+	}
+	for (uint32_t i = 0; i < maker->n; i++)
+		if (maker->role[i] == FP_VIEW_NODE && fp_view_group(maker, i) == i)
+			roots[n++] = roots[i];
+	qsort(roots, n, sizeof(*roots), compare_roots);
+	for (uint32_t i = 0; i < n; i++)
+		maker->view_of[roots[i].node] = i;
+	maker->view->n_nodes = n;
+	return 0;
+}
+
+static int make_nodes(struct fp_view_maker *maker)
 {
 	struct fp_view *view = maker->view;
-	int r = 0;
+	int r = number_nodes(maker);
 
-	for (uint32_t i = 0; i < maker->n; i++)
-		if (maker->role[i] == NODE && group_of(maker, i) == i)
-			maker->view_of[i] = (uint32_t)view->n_nodes++;
+	if (r < 0)
+		return r;
 	view->nodes = calloc(view->n_nodes + 1, sizeof(*view->nodes));
 	if (!view->nodes)
 		return -ENOMEM;
 	for (uint32_t i = 0; r == 0 && i < maker->n; i++) {
 		struct fp_view_node *node;
 
-		if (maker->role[i] != NODE)
+		if (maker->role[i] != FP_VIEW_NODE)
 			continue;
-		node = &view->nodes[maker->view_of[group_of(maker, i)]];
+		node = &view->nodes[maker->view_of[fp_view_group(maker, i)]];
 		r = fp_view_list_add(&node->members, &node->n_members, &node->members_size, i);
 	}
 	for (size_t i = 0; r == 0 && i < view->n_nodes; i++)
@@ -327,18 +220,18 @@ static int make_nodes(struct maker *maker)
 }
 
 /* Files of the image go to each process that used them. */
-static int give_files(struct maker *maker)
+static int give_files(struct fp_view_maker *maker)
 {
 	for (uint32_t i = 0; i < maker->n; i++) {
 		const uint32_t *out_of;
 		ssize_t n_out;
 
-		if (maker->role[i] != IMAGE)
+		if (maker->role[i] != FP_VIEW_IMAGE)
 			continue;
 		maker->view->n_files++;
 		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
 		for (ssize_t j = 0; j < n_out; j++) {
-			uint32_t process = group_of(maker, edge_at(maker, out_of[j])->to);
+			uint32_t process = fp_view_group(maker, fp_view_edge_at(maker, out_of[j])->to);
 			struct fp_view_node *node = &maker->view->nodes[maker->view_of[process]];
 
 			if (node->n_files > 0 && node->files[node->n_files - 1] == i)
@@ -352,13 +245,13 @@ static int give_files(struct maker *maker)
 
 /* --- edges ---------------------------------------------------------------- */
 
-static int add_edge(struct maker *maker, const struct fp_graph_edge *in, const struct fp_graph_edge *out)
+static int add_edge(struct fp_view_maker *maker, const struct fp_graph_edge *in, const struct fp_graph_edge *out)
 {
 	struct fp_view *view = maker->view;
 	const struct fp_store_edge *row = &out->row;
 	struct fp_view_edge edge = {
-		.from = maker->view_of[group_of(maker, in->from)],
-		.to = maker->view_of[group_of(maker, out->to)],
+		.from = maker->view_of[fp_view_group(maker, in->from)],
+		.to = maker->view_of[fp_view_group(maker, out->to)],
 		.kinds = 1u << in->row.kind | 1u << row->kind,
 		.first = in->row.first,
 		.last = row->last > in->row.last ? row->last : in->row.last,
@@ -388,7 +281,7 @@ static int add_edge(struct maker *maker, const struct fp_graph_edge *in, const s
 	return 0;
 }
 
-static int add_wire(struct maker *maker, uint32_t node)
+static int add_wire(struct fp_view_maker *maker, uint32_t node)
 {
 	const uint32_t *into, *out_of;
 	ssize_t n_into = fp_graph_edges_into(maker->graph, node, &into);
@@ -396,33 +289,33 @@ static int add_wire(struct maker *maker, uint32_t node)
 
 	for (ssize_t i = 0; i < n_into; i++)
 		for (ssize_t j = 0; j < n_out; j++) {
-			const struct fp_graph_edge *in = edge_at(maker, into[i]), *out = edge_at(maker, out_of[j]);
+			const struct fp_graph_edge *in = fp_view_edge_at(maker, into[i]), *out = fp_view_edge_at(maker, out_of[j]);
 
-			if (in_time(in, out) && add_edge(maker, in, out) < 0)
+			if (fp_view_in_time(in, out) && add_edge(maker, in, out) < 0)
 				return -ENOMEM;
 		}
 	return 0;
 }
 
-static int make_edges(struct maker *maker)
+static int make_edges(struct fp_view_maker *maker)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < fp_graph_edges(maker->graph); i++) {
 		const struct fp_graph_edge *edge = fp_graph_edge(maker->graph, i);
 
-		if (maker->role[edge->from] == NODE && maker->role[edge->to] == NODE)
+		if (maker->role[edge->from] == FP_VIEW_NODE && maker->role[edge->to] == FP_VIEW_NODE)
 			r = add_edge(maker, edge, edge);
 	}
 	for (uint32_t i = 0; r == 0 && i < maker->n; i++)
-		if (maker->role[i] == WIRE)
+		if (maker->role[i] == FP_VIEW_WIRE)
 			r = add_wire(maker, i);
 	return r;
 }
 
 /* --- clusters ------------------------------------------------------------- */
 
-static int make_clusters(struct maker *maker)
+static int make_clusters(struct fp_view_maker *maker)
 {
 	const struct fp_requests *requests = &maker->answer->requests;
 	struct fp_view *view = maker->view;
@@ -475,14 +368,12 @@ static void place_rest(struct fp_view *view)
 
 /* --- life ----------------------------------------------------------------- */
 
-static int make(struct maker *maker)
+static int make(struct fp_view_maker *maker)
 {
 	int r = make_clusters(maker);
 
 	if (r == 0)
-		r = find_roles(maker);
-	if (r == 0)
-		r = find_groups(maker);
+		r = fp_view_find_roles(maker);
 	if (r == 0)
 		r = make_nodes(maker);
 	if (r == 0)
@@ -500,7 +391,7 @@ int fp_view_new(const struct fp_answer *answer, size_t max_nodes, struct fp_view
 {
 	fp_cleanup(fp_view_freep) struct fp_view *view = calloc(1, sizeof(*view));
 	size_t n = fp_graph_nodes(answer->graph);
-	struct maker maker = {.answer = answer, .graph = answer->graph, .view = view, .n = (uint32_t)n};
+	struct fp_view_maker maker = {.answer = answer, .graph = answer->graph, .view = view, .n = (uint32_t)n};
 	int r = -ENOMEM;
 
 	if (!view)
