@@ -44,6 +44,7 @@ struct fp_process_state {
 struct fp_link {
 	uint32_t joined, other; /* messages on it that are / are not calls of recorded functions */
 	uint32_t accepted; /* item: who accepted what this stream reaches, or FP_NONE */
+	uint32_t node, unit; /* the socket node used last, number + 1, and its unit; node 0: none yet */
 	bool connected; /* who opened it is recorded */
 	bool is_received; /* some end that is recorded received from it */
 };
@@ -101,6 +102,7 @@ struct fp_build {
 	struct fp_file_state {
 		uint64_t last; /* wall clock of what touched it last; 0: nothing yet */
 		uint32_t before; /* files that had this identity and are gone */
+		uint32_t node; /* of the one that is there now; 0: none yet, else number + 1 */
 		/* of a pipe: the first process that used it, and what has been done with it */
 		uint32_t user;
 		bool is_read, is_written, is_shared;

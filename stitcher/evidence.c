@@ -35,6 +35,7 @@ void fp_evidence_done(struct fp_evidence *evidence)
 #define FREE(array) free(evidence->array);
 	ALL_ARRAYS(FREE)
 #undef FREE
+	free(evidence->sockets);
 	*evidence = (struct fp_evidence){0};
 }
 
@@ -147,14 +148,27 @@ static int add_process(struct fp_evidence *evidence, uint32_t boot, uint32_t hos
 	struct {
 		uint64_t boot, start, tgid;
 	} key = {boot, start, tgid};
-	int r = fp_intern_add(&evidence->processes_by, &key, sizeof(key), ret_process);
+	int r;
 
-	if (r <= 0)
+	if (evidence->last.has_process && evidence->last.process_start == start && evidence->last.process_tgid == tgid &&
+	    evidence->last.process_boot == boot) {
+		*ret_process = evidence->last.process;
+		return 0;
+	}
+	r = fp_intern_add(&evidence->processes_by, &key, sizeof(key), ret_process);
+	if (r < 0)
 		return r;
-	if (!FP_ARRAY_ROOM(evidence->processes, *ret_process, evidence->processes_room))
-		return -ENOMEM;
-	evidence->processes[*ret_process] =
-		(struct fp_process){.boot = boot, .host = host, .start = start, .tgid = tgid};
+	if (r == 1) {
+		if (!FP_ARRAY_ROOM(evidence->processes, *ret_process, evidence->processes_room))
+			return -ENOMEM;
+		evidence->processes[*ret_process] =
+			(struct fp_process){.boot = boot, .host = host, .start = start, .tgid = tgid};
+	}
+	evidence->last.has_process = true;
+	evidence->last.process_boot = boot;
+	evidence->last.process_start = start;
+	evidence->last.process_tgid = tgid;
+	evidence->last.process = *ret_process;
 	return 0;
 }
 
@@ -163,13 +177,24 @@ static int add_container(struct fp_evidence *evidence, uint32_t boot, uint64_t c
 	struct {
 		uint64_t boot, cgroup;
 	} key = {boot, cgroup};
-	int r = fp_intern_add(&evidence->containers_by, &key, sizeof(key), ret_container);
+	int r;
 
-	if (r <= 0)
+	if (evidence->last.has_container && evidence->last.cgroup == cgroup && evidence->last.container_boot == boot) {
+		*ret_container = evidence->last.container;
+		return 0;
+	}
+	r = fp_intern_add(&evidence->containers_by, &key, sizeof(key), ret_container);
+	if (r < 0)
 		return r;
-	if (!FP_ARRAY_ROOM(evidence->containers, *ret_container, evidence->containers_room))
-		return -ENOMEM;
-	evidence->containers[*ret_container] = (struct fp_container){.boot = boot, .cgroup = cgroup};
+	if (r == 1) {
+		if (!FP_ARRAY_ROOM(evidence->containers, *ret_container, evidence->containers_room))
+			return -ENOMEM;
+		evidence->containers[*ret_container] = (struct fp_container){.boot = boot, .cgroup = cgroup};
+	}
+	evidence->last.has_container = true;
+	evidence->last.container_boot = boot;
+	evidence->last.cgroup = cgroup;
+	evidence->last.container = *ret_container;
 	return 0;
 }
 
@@ -183,7 +208,6 @@ static bool is_zero_id(const char *id)
 /* The unit an event belongs to; an attribution that makes no sense is ambiguous, never a request. */
 static int find_unit(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_unit)
 {
-	uint32_t request;
 	int r;
 
 	*ret_unit = FP_UNIT_IS_AMBIGUOUS;
@@ -195,9 +219,17 @@ static int find_unit(struct fp_evidence *evidence, const struct fp_event *event,
 	}
 	if (event->request.len != FP_REQUEST_ID_SIZE || is_zero_id(event->request.data))
 		return 0;
-	r = fp_intern_add(&evidence->requests, event->request.data, event->request.len, &request);
-	*ret_unit = FP_UNIT_FIRST_REQUEST + request;
-	return r < 0 ? r : 0;
+	if (!evidence->last.has_request || memcmp(evidence->last.request, event->request.data, FP_REQUEST_ID_SIZE) != 0) {
+		evidence->last.has_request = false;
+		r = fp_intern_add(&evidence->requests, event->request.data, event->request.len,
+				  &evidence->last.request_number);
+		if (r < 0)
+			return r;
+		evidence->last.has_request = true;
+		memcpy(evidence->last.request, event->request.data, FP_REQUEST_ID_SIZE);
+	}
+	*ret_unit = FP_UNIT_FIRST_REQUEST + evidence->last.request_number;
+	return 0;
 }
 
 static int find_file(struct fp_evidence *evidence, const struct fp_event *event, uint64_t object, struct fp_item *item)

@@ -132,6 +132,14 @@ struct fp_begin {
 	uint32_t call_id, traceparent, method, url, forwarded, peer; /* texts */
 };
 
+/* A connection's streams, so that they are looked up once and not at every transfer. */
+#define FP_SOCKET_MEMORY 4096
+struct fp_socket_memory {
+	uint64_t key[12];
+	uint32_t out, in;
+	bool is_set;
+};
+
 struct fp_evidence {
 	struct fp_stitch_limits limits;
 
@@ -157,6 +165,16 @@ struct fp_evidence {
 	size_t boots_room, sources_room, batches_room, processes_room, containers_room, files_room, unix_room,
 		endpoints_room, paths_room, streams_room, execs_room, messages_room, begins_room;
 	size_t n_batches, n_execs, n_messages, n_begins;
+
+	/* what the last event named: the next one is mostly of the same process, request and connection */
+	struct {
+		uint64_t process_boot, process_start, process_tgid;
+		uint64_t container_boot, cgroup;
+		char request[FP_REQUEST_ID_SIZE];
+		uint32_t process, container, request_number;
+		bool has_process, has_container, has_request;
+	} last;
+	struct fp_socket_memory *sockets; /* by inode number, modulo FP_SOCKET_MEMORY */
 
 	uint64_t n_events, n_invalid;
 };

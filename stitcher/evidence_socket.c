@@ -1,6 +1,7 @@
 /* Sockets in the evidence: streams by addresses and base, ends of unix sockets. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -102,23 +103,17 @@ static int add_unix(struct fp_evidence *evidence, const struct fp_event *event, 
 	return 0;
 }
 
-int fp_evidence_socket(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+static int find_streams(struct fp_evidence *evidence, const struct fp_event *event, uint32_t boot, struct fp_item *item)
 {
-	const struct fp_source *source = fp_item_source(evidence, item);
 	bool near = is_loopback(event->local_hi, event->local_lo) || is_loopback(event->remote_hi, event->remote_lo);
 	bool is_tcp = event->protocol == IPPROTO_TCP;
-	struct fp_endpoint local = {event->local_hi, event->local_lo, near ? event->netns : 0, near ? source->boot + 1 : 0,
+	struct fp_endpoint local = {event->local_hi, event->local_lo, near ? event->netns : 0, near ? boot + 1 : 0,
 				    (uint16_t)event->local_port};
 	struct fp_endpoint remote = {event->remote_hi, event->remote_lo, local.netns, local.boot,
 				     (uint16_t)event->remote_port};
 	struct fp_path out = {.protocol = (uint8_t)event->protocol}, in;
-	int r;
+	int r = find_endpoint(evidence, &local, &out.from);
 
-	if (event->family == AF_UNIX)
-		return add_unix(evidence, event, item);
-	if (event->family != AF_INET && event->family != AF_INET6)
-		return 0;
-	r = find_endpoint(evidence, &local, &out.from);
 	if (r == 0)
 		r = find_endpoint(evidence, &remote, &out.to);
 	if (r < 0)
@@ -127,6 +122,45 @@ int fp_evidence_socket(struct fp_evidence *evidence, const struct fp_event *even
 	r = find_stream(evidence, &out, is_tcp ? (uint32_t)event->tx_base : 0, &item->object);
 	if (r == 0)
 		r = find_stream(evidence, &in, is_tcp ? (uint32_t)event->rx_base : 0, &item->peer);
+	return r;
+}
+
+static int recall_streams(struct fp_evidence *evidence, const struct fp_event *event, uint32_t boot, struct fp_item *item)
+{
+	const uint64_t key[12] = {boot,		    event->ino,	       event->netns,	  event->protocol,
+				  event->local_hi,  event->local_lo,   event->local_port, event->remote_hi,
+				  event->remote_lo, event->remote_port, event->tx_base,	  event->rx_base};
+	struct fp_socket_memory *memory;
+	int r;
+
+	if (!evidence->sockets)
+		evidence->sockets = calloc(FP_SOCKET_MEMORY, sizeof(*evidence->sockets));
+	if (!evidence->sockets)
+		return -ENOMEM;
+	memory = &evidence->sockets[event->ino % FP_SOCKET_MEMORY];
+	if (!memory->is_set || memcmp(memory->key, key, sizeof(key)) != 0) {
+		r = find_streams(evidence, event, boot, item);
+		if (r < 0)
+			return r;
+		memcpy(memory->key, key, sizeof(key));
+		memory->out = item->object;
+		memory->in = item->peer;
+		memory->is_set = true;
+	}
+	item->object = memory->out;
+	item->peer = memory->in;
+	return 0;
+}
+
+int fp_evidence_socket(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	int r;
+
+	if (event->family == AF_UNIX)
+		return add_unix(evidence, event, item);
+	if (event->family != AF_INET && event->family != AF_INET6)
+		return 0;
+	r = recall_streams(evidence, event, fp_item_source(evidence, item)->boot, item);
 	if (r < 0)
 		return r;
 	item->kind = FP_ITEM_STREAM;

@@ -14,19 +14,26 @@
  * operation if the two counts that matter stand where they stood.
  */
 struct edge {
-	uint32_t row; /* in rows[] */
+	uint32_t row; /* in rows[]; FP_NONE: free */
 	uint32_t into_source, out_of_target; /* as they stood when the row last grew */
+};
+
+/* Edges that may still grow are found by a hash of what they are; when two fall together the older stays as it is. */
+#define EDGES_MAX (1u << 20)
+
+struct place {
+	uint64_t first, last;
+	uint32_t op;
 };
 
 struct merge {
 	struct fp_graph *graph;
 	uint32_t *in, *out; /* by node */
-	uint32_t *order; /* operations by `first` */
-	uint32_t *heap; /* operations under way, by `last` */
-	size_t n_heap;
-	struct fp_intern by_key;
-	struct edge *edges; /* by number in by_key */
-	size_t edges_room;
+	struct place *order; /* operations by `first` */
+	struct place *heap; /* operations under way, by `last` */
+	size_t n_heap, heap_room;
+	struct edge *edges;
+	uint32_t edges_mask;
 	struct fp_op *rows;
 	size_t n_rows, rows_room;
 };
@@ -37,20 +44,32 @@ static void merge_done(struct merge *merge)
 	free(merge->out);
 	free(merge->order);
 	free(merge->heap);
-	fp_intern_done(&merge->by_key);
 	free(merge->edges);
 	free(merge->rows);
 }
 
-static int by_first(const void *a, const void *b, void *arg)
+static int by_first(const void *a, const void *b)
 {
-	const struct fp_op *ops = arg, *x = &ops[*(const uint32_t *)a], *y = &ops[*(const uint32_t *)b];
+	const struct place *x = a, *y = b;
 
 	if (x->first != y->first)
 		return x->first < y->first ? -1 : 1;
 	if (x->last != y->last)
 		return x->last < y->last ? -1 : 1;
-	return x < y ? -1 : x > y;
+	return x->op < y->op ? -1 : x->op > y->op;
+}
+
+/* Operations come nearly in order: often there is nothing to sort. */
+static void sort(struct place *order, const struct fp_op *ops, size_t n)
+{
+	bool sorted = true;
+
+	for (size_t i = 0; i < n; i++) {
+		order[i] = (struct place){ops[i].first, ops[i].last, (uint32_t)i};
+		sorted = sorted && (i == 0 || by_first(&order[i - 1], &order[i]) < 0);
+	}
+	if (!sorted)
+		qsort(order, n, sizeof(*order), by_first);
 }
 
 static void flow(struct merge *merge, const struct fp_op *op)
@@ -59,29 +78,37 @@ static void flow(struct merge *merge, const struct fp_op *op)
 	merge->out[op->from]++;
 }
 
+static bool is_same_edge(const struct fp_op *a, const struct fp_op *b)
+{
+	return a->from == b->from && a->to == b->to && a->kind == b->kind && a->attribution == b->attribution &&
+	       a->rule == b->rule && a->unit == b->unit && a->candidates == b->candidates && a->attributes == b->attributes;
+}
+
+static struct edge *edge_of(struct merge *merge, const struct fp_op *op)
+{
+	uint64_t hash = op->from * 0x9e3779b97f4a7c15ull ^ op->to * 0xc2b2ae3d27d4eb4full ^
+			((uint64_t)op->unit << 8 | op->kind) * 0x165667b19e3779f9ull;
+
+	return &merge->edges[(hash ^ hash >> 29 ^ hash >> 43) & merge->edges_mask];
+}
+
+static void grow(struct fp_op *row, const struct fp_op *op)
+{
+	if (op->first < row->first)
+		row->first = op->first;
+	if (op->last > row->last)
+		row->last = op->last;
+	row->count = row->count > UINT32_MAX - op->count ? UINT32_MAX : row->count + op->count;
+	row->bytes = op->bytes > INT64_MAX || row->bytes > INT64_MAX - op->bytes ? INT64_MAX : row->bytes + op->bytes;
+}
+
 static int finish(struct merge *merge, const struct fp_op *op)
 {
-	struct {
-		uint32_t from, to, unit, candidates, attributes, kind, attribution, rule;
-	} key = {op->from, op->to, op->unit, op->candidates, op->attributes, op->kind, op->attribution, op->rule};
-	uint32_t number;
-	struct edge *edge;
-	int r = fp_intern_add(&merge->by_key, &key, sizeof(key), &number);
+	struct edge *edge = edge_of(merge, op);
 
-	if (r < 0)
-		return r;
-	if (!FP_ARRAY_ROOM(merge->edges, number, merge->edges_room))
-		return -ENOMEM;
-	edge = &merge->edges[number];
-	if (r == 0 && edge->into_source == merge->in[op->from] && edge->out_of_target == merge->out[op->to]) {
-		struct fp_op *row = &merge->rows[edge->row];
-
-		if (op->first < row->first)
-			row->first = op->first;
-		if (op->last > row->last)
-			row->last = op->last;
-		row->count = row->count > UINT32_MAX - op->count ? UINT32_MAX : row->count + op->count;
-		row->bytes = row->bytes > INT64_MAX - op->bytes ? INT64_MAX : row->bytes + op->bytes;
+	if (edge->row != FP_NONE && edge->into_source == merge->in[op->from] &&
+	    edge->out_of_target == merge->out[op->to] && is_same_edge(&merge->rows[edge->row], op)) {
+		grow(&merge->rows[edge->row], op);
 	} else {
 		if (!FP_ARRAY_ROOM(merge->rows, merge->n_rows, merge->rows_room))
 			return -ENOMEM;
@@ -94,27 +121,30 @@ static int finish(struct merge *merge, const struct fp_op *op)
 	return 0;
 }
 
-static bool ends_before(const struct merge *merge, uint32_t a, uint32_t b)
+static bool ends_before(const struct place *a, const struct place *b)
 {
-	const struct fp_op *x = &merge->graph->ops[a], *y = &merge->graph->ops[b];
-
-	return x->last != y->last ? x->last < y->last : a < b;
+	return a->last != b->last ? a->last < b->last : a->op < b->op;
 }
 
-static void heap_push(struct merge *merge, uint32_t op)
+static int heap_push(struct merge *merge, const struct place *place)
 {
-	size_t at = merge->n_heap++;
+	size_t at = merge->n_heap;
 
-	while (at > 0 && ends_before(merge, op, merge->heap[(at - 1) / 2])) {
+	if (!FP_ARRAY_ROOM(merge->heap, at, merge->heap_room))
+		return -ENOMEM;
+	merge->n_heap++;
+	while (at > 0 && ends_before(place, &merge->heap[(at - 1) / 2])) {
 		merge->heap[at] = merge->heap[(at - 1) / 2];
 		at = (at - 1) / 2;
 	}
-	merge->heap[at] = op;
+	merge->heap[at] = *place;
+	return 0;
 }
 
 static uint32_t heap_pop(struct merge *merge)
 {
-	uint32_t top = merge->heap[0], last = merge->heap[--merge->n_heap];
+	uint32_t op = merge->heap[0].op;
+	struct place last = merge->heap[--merge->n_heap];
 	size_t at = 0;
 
 	for (;;) {
@@ -122,15 +152,15 @@ static uint32_t heap_pop(struct merge *merge)
 
 		if (child >= merge->n_heap)
 			break;
-		if (child + 1 < merge->n_heap && ends_before(merge, merge->heap[child + 1], merge->heap[child]))
+		if (child + 1 < merge->n_heap && ends_before(&merge->heap[child + 1], &merge->heap[child]))
 			child++;
-		if (!ends_before(merge, merge->heap[child], last))
+		if (!ends_before(&merge->heap[child], &last))
 			break;
 		merge->heap[at] = merge->heap[child];
 		at = child;
 	}
 	merge->heap[at] = last;
-	return top;
+	return op;
 }
 
 /* Ends all that is over before `time`. */
@@ -138,7 +168,7 @@ static int finish_until(struct merge *merge, uint64_t time)
 {
 	int r = 0;
 
-	while (r == 0 && merge->n_heap && merge->graph->ops[merge->heap[0]].last < time)
+	while (r == 0 && merge->n_heap && merge->heap[0].last < time)
 		r = finish(merge, &merge->graph->ops[heap_pop(merge)]);
 	return r;
 }
@@ -148,15 +178,13 @@ static int merge_all(struct merge *merge)
 	struct fp_graph *graph = merge->graph;
 	int r = 0;
 
-	for (size_t i = 0; i < graph->n_ops; i++)
-		merge->order[i] = (uint32_t)i;
-	qsort_r(merge->order, graph->n_ops, sizeof(*merge->order), by_first, graph->ops);
+	memset(merge->edges, 0xff, ((size_t)merge->edges_mask + 1) * sizeof(*merge->edges));
+	sort(merge->order, graph->ops, graph->n_ops);
 	for (size_t i = 0; r == 0 && i < graph->n_ops; i++) {
-		const struct fp_op *op = &graph->ops[merge->order[i]];
-
-		r = finish_until(merge, op->first);
-		flow(merge, op);
-		heap_push(merge, merge->order[i]);
+		r = finish_until(merge, merge->order[i].first);
+		flow(merge, &graph->ops[merge->order[i].op]);
+		if (r == 0)
+			r = heap_push(merge, &merge->order[i]);
 	}
 	while (r == 0 && merge->n_heap)
 		r = finish(merge, &graph->ops[heap_pop(merge)]);
@@ -165,25 +193,24 @@ static int merge_all(struct merge *merge)
 
 int fp_merge(struct fp_graph *graph)
 {
-	size_t n_nodes = fp_graph_nodes(graph);
+	size_t n_nodes = fp_graph_nodes(graph), n_edges = 64;
 	struct merge merge = {.graph = graph};
 	int r;
 
-	if (graph->n_ops > FP_NONE)
+	if (graph->n_ops >= FP_NONE)
 		return -EFBIG;
+	while (n_edges < EDGES_MAX && n_edges < graph->n_ops)
+		n_edges *= 2;
+	merge.edges_mask = (uint32_t)n_edges - 1;
+	merge.edges = malloc(n_edges * sizeof(*merge.edges));
 	merge.in = calloc(n_nodes + 1, sizeof(*merge.in));
 	merge.out = calloc(n_nodes + 1, sizeof(*merge.out));
 	merge.order = malloc((graph->n_ops + 1) * sizeof(*merge.order));
-	merge.heap = malloc((graph->n_ops + 1) * sizeof(*merge.heap));
-	fp_intern_init(&merge.by_key, SIZE_MAX);
-	r = merge.in && merge.out && merge.order && merge.heap ? merge_all(&merge) : -ENOMEM;
+	r = merge.in && merge.out && merge.order && merge.edges ? merge_all(&merge) : -ENOMEM;
 	if (r == 0) {
+		sort(merge.order, merge.rows, merge.n_rows);
 		for (size_t i = 0; i < merge.n_rows; i++)
-			merge.order[i] = (uint32_t)i;
-		if (merge.n_rows)
-			qsort_r(merge.order, merge.n_rows, sizeof(*merge.order), by_first, merge.rows);
-		for (size_t i = 0; i < merge.n_rows; i++)
-			graph->ops[i] = merge.rows[merge.order[i]];
+			graph->ops[i] = merge.rows[merge.order[i].op];
 		graph->n_ops = merge.n_rows;
 	}
 	merge_done(&merge);

@@ -76,9 +76,15 @@ static bool is_root(const struct fp_build *build, const struct fp_item *item)
 int fp_build_enter(struct fp_build *build, const struct fp_item *item, uint32_t *ret_node)
 {
 	struct fp_process_state *process = &build->processes[item->process];
+	const struct fp_gnode *now = process->node == FP_NONE ? NULL : &build->graph.nodes[process->node];
 	bool root = is_root(build, item);
-	int r = fp_graph_node(&build->graph, FP_NODE_PROCESS, item->process, item->exec_id, item->unit, ret_node);
+	int r;
 
+	if (now && now->b == item->exec_id && now->c == item->unit && now->container != FP_NONE) {
+		*ret_node = process->node;
+		return 0;
+	}
+	r = fp_graph_node(&build->graph, FP_NODE_PROCESS, item->process, item->exec_id, item->unit, ret_node);
 	if (r < 0)
 		return r;
 	if (build->graph.nodes[*ret_node].container == FP_NONE)

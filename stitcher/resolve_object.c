@@ -28,7 +28,7 @@ static int note_path(struct fp_build *build, uint32_t node, uint32_t path)
 	uint32_t key[2] = {node, path}, number, *link = &build->graph.nodes[node].extra;
 	int r;
 
-	if (!path)
+	if (!path || (*link != FP_NONE && build->path_list[*link].path == path))
 		return 0;
 	r = fp_intern_add(&build->path_seen, key, sizeof(key), &number);
 	if (r < 0)
@@ -40,9 +40,7 @@ static int note_path(struct fp_build *build, uint32_t node, uint32_t path)
 		*link = number;
 		return 0;
 	}
-	/* seen before: it moves to the front, unless it is there */
-	if (*link == number)
-		return 0;
+	/* seen before, but not last: it moves to the front */
 	while (*link != number)
 		link = &build->path_list[*link].next;
 	*link = build->path_list[number].next;
@@ -60,13 +58,22 @@ int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *
 
 	/* an inode that is made while its number is known: that file was deleted and is another one */
 	if (item->type == FP_EVENT_TYPE_OPEN && item->flags & FP_ITEM_CREATED && state->last &&
-	    state->last < fp_build_wall(build, item, item->start))
+	    state->last < fp_build_wall(build, item, item->start)) {
 		state->before++;
+		state->node = 0;
+	}
 	if (last > state->last)
 		state->last = last;
+	if (state->node) {
+		*ret_node = state->node - 1;
+		return note_path(build, *ret_node, item->path);
+	}
 	r = fp_graph_node(&build->graph, file->is_pipe ? FP_NODE_PIPE : FP_NODE_FILE, item->object,
 			  file->is_pipe ? 0 : state->before, 0, ret_node);
-	return r < 0 ? r : note_path(build, *ret_node, item->path);
+	if (r < 0)
+		return r;
+	state->node = *ret_node + 1;
+	return note_path(build, *ret_node, item->path);
 }
 
 /* What an end of a unix socket sends, or what arrives at it from a peer that is not known. */
@@ -212,11 +219,27 @@ static int host_node(struct fp_build *build, uint32_t endpoint, uint32_t *ret_no
 	return r < 0 ? r : 0;
 }
 
+static int socket_node(struct fp_build *build, uint32_t stream, uint32_t unit, uint32_t *ret_node)
+{
+	struct fp_link *link = &build->links[stream];
+	int r = 0;
+
+	if (!link->node || link->unit != unit) {
+		r = fp_graph_node(&build->graph, FP_NODE_SOCKET, stream, unit, FP_SIDE_SENT, ret_node);
+		if (r < 0)
+			return r;
+		link->node = *ret_node + 1;
+		link->unit = unit;
+	}
+	*ret_node = link->node - 1;
+	return 0;
+}
+
 static int resolve_send(struct fp_build *build, const struct fp_item *item)
 {
 	const struct fp_path *path = &build->evidence->paths[build->evidence->streams[item->object].path];
 	uint32_t socket, host;
-	int r = fp_graph_node(&build->graph, FP_NODE_SOCKET, item->object, item->unit, FP_SIDE_SENT, &socket);
+	int r = socket_node(build, item->object, item->unit, &socket);
 
 	if (r >= 0)
 		r = add_with(build, item, FP_EDGE_SEND, socket, false, 0);
@@ -252,7 +275,7 @@ static int resolve_receive(struct fp_build *build, const struct fp_item *item, u
 		struct fp_op op = fp_build_op(build, item, FP_EDGE_RECEIVE);
 
 		op.bytes = overlap->bytes;
-		r = fp_graph_node(&build->graph, FP_NODE_SOCKET, item->peer, overlap->unit, FP_SIDE_SENT, &socket);
+		r = socket_node(build, item->peer, overlap->unit, &socket);
 		if (r >= 0)
 			r = fp_build_add(build, op, socket, process);
 	}

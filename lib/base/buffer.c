@@ -61,16 +61,25 @@ void fp_buffer_add_text(struct fp_buffer *buffer, const char *text)
 void fp_buffer_add_format(struct fp_buffer *buffer, const char *format, ...)
 {
 	va_list args;
+	size_t room = buffer->size - buffer->len;
 	int len;
 
+	/* mostly it fits into what there is */
 	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(room ? buffer->data + buffer->len : NULL, room, format, args);
 	va_end(args);
-	if (len < 0 || !fp_buffer_reserve(buffer, (size_t)len))
+	if (len < 0)
 		return;
-	va_start(args, format);
-	vsnprintf(buffer->data + buffer->len, (size_t)len + 1, format, args);
-	va_end(args);
+	if ((size_t)len >= room) {
+		if (!fp_buffer_reserve(buffer, (size_t)len)) {
+			if (room)
+				buffer->data[buffer->len] = '\0';
+			return;
+		}
+		va_start(args, format);
+		vsnprintf(buffer->data + buffer->len, (size_t)len + 1, format, args);
+		va_end(args);
+	}
 	buffer->len += (size_t)len;
 }
 
