@@ -5,6 +5,7 @@
  *   survey    requests' begin and end, programs of processes, roles of connections
  *   join      which message of which caller made which request
  *   streams   which bytes received are those of which send
+ *   correct   clocks of machines, by what they sent each other; then all this once more
  *   resolve   item by item into operations between nodes
  *   losses    gaps, and which requests they concern
  *   merge     operations into edges
@@ -16,6 +17,7 @@
 #ifndef FP_STITCHER_BUILD_H
 #define FP_STITCHER_BUILD_H
 
+#include "stitcher/clock.h"
 #include "stitcher/evidence.h"
 #include "stitcher/graph.h"
 
@@ -86,7 +88,10 @@ struct fp_build {
 	struct fp_link *links; /* by stream */
 	struct fp_path_role *path_roles; /* by path */
 	uint32_t *joined; /* by message (detail of its item): request, or FP_NONE */
-	uint64_t *answered; /* by message: wall clock of the first bytes received after it, or 0 */
+	uint32_t *answers; /* by message: the item that received the first bytes after it, or FP_NONE */
+	struct fp_intern bounds_by; /* (boot, boot) */
+	struct fp_clock_bound *bounds;
+	size_t bounds_room;
 	struct fp_intern images_by;
 	struct fp_image *images;
 	size_t images_room;
@@ -120,12 +125,21 @@ int fp_build_order(struct fp_build *build);
 int fp_build_survey(struct fp_build *build);
 int fp_build_join(struct fp_build *build);
 int fp_build_streams(struct fp_build *build);
+/*
+ * Corrects the clocks of the evidence.  1 when that changed any (then the passes
+ * before are to be made anew), 0, or an error.
+ */
+int fp_build_correct(struct fp_build *build);
 int fp_build_resolve(struct fp_build *build);
 int fp_build_losses(struct fp_build *build);
 int fp_build_emit(struct fp_build *build);
 
 /* Tells the sink how far a pass is; what it returns.  Cheap unless `done` is a multiple of 65536. */
 int fp_build_progress(struct fp_build *build, const char *what, uint64_t done, uint64_t total);
+
+/* What happened at `start` caused what was over at `last`: a bound for the clocks of the two.  0, -ENOMEM, -EFBIG. */
+int fp_build_bound(struct fp_build *build, const struct fp_item *from, uint64_t start, const struct fp_item *to,
+		   uint64_t last);
 
 /* --- shared by resolve.c, resolve_object.c -------------------------------- */
 

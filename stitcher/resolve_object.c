@@ -387,11 +387,15 @@ static int add_server(struct fp_build *build, const struct fp_item *item, uint32
 static int add_answer(struct fp_build *build, const struct fp_item *item, uint32_t object, uint32_t attributes)
 {
 	struct fp_op op = fp_build_op(build, item, FP_EDGE_GET);
-	uint32_t process;
+	uint32_t process, answer = build->answers[item->detail];
 	int r = fp_build_enter(build, item, &process);
 
-	if (build->answered[item->detail] > op.last)
-		op.last = build->answered[item->detail];
+	if (answer != FP_NONE) {
+		const struct fp_item *receive = &build->evidence->items[answer];
+		uint64_t last = fp_build_wall(build, receive, receive->last);
+
+		op.last = last > op.last ? last : op.last;
+	}
 	op.attributes = attributes;
 	return r < 0 ? r : fp_build_add(build, op, object, process);
 }

@@ -45,10 +45,12 @@ size_t fp_spans_settle(struct fp_span *sends, size_t n)
 			span.low = before->high;
 		if (span.low >= span.high)
 			continue;
-		if (before && before->unit == span.unit && before->high == span.low)
+		if (before && before->unit == span.unit && before->high == span.low) {
 			before->high = span.high;
-		else
+			before->last_item = span.item;
+		} else {
 			sends[left++] = span;
+		}
 	}
 	return left;
 }

@@ -65,6 +65,7 @@ static void build_init(struct fp_build *build, struct fp_evidence *evidence, con
 	*build = (struct fp_build){.evidence = evidence, .sink = sink};
 	fp_graph_init(&build->graph);
 	fp_intern_init(&build->images_by, SIZE_MAX);
+	fp_intern_init(&build->bounds_by, SIZE_MAX);
 	fp_intern_init(&build->path_seen, SIZE_MAX);
 }
 
@@ -77,7 +78,9 @@ static void build_done(struct fp_build *build)
 	free(build->links);
 	free(build->path_roles);
 	free(build->joined);
-	free(build->answered);
+	free(build->answers);
+	fp_intern_done(&build->bounds_by);
+	free(build->bounds);
 	fp_intern_done(&build->images_by);
 	free(build->images);
 	free(build->overlaps);
@@ -100,16 +103,47 @@ static int add_requests(struct fp_build *build)
 	return r;
 }
 
+/* All that must be known before the first item is resolved. */
+static int prepare(struct fp_build *build)
+{
+	int r = fp_build_order(build);
+
+	if (r >= 0)
+		r = fp_build_survey(build);
+	if (r >= 0)
+		r = fp_build_join(build);
+	return r < 0 ? r : fp_build_streams(build);
+}
+
+/* When machines' clocks prove wrong they are corrected, and everything is put in order once more. */
+static int prepare_with_clocks(struct fp_build *build, struct fp_evidence *evidence, const struct fp_stitch_sink *sink)
+{
+	int r;
+
+	for (uint32_t i = 0; i < fp_intern_count(&evidence->boots_by); i++)
+		evidence->boots[i].correction = 0;
+	build_init(build, evidence, sink);
+	r = prepare(build);
+	if (r >= 0)
+		r = fp_build_correct(build);
+	if (r <= 0)
+		return r;
+	build_done(build);
+	build_init(build, evidence, sink);
+	return prepare(build);
+}
+
 int fp_stitch_make(struct fp_stitch *stitch, const struct fp_stitch_sink *sink)
 {
-	static int (*const passes[])(struct fp_build *) = {fp_build_order,   fp_build_survey, fp_build_join, fp_build_streams,
-							   fp_build_resolve, add_requests,    fp_build_losses};
 	struct fp_build build;
-	int r = 0;
+	int r = prepare_with_clocks(&build, &stitch->evidence, sink);
 
-	build_init(&build, &stitch->evidence, sink);
-	for (size_t i = 0; r >= 0 && i < sizeof(passes) / sizeof(passes[0]); i++)
-		r = passes[i](&build);
+	if (r >= 0)
+		r = fp_build_resolve(&build);
+	if (r >= 0)
+		r = add_requests(&build);
+	if (r >= 0)
+		r = fp_build_losses(&build);
 	build.counts.operations = build.graph.n_ops;
 	if (r >= 0)
 		r = fp_merge(&build.graph);

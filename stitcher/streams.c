@@ -73,7 +73,7 @@ static int table_make(const struct fp_build *build, struct table *table)
 	/* each start is counted up to the next one's as the spans go in, in order of time */
 	for (size_t i = 0; i < evidence->n_items; i++) {
 		const struct fp_item *item = &evidence->items[build->order[i]];
-		struct fp_span span = {item->bytes, item->value, build->order[i], item->unit};
+		struct fp_span span = {item->bytes, item->value, build->order[i], build->order[i], item->unit};
 
 		if (!moves_bytes(item))
 			continue;
@@ -108,6 +108,15 @@ static int add_overlap(struct fp_build *build, uint32_t item, uint32_t unit, uin
 	return 0;
 }
 
+/* The last of the sends only if its last byte was received. */
+static int bound_send(struct fp_build *build, const struct fp_span *sends, const struct fp_span *receive)
+{
+	const struct fp_item *items = build->evidence->items;
+	const struct fp_item *send = &items[receive->high >= sends->high ? sends->last_item : sends->item];
+
+	return fp_build_bound(build, send, send->start, &items[receive->item], items[receive->item].last);
+}
+
 static int match_ranges(struct fp_build *build, struct fp_span *sends, size_t n_sends, struct fp_span *receives,
 			size_t n_receives, uint32_t base)
 {
@@ -123,6 +132,8 @@ static int match_ranges(struct fp_build *build, struct fp_span *sends, size_t n_
 			uint64_t high = sends[j].high < receive->high ? sends[j].high : receive->high;
 			int r = add_overlap(build, receive->item, sends[j].unit, high - low);
 
+			if (r >= 0)
+				r = bound_send(build, &sends[j], receive);
 			if (r < 0)
 				return r;
 		}
@@ -179,17 +190,18 @@ static void find_answer(struct fp_build *build, const struct table *table, const
 			high = middle;
 	}
 	if (low < n)
-		build->answered[message->detail] =
-			fp_build_wall(build, &items[receives[low].item], items[receives[low].item].last);
+		build->answers[message->detail] = receives[low].item;
 }
 
 static int find_answers(struct fp_build *build, const struct table *table)
 {
 	const struct fp_evidence *evidence = build->evidence;
 
-	build->answered = calloc(evidence->n_messages + 1, sizeof(*build->answered));
-	if (!build->answered)
+	build->answers = malloc((evidence->n_messages + 1) * sizeof(*build->answers));
+	if (!build->answers)
 		return -ENOMEM;
+	for (size_t i = 0; i < evidence->n_messages; i++)
+		build->answers[i] = FP_NONE;
 	for (size_t i = 0; i < evidence->n_items; i++)
 		if (evidence->items[i].type == FP_EVENT_TYPE_MESSAGE && evidence->items[i].kind == FP_ITEM_STREAM)
 			find_answer(build, table, &evidence->items[i]);

@@ -11,7 +11,8 @@
 /* Bytes [low, high) of a stream, counted without wrapping. */
 struct fp_span {
 	uint64_t low, high;
-	uint32_t item, unit;
+	uint32_t item, last_item; /* the operation; of several put together the first and the last */
+	uint32_t unit;
 };
 
 /*
