@@ -20,7 +20,14 @@
 /* Marks kept per connection: the last ones decide, earlier requests have been read. */
 #define MARKS_PER_STREAM 8
 
+/*
+ * Requests that have ended but may have left work behind, which the runtime
+ * assist can still name.  A container serves so many in some seconds at most.
+ */
+#define FP_ENDED_MAX 1024
+
 #define AF_UNIX_NUMBER 1
+#define O_NONBLOCK_FLAG 04000
 
 struct task_key {
 	uint64_t id; /* tid or tgid */
@@ -31,6 +38,8 @@ struct thread {
 	struct task_key key;
 	struct fp_context context;
 	uint64_t turn; /* in which the context was entered */
+	bool blocks; /* it reads its connections one by one: the context lasts longer than a turn */
+	struct fp_context assist; /* what the runtime's last ENTER on it says */
 	uint64_t last; /* end of the last event */
 	struct fp_context forks; /* CHILD mark: what it forks belongs here */
 	UT_hash_handle hh;
@@ -79,6 +88,8 @@ struct container {
 	unsigned epoch;
 	unsigned n_in_flight;
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
+	unsigned n_ended; /* all in all; the newest are kept */
+	uint8_t ended[FP_ENDED_MAX][FP_REQUEST_ID_SIZE];
 	struct fp_idset *all; /* those in flight as a set, made when needed */
 	UT_hash_handle hh;
 };
@@ -105,6 +116,7 @@ static void free_thread(struct fp_attributor *a, struct thread *thread)
 	HASH_DEL(a->threads, thread);
 	fp_context_clear(&thread->context);
 	fp_context_clear(&thread->forks);
+	fp_context_clear(&thread->assist);
 	free(thread);
 }
 
@@ -227,6 +239,18 @@ static int find_in_flight(const struct container *container, const uint8_t id[FP
 	return -1;
 }
 
+static bool has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	unsigned n = container->n_ended < FP_ENDED_MAX ? container->n_ended : FP_ENDED_MAX;
+
+	if (find_in_flight(container, id) >= 0)
+		return true;
+	for (unsigned i = 0; i < n; i++)
+		if (memcmp(container->ended[i], id, FP_REQUEST_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
 static void in_flight_changed(struct container *container)
 {
 	container->all = fp_idset_release(container->all);
@@ -247,6 +271,56 @@ static bool believed(const struct fp_context *context, const struct container *c
 	return context->ids && context->epoch == container->epoch;
 }
 
+/* One of those in flight, or one of `more`: all are named. */
+static void name_all(struct container *container, const struct fp_idset *more, struct fp_context *ret)
+{
+	uint8_t ids[FP_IN_FLIGHT_MAX + 1][FP_REQUEST_ID_SIZE];
+	unsigned n = container->n_in_flight;
+	struct fp_idset *set;
+
+	memcpy(ids, container->in_flight, n * sizeof(ids[0]));
+	for (unsigned i = 0; more && i < more->n && n < FP_IN_FLIGHT_MAX + 1; i++)
+		if (find_in_flight(container, more->ids[i]) < 0)
+			memcpy(ids[n++], more->ids[i], sizeof(ids[0]));
+	set = n == container->n_in_flight ? fp_idset_hold(all_in_flight(container)) :
+					    fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n);
+	fp_context_set(ret, set, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, container->epoch);
+	fp_idset_release(set);
+}
+
+static bool others_in_flight(const struct container *container, const struct fp_idset *ids)
+{
+	for (unsigned i = 0; i < container->n_in_flight; i++)
+		if (ids->n != 1 || memcmp(ids->ids[0], container->in_flight[i], FP_REQUEST_ID_SIZE) != 0)
+			return true;
+	return false;
+}
+
+/*
+ * What the thread last read.  A thread that reads its connections one by one works
+ * for that request until it reads another's; an event loop can run anybody's timer
+ * or immediate next, so there it is evidence only while nobody else is in flight.
+ */
+static bool context_of_turn(struct container *container, struct thread *thread, const struct fp_event *event,
+			    struct fp_context *ret)
+{
+	const struct fp_context *context = &thread->context;
+
+	if (!believed(context, container))
+		return false;
+	if (thread->blocks && find_in_flight(container, context->ids->ids[0]) >= 0) {
+		fp_context_follow(ret, context, FP_RULE_THREAD, FP_ATTRIBUTION_DERIVED);
+		return true;
+	}
+	if (thread->turn != event->turn)
+		return false;
+	if (others_in_flight(container, context->ids))
+		name_all(container, context->ids, ret);
+	else
+		fp_context_follow(ret, context, context->rule, FP_ATTRIBUTION_DERIVED);
+	return true;
+}
+
 /* A thread's context without evidence from the event itself: `ret` gets a reference. */
 static void current_context(struct fp_attributor *a, struct container *container, struct thread *thread,
 			    const struct fp_event *event, struct fp_context *ret)
@@ -263,10 +337,14 @@ static void current_context(struct fp_attributor *a, struct container *container
 			fp_context_follow(ret, &thread->forks, FP_RULE_CHILD, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if (believed(&thread->context, container) && thread->turn == event->turn) {
-		fp_context_follow(ret, &thread->context, thread->context.rule, FP_ATTRIBUTION_DERIVED);
+	/* what an event loop reads or accepts, it does before the runtime says whose it is */
+	if (believed(&thread->assist, container) && event->type != FP_EVENT_TYPE_RECEIVE &&
+	    event->type != FP_EVENT_TYPE_ACCEPT) {
+		fp_context_follow(ret, &thread->assist, FP_RULE_ASSIST, FP_ATTRIBUTION_DERIVED);
 		return;
 	}
+	if (context_of_turn(container, thread, event, ret))
+		return;
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
 	if (process && process->inherited.ids) {
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
@@ -275,14 +353,15 @@ static void current_context(struct fp_attributor *a, struct container *container
 	if (container->n_in_flight == 1)
 		fp_context_set(ret, all_in_flight(container), FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, container->epoch);
 	else if (container->n_in_flight > 1)
-		fp_context_set(ret, all_in_flight(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT,
-			       container->epoch);
+		name_all(container, NULL, ret);
 }
 
 static void enter(struct thread *thread, const struct fp_event *event, const struct fp_context *context)
 {
 	fp_context_follow(&thread->context, context, FP_RULE_TURN, FP_ATTRIBUTION_DERIVED);
 	thread->turn = event->turn;
+	thread->blocks = context->rule == FP_RULE_CONNECTION && event->type == FP_EVENT_TYPE_RECEIVE &&
+			 !(event->flags & O_NONBLOCK_FLAG);
 }
 
 static struct stream_key stream_towards(const struct fp_event *event)
@@ -517,6 +596,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 
 static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
 {
+	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
 	container->n_in_flight--;
 	memmove(container->in_flight[place], container->in_flight[place + 1],
 		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));
@@ -542,15 +622,52 @@ static const char *distrust(struct container *container, const struct fp_event *
 	return NULL;
 }
 
+/*
+ * ENTER is the function's word.  It chooses only among requests that its own
+ * container has served, and says nothing about any other thread.
+ */
+static int note_enter(struct fp_attributor *a, struct container *container, struct thread *thread,
+		      struct fp_event *event)
+{
+	static const uint8_t none[FP_REQUEST_ID_SIZE];
+	char text[2 * FP_REQUEST_ID_SIZE + 1];
+	uint8_t id[FP_REQUEST_ID_SIZE];
+	struct fp_idset *ids;
+
+	if (is_watchdog(container, event))
+		return refuse(a, event, "the watchdog does no function's work");
+	if (event->details.len != sizeof(text) - 1)
+		return refuse(a, event, "details that make no sense");
+	memcpy(text, event->details.data, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	if (fp_unhex(text, id, sizeof(id)) < 0)
+		return refuse(a, event, "details that make no sense");
+	if (memcmp(id, none, sizeof(id)) == 0) {
+		fp_context_clear(&thread->assist);
+		return 0;
+	}
+	if (!has_served(container, id))
+		return refuse(a, event, "the assist names a request that this container has not served");
+	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
+	if (!ids)
+		return -ENOMEM;
+	fp_context_set(&thread->assist, ids, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, container->epoch);
+	fp_idset_release(ids);
+	return 0;
+}
+
 static int note_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
 		     struct fp_event *event, struct fp_context *ret)
 {
 	unsigned mark = event->mark & 0xff;
-	const char *why = distrust(container, event, mark);
+	const char *why;
 	uint8_t id[FP_REQUEST_ID_SIZE];
 	struct fp_idset *ids;
 	int place, r = 0;
 
+	if (event->mark == (FP_MARK_VERSION << 8 | FP_MARK_ENTER))
+		return note_enter(a, container, thread, event);
+	why = distrust(container, event, mark);
 	if (why)
 		return refuse(a, event, why);
 	if (mark == FP_MARK_HELLO)

@@ -11,7 +11,12 @@
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
+#include "schema/schema.h"
 #include "faasprov.skel.h"
+
+/* BPF programs cannot include schema.h. */
+_Static_assert(sizeof(FP_MARK_ENTER_PREFIX) == sizeof(FP_MARK_ENTER_PATH), "one carrier of ENTER");
+_Static_assert(FP_MARK_PRCTL == FP_MARK_OPTION && FP_MARK_ROOM == FP_MARK_DETAILS_MAX, "one carrier of marks");
 
 struct fp_capture {
 	struct faasprov_bpf *skeleton;

@@ -235,6 +235,35 @@ static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_h
 
 HANDLER(on_prctl, if (a1 == FP_MARK_PRCTL) record_mark(&call, a2, a3, a4, (void *)a5))
 
+/*
+ * A runtime's word for whose work the thread does now: a question after a file
+ * that never exists (mark.def).  Any other question costs one read of its name.
+ */
+static __always_inline int record_enter(struct call *call, const char *name)
+{
+	static const char prefix[] = FP_MARK_ENTER_PREFIX;
+	struct endpoints e = {};
+	char text[FP_MARK_ENTER_SIZE];
+
+	if (bpf_probe_read_user(text, sizeof(text), name) < 0)
+		return 0;
+	for (int i = 0; i < (int)sizeof(prefix) - 1; i++)
+		if (text[i] != prefix[i])
+			return 0;
+	BEGIN_RECORD(record, mark, MARK, call->cgroup, FP_MARK_ENTER_SIZE, 0, call->result);
+	record->r.mark = FP_MARK_KIND_ENTER | 1 << 8;
+	record->r.id_hi = record->r.id_lo = record->r.ns_tgid = record->r.parent_tgid = 0;
+	COPY_ENDPOINTS(&record->r, 0, &e);
+	__builtin_memcpy(record->room_, text, sizeof(text));
+	record->r.details.offset = sizeof(record->r) + sizeof(prefix) - 1;
+	record->r.details.len = sizeof(text) - (sizeof(prefix) - 1);
+	emit(record);
+	return 0;
+}
+
+HANDLER(on_access, if (result == -2) record_enter(&call, (void *)a1))
+HANDLER(on_faccessat, if (result == -2) record_enter(&call, (void *)a2))
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {

@@ -157,6 +157,17 @@ static __always_inline void first_piece(const struct iovec *vector, unsigned lon
 	}
 }
 
+/* A send is laid out as a receive without its last field. */
+static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u32 fd,
+					  struct endpoints *e, long bytes, int sends)
+{
+	if (sends)
+		r->head.type = FP_RECORD_TYPE_SEND;
+	COPY_ENDPOINTS(r, fd, e);
+	r->bytes = bytes;
+	r->flags = BPF_CORE_READ(file, f_flags);
+}
+
 static __always_inline int record_transfer_socket(struct call *call, struct file *file, __u32 fd, struct data *data,
 						  int sends)
 {
@@ -167,11 +178,8 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)
 		return 0;
 	if (e.protocol == IPPROTO_TCP && e.family != AF_UNIX) {
-		BEGIN_RECORD(record, send, SEND, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
-		if (!sends)
-			record->r.head.type = FP_RECORD_TYPE_RECEIVE;
-		COPY_ENDPOINTS(&record->r, fd, &e);
-		record->r.bytes = call->result;
+		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
+		fill_transfer(&record->r, file, fd, &e, call->result, sends);
 		len = call->result < (long)data->len ? call->result : data->len;
 		if (len > FP_PAYLOAD_MAX)
 			len = FP_PAYLOAD_MAX;
@@ -182,11 +190,8 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 		record->r.payload.len = len;
 		emit(record);
 	} else {
-		BEGIN_RECORD(record, send, SEND, call->cgroup, 0, 1, call->result);
-		if (!sends)
-			record->r.head.type = FP_RECORD_TYPE_RECEIVE;
-		COPY_ENDPOINTS(&record->r, fd, &e);
-		record->r.bytes = call->result;
+		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, 0, 1, call->result);
+		fill_transfer(&record->r, file, fd, &e, call->result, sends);
 		record->r.payload.offset = sizeof(record->r);
 		record->r.payload.len = 0;
 		emit(record);

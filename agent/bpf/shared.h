@@ -21,6 +21,9 @@
 
 #define FP_MARK_PRCTL 0x46505256
 #define FP_MARK_ROOM 1024
+/* The carrier of ENTER: this, then the id in hexadecimal digits. */
+#define FP_MARK_ENTER_PREFIX "/.faasprov/enter/"
+#define FP_MARK_ENTER_SIZE (sizeof(FP_MARK_ENTER_PREFIX) - 1 + 32)
 
 enum {
 #define FP_EVENT(id, NAME, name, doc) FP_RECORD_TYPE_##NAME = id,

@@ -60,7 +60,7 @@ static inline struct fp_event make_connection_mark(unsigned id, unsigned port, u
 	return event;
 }
 
-/* The function reads up to byte `end` of that connection. */
+/* The function, an event loop, reads up to byte `end` of that connection. */
 static inline struct fp_event make_request_read(uint64_t turn, unsigned port, uint32_t bytes, uint32_t end)
 {
 	struct fp_event event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, turn);
@@ -70,6 +70,7 @@ static inline struct fp_event make_request_read(uint64_t turn, unsigned port, ui
 	event.rx_end = 100 + end;
 	event.tx_base = event.tx_end = 700;
 	event.bytes = bytes;
+	event.flags = 04002; /* O_RDWR | O_NONBLOCK */
 	return event;
 }
 

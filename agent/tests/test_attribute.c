@@ -177,24 +177,123 @@ static void read_request(void **state, uint64_t turn, unsigned port)
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_EXACT);
 }
 
+static void assert_both_named(const struct fp_event *event)
+{
+	assert_note(event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	assert_int_equal(event->candidates.len, 2 * FP_REQUEST_ID_SIZE);
+}
+
 static void a_turn_belongs_to_what_was_read_in_it(void **state)
 {
 	struct fp_event event;
 
-	two_in_flight(state);
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
 	read_request(state, 1, 40000);
 	event = do_write(state, NODE, NODE, 1);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
-	read_request(state, 1, 40001);
+	/* with another in flight it could be that one's timer or immediate */
+	begin(state, 2);
 	event = do_write(state, NODE, NODE, 1);
-	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
-	/* after waiting, nothing says whose timer this is: both are named */
+	assert_both_named(&event);
 	event = do_write(state, NODE, NODE, 2);
-	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
-	assert_int_equal(event.candidates.len, 2 * FP_REQUEST_ID_SIZE);
-	/* nor what another thread does */
+	assert_both_named(&event);
 	event = do_write(state, NODE, NODE + 1, 1);
-	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	assert_both_named(&event);
+}
+
+/* What ended before can have left work behind that shares a turn with what is in flight: both are named. */
+static void a_turn_of_ended_work_is_not_the_next_requests(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	read_request(state, 1, 40000);
+	end(state, 1);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	begin(state, 2);
+	event = do_write(state, NODE, NODE, 1);
+	assert_both_named(&event);
+}
+
+static void a_blocking_thread_works_for_the_connection_it_read(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	event = make_request_read(1, 40000, 50, 50);
+	event.flags = 2;
+	note(state, &event);
+	event = do_write(state, NODE, NODE, 1);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 1);
+	/* it waits for a lock and goes on with the same */
+	event = do_write(state, NODE, NODE, 2);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 1);
+	event = do_write(state, NODE, NODE + 1, 2);
+	assert_both_named(&event);
+	event = make_request_read(3, 40001, 50, 50);
+	event.flags = 2;
+	note(state, &event);
+	event = do_write(state, NODE, NODE, 4);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 2);
+}
+
+static int enter_by_assist(void **state, uint64_t tid, const char *id)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_MARK, NODE, tid, 0);
+	int keep;
+
+	event.mark = FP_MARK_VERSION << 8 | FP_MARK_ENTER;
+	event.details = (struct fp_str){id, strlen(id)};
+	keep = note(state, &event);
+	assert_int_equal(keep, event.type == FP_EVENT_TYPE_REFUSED);
+	return keep;
+}
+
+static const char id_1[] = "0123456789abcdef0000000000000001", id_2[] = "0123456789abcdef0000000000000002",
+		  id_9[] = "0123456789abcdef0000000000000009", id_none[] = "00000000000000000000000000000000";
+
+static void the_assist_tells_what_the_kernel_cannot(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+	event = do_write(state, NODE, NODE, 5);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 2);
+	/* of this thread alone, and until it says otherwise */
+	event = do_write(state, NODE, NODE + 1, 5);
+	assert_both_named(&event);
+	event = do_write(state, NODE, NODE, 6);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 2);
+	assert_int_equal(enter_by_assist(state, NODE, id_none), 0);
+	event = do_write(state, NODE, NODE, 6);
+	assert_both_named(&event);
+	/* work left behind by a request that has ended */
+	end(state, 1);
+	assert_int_equal(enter_by_assist(state, NODE, id_1), 0);
+	event = do_write(state, NODE, NODE, 7);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 1);
+}
+
+static void the_assist_is_bounded_and_overruled(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	assert_int_equal(enter_by_assist(state, NODE, id_9), 1);
+	assert_int_equal(enter_by_assist(state, NODE, "nonsense"), 1);
+	assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+	/* the request's own bytes say otherwise */
+	read_request(state, 1, 40000);
+	event = make_event(FP_EVENT_TYPE_SEND, NODE, NODE, 1);
+	set_connection(&event, 6000 + 40000, 3000, 40000);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 1);
 }
 
 static struct fp_event on_socket(void **state, enum fp_event_type type, uint64_t ino, uint64_t turn)
@@ -212,16 +311,20 @@ static void answers_bring_the_context_back(void **state)
 {
 	struct fp_event event;
 
-	two_in_flight(state);
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
 	read_request(state, 1, 40000);
 	on_socket(state, FP_EVENT_TYPE_SOCKET, 42, 1);
 	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	begin(state, 2);
+	send_mark(state, make_connection_mark(2, 40001, 0), 0);
 	read_request(state, 2, 40001);
 	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
 	event = do_write(state, NODE, NODE, 3);
-	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	assert_both_named(&event);
 }
 
 /* A pooled connection belongs to who last wrote to it, and to nobody when that was unclear. */
@@ -230,16 +333,17 @@ static void pooled_connections_change_hands(void **state)
 	struct fp_event event;
 
 	two_in_flight(state);
-	read_request(state, 1, 40000);
+	enter_by_assist(state, NODE, id_1);
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
-	read_request(state, 2, 40001);
+	enter_by_assist(state, NODE, id_2);
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
+	enter_by_assist(state, NODE, id_none);
 	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 2);
 	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 4); /* a timer: ambiguous */
-	assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+	assert_both_named(&event);
 	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 5);
-	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	assert_both_named(&event);
 }
 
 static struct fp_event on_pipe(void **state, enum fp_event_type type, uint64_t tgid, uint64_t ino, uint64_t turn)
@@ -261,14 +365,14 @@ static void a_pipe_is_its_makers(void **state)
 	hello(state);
 	on_pipe(state, FP_EVENT_TYPE_OPEN, NODE, 70, 0);
 	begin(state, 1);
-	begin(state, 2);
 	send_mark(state, make_connection_mark(1, 40000, 0), 0);
 	read_request(state, 1, 40000);
 	on_pipe(state, FP_EVENT_TYPE_OPEN, NODE, 71, 1);
+	begin(state, 2);
 	event = on_pipe(state, FP_EVENT_TYPE_READ, NODE, 71, 2);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
 	event = do_write(state, NODE, NODE, 2);
-	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 1);
+	assert_both_named(&event);
 	/* the event loop's own pipe wakes it for anybody */
 	event = on_pipe(state, FP_EVENT_TYPE_READ, NODE, 70, 3);
 	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
@@ -286,9 +390,12 @@ static void children_inherit_for_life(void **state)
 {
 	struct fp_event event;
 
-	two_in_flight(state);
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
 	read_request(state, 1, 40000);
 	forked(state, NODE, 1, CHILD);
+	begin(state, 2);
 	forked(state, CHILD, 0, CHILD + 1);
 	end(state, 1);
 	event = do_write(state, CHILD + 1, CHILD + 1, 5);
@@ -394,15 +501,19 @@ static void the_end_of_an_idle_connection_enters_nothing(void **state)
 {
 	struct fp_event event;
 
-	two_in_flight(state);
+	hello(state);
+	begin(state, 1);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
 	read_request(state, 1, 40000);
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	end(state, 1);
+	begin(state, 2);
 	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, 2);
 	set_connection(&event, 42, 50000, 8080);
 	note(state, &event);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
 	event = do_write(state, NODE, NODE, 2);
-	assert_note(&event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
 static void an_effect_can_have_come_since_the_threads_last_call(void **state)
@@ -442,6 +553,10 @@ int main(void)
 		TEST(bytes_before_the_mark_are_not_the_requests),
 		TEST(stream_offsets_wrap),
 		TEST(a_turn_belongs_to_what_was_read_in_it),
+		TEST(a_turn_of_ended_work_is_not_the_next_requests),
+		TEST(a_blocking_thread_works_for_the_connection_it_read),
+		TEST(the_assist_tells_what_the_kernel_cannot),
+		TEST(the_assist_is_bounded_and_overruled),
 		TEST(answers_bring_the_context_back),
 		TEST(pooled_connections_change_hands),
 		TEST(a_pipe_is_its_makers),

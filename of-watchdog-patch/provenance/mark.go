@@ -23,6 +23,7 @@ const (
 	MarkConnection Kind = 3
 	MarkChild      Kind = 4
 	MarkEnd        Kind = 5
+	MarkEnter      Kind = 6 // made by the runtime assist, never by the watchdog
 )
 
 // Key names a detail of a mark.
