@@ -58,12 +58,13 @@ static void describe_exit(const struct fp_process_state *state, json_t *object)
 		set_number(object, "exit_status", (uint64_t)WEXITSTATUS(state->status));
 }
 
-static void describe_process(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
+static int describe_process(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
 {
 	const struct fp_process *process = &build->evidence->processes[node->a];
 	const struct fp_process_state *state = &build->processes[node->a];
 	uint32_t key[2] = {node->a, node->b}, image = fp_intern_find(&build->images_by, key, sizeof(key));
 	struct fp_buffer unit = FP_BUFFER_INIT;
+	int r;
 
 	set_number(object, "host_pid", process->tgid);
 	if (image != FP_NONE)
@@ -71,7 +72,8 @@ static void describe_process(const struct fp_build *build, const struct fp_gnode
 	if (!json_object_get(object, "host_parent") && state->parent != FP_NONE)
 		set_number(object, "host_parent", build->evidence->processes[state->parent].tgid);
 	fp_describe_unit(build, node->c, &unit);
-	if (unit.data)
+	r = fp_buffer_error(&unit);
+	if (r == 0)
 		json_object_set_new(object, "unit", json_string(unit.data));
 	fp_buffer_done(&unit);
 	describe_exit(state, object);
@@ -79,6 +81,7 @@ static void describe_process(const struct fp_build *build, const struct fp_gnode
 		set_number(object, "refused_marks", process->refused);
 		set_text(build, object, "refused", process->refusal);
 	}
+	return r;
 }
 
 static void describe_request(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
@@ -136,24 +139,24 @@ int fp_describe_attributes(const struct fp_build *build, const struct fp_gnode *
 {
 	json_t *object = json_object();
 	char *json = NULL;
+	int r = 0;
 
 	if (!object)
 		return -ENOMEM;
 	if (node->kind == FP_NODE_PROCESS)
-		describe_process(build, node, object);
+		r = describe_process(build, node, object);
 	else if (node->kind == FP_NODE_REQUEST)
 		describe_request(build, node, object);
 	else if (node->kind == FP_NODE_FILE || (node->kind == FP_NODE_PIPE && !node->b))
 		describe_file(build, node, object);
 	else if (node->kind == FP_NODE_GAP)
 		describe_gap(build, node, object);
-	if (json_object_size(object))
+	if (r == 0 && json_object_size(object)) {
 		json = json_dumps(object, JSON_COMPACT);
-	if (json_object_size(object) && !json) {
-		json_decref(object);
-		return -ENOMEM;
+		r = json ? 0 : -ENOMEM;
 	}
 	json_decref(object);
-	*ret_json = json;
-	return 0;
+	if (r == 0)
+		*ret_json = json;
+	return r;
 }

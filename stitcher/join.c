@@ -205,7 +205,8 @@ int fp_build_join(struct fp_build *build)
 		    evidence->messages[item->detail].app == FP_APP_HTTP_REQUEST && item->rule != FP_RULE_CONNECTION)
 			r = add_message(&join, item, build->order[i]);
 	}
-	sort_messages(&join);
+	if (r >= 0)
+		sort_messages(&join);
 	for (size_t i = 0; r >= 0 && i < evidence->n_items; i++) {
 		uint32_t number = build->order[i];
 		const struct fp_item *item = &evidence->items[number];
