@@ -55,8 +55,10 @@ type Config struct {
 	BufferHTTPBody bool
 	SuppressLock   bool
 
-	PrefixLogs    bool
-	LogCallID     bool
+	PrefixLogs bool
+	LogCallID  bool
+	Assist     bool // load the runtime assist into functions (fwatchdog, http mode)
+
 	LogBufferSize int // longest piece of a line, in bytes; -1: no limit
 }
 
@@ -85,6 +87,7 @@ func Load(environ []string) (c Config, warnings []string, err error) {
 		SuppressLock:   r.flag(false, "suppress_lock"),
 		PrefixLogs:     r.flag(true, "prefix_logs"),
 		LogCallID:      r.flag(false, "log_call_id", "log_callid"),
+		Assist:         r.flag(true, "faasprov_assist"),
 		LogBufferSize:  r.number(defaultLogBufferSize, -1, 1<<30, "log_buffer_size"),
 	}
 	c.HealthcheckInterval = r.duration(c.WriteTimeout, "healthcheck_interval")

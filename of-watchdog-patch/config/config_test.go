@@ -26,7 +26,7 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 	if c.ContentType != "application/octet-stream" || c.StaticPath != "/home/app/public" || !c.CGIHeaders ||
-		!c.PrefixLogs || c.LogBufferSize != 65536 || c.BufferHTTPBody || c.SuppressLock || c.OneShot || c.LogCallID {
+		!c.PrefixLogs || c.LogBufferSize != 65536 || c.BufferHTTPBody || c.SuppressLock || c.OneShot || c.LogCallID || !c.Assist {
 		t.Errorf("%+v", c)
 	}
 }
@@ -36,14 +36,14 @@ func TestEverySettingIsTaken(t *testing.T) {
 		"http_upstream_url=http://127.0.0.1:3000", "port=81", "metrics_port=0", "read_timeout=1m30s",
 		"write_timeout=20", "exec_timeout=0", "max_inflight=5", "one_shot=true", "content_type=text/html",
 		"ready_path=/r", "cgi_headers=false", "buffer_http=1", "suppress_lock=true", "prefix_logs=false",
-		"log_callid=true", "log_buffer_size=-1")
+		"log_callid=true", "log_buffer_size=-1", "faasprov_assist=false")
 	if strings.Join(c.Process, "|") != "node|index.js" || c.UpstreamURL.Host != "127.0.0.1:3000" || c.Port != 81 ||
 		c.MetricsPort != 0 || c.ReadTimeout != 90*time.Second || c.WriteTimeout != 20*time.Second ||
 		c.ExecTimeout != 0 || c.HealthcheckInterval != 20*time.Second || c.MaxInflight != 5 || !c.OneShot {
 		t.Errorf("%+v", c)
 	}
 	if c.ContentType != "text/html" || c.ReadyPath != "/r" || c.CGIHeaders || !c.BufferHTTPBody || !c.SuppressLock ||
-		c.PrefixLogs || !c.LogCallID || c.LogBufferSize != -1 {
+		c.PrefixLogs || !c.LogCallID || c.LogBufferSize != -1 || c.Assist {
 		t.Errorf("%+v", c)
 	}
 	if c := load(t, "mode=static", "static_path=/srv", "healthcheck_interval=0", "max_inflight=-1"); c.StaticPath != "/srv" ||

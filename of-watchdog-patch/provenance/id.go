@@ -4,24 +4,20 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"time"
 )
 
-// ID names one invocation, uniquely in the world and roughly in order of time
-// (UUID version 7, RFC 9562).
+// ID names one invocation, uniquely in the world (UUID version 4, RFC 9562).
+// It is random from its first digit on, so that a few digits are enough to
+// name an invocation among thousands.
 type ID [idSize]byte
 
-// NewID takes 48 bits of time in milliseconds and 74 random bits.
-func NewID(now time.Time) (ID, error) {
+// NewID takes 122 random bits.
+func NewID() (ID, error) {
 	var id ID
-	if _, err := rand.Read(id[6:]); err != nil {
+	if _, err := rand.Read(id[:]); err != nil {
 		return ID{}, fmt.Errorf("no random bytes for an invocation id: %w", err)
 	}
-	ms := uint64(now.UnixMilli())
-	for i := 0; i < 6; i++ {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
-	id[6] = 0x70 | id[6]&0x0f
+	id[6] = 0x40 | id[6]&0x0f
 	id[8] = 0x80 | id[8]&0x3f
 	return id, nil
 }

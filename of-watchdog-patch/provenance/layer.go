@@ -8,7 +8,9 @@
 // nothing of the watchdog it stands in: any http.Handler whose outgoing
 // requests carry the incoming request's context will do.
 //
-// The function gets no new header and no new variable.
+// With the runtime assist (Assist) the function's runtime is told by a variable
+// to load a script, and by a header which invocation a request is; without it the function gets
+// no new header and no new variable.
 package provenance
 
 import (
@@ -21,10 +23,9 @@ import (
 	"reflect"
 	"runtime"
 	"sync"
-	"time"
 )
 
-// ResponseHeader tells the caller the invocation's id.
+// ResponseHeader tells the caller, and the runtime assist, the invocation's id.
 const ResponseHeader = "X-Faasprov-Request"
 
 // Layer is safe for concurrent use.  Make it with New; call Hello once before
@@ -33,6 +34,8 @@ type Layer struct {
 	marker Marker
 
 	connections sync.Map // net.Conn → *connection
+
+	assist bool // the function's requests carry the id
 
 	mu       sync.Mutex
 	inFlight map[*invocation]struct{}
@@ -94,7 +97,7 @@ func IDFrom(ctx context.Context) (ID, bool) {
 // Wrap puts the marks around next.
 func (l *Layer) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := NewID(time.Now())
+		id, err := NewID()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -110,7 +113,12 @@ func (l *Layer) Wrap(next http.Handler) http.Handler {
 
 		ctx := context.WithValue(r.Context(), invocationKey, inv)
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: inv.gotConn})
-		next.ServeHTTP(response, r.WithContext(ctx))
+		r = r.WithContext(ctx)
+		r.Header.Del(ResponseHeader) // a client's word for it is nobody's business
+		if l.assist {
+			r.Header.Set(ResponseHeader, response.id)
+		}
+		next.ServeHTTP(response, r)
 		response.returned = true
 	})
 }

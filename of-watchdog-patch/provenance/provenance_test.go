@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -69,23 +70,49 @@ func decode(t *testing.T, details []byte) map[Key]string {
 	return found
 }
 
-func TestIDsAreVersion7(t *testing.T) {
-	seen := make(map[ID]bool)
-	now := time.UnixMilli(0x0123456789ab)
+func TestIDsAreRandomFromTheFirstDigit(t *testing.T) {
+	seen, first := make(map[ID]bool), make(map[byte]bool)
 	for i := 0; i < 10000; i++ {
-		id, err := NewID(now)
+		id, err := NewID()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id[6]>>4 != 7 || id[8]>>6 != 2 || !strings.HasPrefix(id.String(), "0123456789ab7") || seen[id] {
+		if id[6]>>4 != 4 || id[8]>>6 != 2 || seen[id] {
 			t.Fatal(id)
 		}
 		seen[id] = true
+		first[id[0]] = true
 	}
-	early, _ := NewID(now)
-	late, _ := NewID(now.Add(time.Millisecond))
-	if early.String() >= late.String() {
-		t.Errorf("%s is not before %s", early, late)
+	if len(first) < 200 {
+		t.Errorf("only %d different first bytes", len(first))
+	}
+}
+
+func TestAssistIsInjectedAndBounded(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("NODE_OPTIONS", "--no-warnings")
+	var marks recorder
+	layer := New(&marks)
+	if err := layer.Assist(dir); err != nil {
+		t.Fatal(err)
+	}
+	if want := "--no-warnings --require=" + dir + "/.faasprov-assist.cjs"; os.Getenv("NODE_OPTIONS") != want {
+		t.Errorf("NODE_OPTIONS is %q, not %q", os.Getenv("NODE_OPTIONS"), want)
+	}
+	if err := New(&marks).Assist(dir); err != nil {
+		t.Errorf("a second start in the same place: %v", err)
+	}
+	got := ""
+	handler := layer.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = r.Header.Get(ResponseHeader) }))
+	request := httptest.NewRequest("GET", "/", nil)
+	request.Header.Set(ResponseHeader, "forged")
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, request)
+	if len(got) != 32 || got != answer.Header().Get(ResponseHeader) {
+		t.Errorf("the function was told %q, the client %q", got, answer.Header().Get(ResponseHeader))
+	}
+	if err := layer.Assist(t.TempDir() + "/with space"); err == nil {
+		t.Error("a path that NODE_OPTIONS cannot carry was taken")
 	}
 }
 

@@ -44,7 +44,7 @@ func same(t *testing.T, what string, schema, here map[string]uint64) {
 func TestNumbersAreTheSchemas(t *testing.T) {
 	same(t, "mark", numbers(t, "mark.def", `^FP_MARK\((\d+), (\w+),`, 2, 1), map[string]uint64{
 		"HELLO": uint64(MarkHello), "BEGIN": uint64(MarkBegin), "CONNECTION": uint64(MarkConnection),
-		"CHILD": uint64(MarkChild), "END": uint64(MarkEnd)})
+		"CHILD": uint64(MarkChild), "END": uint64(MarkEnd), "ENTER": uint64(MarkEnter)})
 	same(t, "key", numbers(t, "mark.def", `^FP_MARK_KEY\((\d+), (\w+),`, 2, 1), map[string]uint64{
 		"CALL_ID": uint64(KeyCallID), "TRACEPARENT": uint64(KeyTraceparent), "METHOD": uint64(KeyMethod),
 		"URL": uint64(KeyURL), "FORWARDED": uint64(KeyForwarded), "PEER": uint64(KeyPeer),

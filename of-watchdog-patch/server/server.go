@@ -24,6 +24,7 @@ import (
 // none, nor is a request that is refused before it could reach the function.
 type Observer interface {
 	Hello() error
+	Assist(dir string) error
 	Wrap(http.Handler) http.Handler
 	Start(context.Context, *exec.Cmd) error
 	ConnContext(context.Context, net.Conn) context.Context
@@ -78,6 +79,11 @@ func New(c config.Config, observer Observer) (*Server, error) {
 		if err := observer.Hello(); err != nil {
 			listener.Close()
 			return nil, fmt.Errorf("cannot mark requests: %w", err)
+		}
+		if c.Assist && c.Mode == config.ModeHTTP {
+			if err := observer.Assist(os.TempDir()); err != nil {
+				slog.Warn(err.Error()) // requests are told apart by the kernel's evidence alone
+			}
 		}
 	}
 	if err := s.startFunction(); err != nil {
