@@ -1,0 +1,3 @@
+module faasprov/benchmarks/load
+
+go 1.22

@@ -1,0 +1,200 @@
+"""The table, the plots and REPORT.md of an overhead run."""
+import os
+
+from . import plot
+
+ROWS = {
+    "a": "a   vanilla watchdog, no recorder",
+    "a2": "a2  the same again: the noise",
+    "b": "b   marking watchdog, no recorder",
+    "n": "n   vanilla, unrecorded, beside the recorder",
+    "c": "c   everything on",
+    "d": "d   strace -f and HTTP log, as ALASTOR",
+}
+PUBLISHED = {"ALASTOR": 13.74, "ERINYES": 7.05}
+AIM = 1.03
+
+
+def percent(ratio, sign=1):
+    """+3.1 % [+1.0, +5.2]; sign -1 turns a throughput into what was lost of it."""
+    if not ratio:
+        return "–"
+    text = f"{(ratio['ratio'] - 1) * 100:+.1f} %"
+    if ratio["low"] is not None:
+        text += f" [{(ratio['low'] - 1) * 100:+.1f}, {(ratio['high'] - 1) * 100:+.1f}]"
+    return text
+
+
+def _cells(row, about, lost):
+    ratio = about.get("ratio", {})
+    void = lost and row == "c"
+    cells = [ROWS[row], str(about["requests"])]
+    for name in ("p50", "p95", "p99"):
+        cells += [f"{about[name]:.1f}" if about[name] is not None else "–",
+                  "VOID" if void else percent(ratio.get(name)) if ratio else ""]
+    cells += [f"{about['throughput']:.1f}", "VOID" if void else percent(ratio.get("throughput")) if ratio else "",
+              f"{about['cpu_functions']:.2f}", percent(ratio.get("cpu_functions")) if ratio else "",
+              f"{about['cpu_recorder']:.2f}", str(about["failed"])]
+    return cells
+
+
+HEAD = ["variant", "n", "p50 ms", "to a", "p95 ms", "to a", "p99 ms", "to a", "req/s", "to a",
+        "CPU ms/req, functions", "to a", "recorder", "failed"]
+
+
+def _lay_out(head, lines):
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
+                               for i, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in [head, *lines])
+
+
+def table(result):
+    parts = []
+    for row in result["rows"]:
+        lines = [_cells(name, about, result["lost"]) for name, about in row["variants"].items()]
+        parts.append(f"{row['load']}\n{_lay_out(HEAD, lines)}")
+    parts.append("\n".join(_facts(result)))
+    return "\n\n".join(parts)
+
+
+def _facts(result):
+    per = result["per_request"]
+    facts = [f"events lost: {result['lost']}" + ("  (must be 0: row c is void)" if result["lost"] else "")]
+    if per:
+        agent, aggregator = per["memory"]["agent-node1"], per["memory"]["aggregator"]
+        facts += [
+            f"per request: {per['records']:.0f} records, {per['events']:.0f} events stored, "
+            f"{per['store_bytes']:.0f} bytes in the store, {per['wire_bytes']:.0f} bytes on the wire",
+            f"invocations marked: {result['begun']} of {per['requests']} requests sent",
+            f"agent: {agent['rss_kib'] / 1024:.1f} MiB resident, {agent['peak_kib'] / 1024:.1f} at most, "
+            f"{agent['maps_kib'] / 1024:.1f} in BPF maps; aggregator: {aggregator['rss_kib'] / 1024:.1f} MiB, "
+            f"{aggregator['peak_kib'] / 1024:.1f} at most"]
+    memory = result["memory_kib"]
+    facts.append("memory per container (MiB, with strace and proxy): " + ", ".join(
+        f"{name} {kib / 1024:.1f}" for name, kib in memory.items()))
+    cold = result["cold_start"]
+    if cold:
+        facts.append("cold start (median ms): " + ", ".join(
+            f"{row} {c['median_ms']:.0f}" + (f" ({percent(c['ratio'])})" if c["ratio"] else "") for row, c in cold.items()))
+    if result["foreign"]:
+        facts.append(f"NOT ALONE: up to {result['foreign']} recorders of others hooked this kernel's system calls during the run")
+    facts += [f"not measured: {name}: {why}" for name, why in result["not_measured"].items()]
+    return facts
+
+
+# --- plots ------------------------------------------------------------------------
+
+def plots(result):
+    """{file name: SVG}"""
+    made = {}
+    for name, title in (("p50", "Median latency against (a)"), ("p99", "99th percentile of latency against (a)"),
+                        ("cpu_functions", "Processor time of the functions per request against (a)")):
+        groups = []
+        for row in result["rows"]:
+            rows = [(ROWS[v], *[(r[k] - 1) * 100 if r[k] is not None else None for k in ("ratio", "low", "high")])
+                    for v, about in row["variants"].items() if v != "a" and (r := about["ratio"][name])]
+            groups.append((row["load"], rows))
+        made[f"{name}.svg"] = plot.intervals(title, groups, limit=120)
+    for row in result["rows"]:
+        if row["load"].startswith("closed, 5"):
+            series = [(ROWS[v], sorted(value / 1000 for s in result["slices"] if s["row"] == v and s["load"] == row["load"]
+                                       for value in s["latency_us"])) for v in row["variants"]]
+            made["latency.svg"] = plot.distribution(f"Latency of a request, {row['load']}", series)
+    return made
+
+
+# --- REPORT.md ----------------------------------------------------------------------
+
+def write(result, home):
+    os.makedirs(os.path.join(home, "plots"), exist_ok=True)
+    for name, svg in plots(result).items():
+        with open(os.path.join(home, "plots", name), "w") as file:
+            file.write(svg)
+    with open(os.path.join(home, "REPORT.md"), "w") as file:
+        file.write(report(result))
+
+
+def _markdown(head, lines):
+    return "\n".join(["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines]])
+
+
+def report(result):
+    about = result["machine"]
+    parts = [f"""# What recording costs
+
+Generated by `benchmarks/overhead --report` from the measurements of one run; do not edit.
+
+**Machine** {about['cpu']}, {about['cpus']} processors, {about['memory_mib']} MiB{', virtual' if about['virtual'] else ''};
+{about['system']}, kernel {about['kernel']}. **Date** {about['date']}, commit {about['commit']}.
+**Run** {result['blocks']} blocks of slices of {result['options']['seconds']:g} s, {result['seconds'] / 60:.0f} minutes;
+`{result['options']['function']}`, variant a answers {result['capacity']:.0f} of them per second at most.
+
+{_quiet(result)}
+
+## In short
+
+{_short(result)}
+
+## Latency, throughput, processor time
+
+Ratios are to variant a within blocks, with 95 % intervals (bootstrap over blocks). Load of a closed loop is sent by so many
+callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
+Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
+and aggregator; strace and the proxy). A row in which records were lost is void.
+"""]
+    for row in result["rows"]:
+        lines = [_cells(name, v, result["lost"]) for name, v in row["variants"].items()]
+        parts.append(f"### {row['load'].capitalize()}\n\n{_markdown(HEAD, lines)}\n")
+    parts.append("![median](plots/p50.svg)\n![p99](plots/p99.svg)\n![processor time](plots/cpu_functions.svg)\n"
+                 "![latency](plots/latency.svg)\n")
+    parts.append("## Memory, bytes, losses, cold start\n\n" + "\n".join(f"- {fact}" for fact in _facts(result)) + "\n")
+    parts.append(_method(result))
+    return "\n".join(parts)
+
+
+def _quiet(result):
+    noise = [f"{row['load']}: {percent(row['variants']['a2']['ratio']['p50'])}" for row in result["rows"]]
+    alone = ("No other recorder was active on this kernel." if not result["foreign"] else
+             f"**Others recorded on the same kernel during the run** (up to {result['foreign']} hooks on the exit of system "
+             "calls): variants without our recorder were slowed by them, so the ratios are too small by that.")
+    return (f"{alone} Other work ran on the same processors: how much that disturbs is seen in row a2, which is variant a "
+            f"once more. Its p50 against a: {'; '.join(noise)}.")
+
+
+def _short(result):
+    lines = []
+    for row in result["rows"]:
+        c = row["variants"].get("c")
+        if not c:
+            continue
+        ratio = c["ratio"]
+        met = all(ratio[name]["ratio"] <= AIM for name in ("p50", "p99")) and ratio["throughput"]["ratio"] >= 2 - AIM
+        lines.append([row["load"], percent(ratio["p50"]), percent(ratio["p99"]), percent(ratio["throughput"]),
+                      "void" if result["lost"] else "met" if met else "not met"])
+    compare = _markdown(["load", "c: p50", "c: p99", "c: throughput", "aim (at most +3 %)"], lines)
+    return f"""{compare}
+
+Published for the same application: ALASTOR +{PUBLISHED['ALASTOR']} %, ERINYES +{PUBLISHED['ERINYES']} % run time. **Comparable** are
+the workload's shape (the purchase workflow of Hello, Retail! on OpenFaaS's watchdog in `http` mode) and the question (how much
+longer a request takes when everything is recorded). **Not comparable** are the machines, the gateway (nginx here), the
+application (our own implementation, on one machine with its database, so that a request is short and a fixed cost weighs
+more), the container runtime, and what is recorded. Row d is ALASTOR's way of recording on this machine, which is the fairer
+comparison: but its proxy here is a small compiled one at the entrance only, not mitmproxy in both directions, and strace
+follows the function, not the watchdog; both make row d too cheap."""
+
+
+def _method(result):
+    calls = ", ".join(f"`{name}`" for name in result["alastor_calls"])
+    return f"""## How it is measured
+
+All variants are up at the same time, each with its own containers, gateway and database, on one node. In each block and
+for each load, every variant gets one slice, in random order; before each slice the same load runs for
+{result['options']['warm']:g} s unmeasured. The agent's hook is at the exit of *every* system call of the machine, so agent and
+aggregator run during the slices of rows c and n only, and start anew for them: otherwise variant a would pay, too. Row n is
+what a container pays that nobody records, on a node where the agent runs. Lost records are what the agent counts, over the
+whole run.
+
+Row d: `strace -f -ff -ttt -s 128` on each function's process with the system calls that ALASTOR logs ({calls}; and
+`openat`, `clone3` and `vfork`, by which programs of today do the same), names as in ALASTOR's published raw logs and templates; and a proxy in front of each watchdog
+that logs heads and bodies. The watchdog of variant a is `of-watchdog` of this project (docs/watchdog.md), not upstream's.
+"""
