@@ -356,8 +356,13 @@ static void current_context(struct fp_attributor *a, struct container *container
 		name_all(container, NULL, ret);
 }
 
-static void enter(struct thread *thread, const struct fp_event *event, const struct fp_context *context)
+static void enter(struct container *container, struct thread *thread, const struct fp_event *event,
+		  const struct fp_context *context)
 {
+	/* while a blocking thread works for a request, what else it reads is for that request */
+	if (thread->blocks && context->rule != FP_RULE_CONNECTION && believed(&thread->context, container) &&
+	    find_in_flight(container, thread->context.ids->ids[0]) >= 0)
+		return;
 	fp_context_follow(&thread->context, context, FP_RULE_TURN, FP_ATTRIBUTION_DERIVED);
 	thread->turn = event->turn;
 	thread->blocks = context->rule == FP_RULE_CONNECTION && event->type == FP_EVENT_TYPE_RECEIVE &&
@@ -433,7 +438,7 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		ret->attribution = FP_ATTRIBUTION_DERIVED;
 	/* the end of an idle connection wakes nobody's work */
 	if (event->bytes > 0)
-		enter(thread, event, ret);
+		enter(container, thread, event, ret);
 }
 
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
@@ -501,7 +506,7 @@ static void note_pipe(struct fp_attributor *a, struct container *container, stru
 	fp_context_clear(ret);
 	fp_context_follow(ret, &pipe->context, pipe->context.rule, FP_ATTRIBUTION_DERIVED);
 	if (event->bytes > 0)
-		enter(thread, event, ret);
+		enter(container, thread, event, ret);
 }
 
 static void note_fork(struct fp_attributor *a, const struct fp_event *event, const struct fp_context *context)

@@ -177,6 +177,17 @@ static void read_request(void **state, uint64_t turn, unsigned port)
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_EXACT);
 }
 
+static struct fp_event on_socket(void **state, enum fp_event_type type, uint64_t ino, uint64_t turn)
+{
+	struct fp_event event = make_event(type, NODE, NODE, turn);
+
+	set_connection(&event, ino, 50000, 8080);
+	event.bytes = 10;
+	event.rx_end = 10;
+	note(state, &event);
+	return event;
+}
+
 static void assert_both_named(const struct fp_event *event)
 {
 	assert_note(event, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, 0);
@@ -235,6 +246,12 @@ static void a_blocking_thread_works_for_the_connection_it_read(void **state)
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 1);
 	event = do_write(state, NODE, NODE + 1, 2);
 	assert_both_named(&event);
+	/* an answer that it waited for does not end that */
+	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 1);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 2);
+	event = do_write(state, NODE, NODE, 3);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_THREAD, 1);
 	event = make_request_read(3, 40001, 50, 50);
 	event.flags = 2;
 	note(state, &event);
@@ -294,17 +311,6 @@ static void the_assist_is_bounded_and_overruled(void **state)
 	set_connection(&event, 6000 + 40000, 3000, 40000);
 	note(state, &event);
 	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 1);
-}
-
-static struct fp_event on_socket(void **state, enum fp_event_type type, uint64_t ino, uint64_t turn)
-{
-	struct fp_event event = make_event(type, NODE, NODE, turn);
-
-	set_connection(&event, ino, 50000, 8080);
-	event.bytes = 10;
-	event.rx_end = 10;
-	note(state, &event);
-	return event;
 }
 
 static void answers_bring_the_context_back(void **state)
