@@ -1,6 +1,9 @@
 /*
  * fp-calls: makes one kind of system call over and over and says how long that
  * took.  benchmarks/capture runs it bare, beside a recorder and under one.
+ * Calls are made in chunks and the median chunk counts, so that a moment in
+ * which somebody else had the processor changes nothing.  With a rate, chunks
+ * begin when they are due.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,33 +72,68 @@ static unsigned long long now(void)
 	return (unsigned long long)time.tv_sec * 1000000000 + (unsigned long long)time.tv_nsec;
 }
 
-static int run(const struct kind *kind, unsigned long count)
+#define CHUNKS_MAX 4096
+
+static int compare(const void *a, const void *b)
 {
-	unsigned long long begin, end;
+	unsigned long long x = *(const unsigned long long *)a, y = *(const unsigned long long *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void wait_until(unsigned long long due)
+{
+	struct timespec time = {.tv_sec = (time_t)(due / 1000000000), .tv_nsec = (long)(due % 1000000000)};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+		;
+}
+
+/* Makes one chunk of calls; returns how long they took in ns, or 0 after an error. */
+static unsigned long long chunk(const struct kind *kind, int fd, unsigned long first, unsigned long count)
+{
+	unsigned long long begin = now();
+
+	for (unsigned long i = first; i < first + count; i++)
+		if (kind->call(fd, i) < 0) {
+			fprintf(stderr, "fp-calls: %s: %s\n", kind->name, strerror(errno));
+			return 0;
+		}
+	return now() - begin;
+}
+
+static int run(const struct kind *kind, unsigned long chunks, unsigned long size, unsigned long rate)
+{
+	static unsigned long long took[CHUNKS_MAX];
 	int fd = kind->open();
+	unsigned long long begin = now();
 
 	if (fd < 0) {
 		fprintf(stderr, "fp-calls: %s: %s\n", kind->name, strerror(errno));
 		return 4;
 	}
-	begin = now();
-	for (unsigned long i = 0; i < count; i++)
-		if (kind->call(fd, i) < 0) {
-			fprintf(stderr, "fp-calls: %s: %s\n", kind->name, strerror(errno));
+	for (unsigned long i = 0; i < chunks; i++) {
+		if (rate)
+			wait_until(begin + i * size * 1000000000ull / rate);
+		took[i] = chunk(kind, fd, i * size, size);
+		if (!took[i])
 			return 4;
-		}
-	end = now();
-	printf("{\"kind\": \"%s\", \"count\": %lu, \"ns\": %llu}\n", kind->name, count, end - begin);
+	}
+	begin = now() - begin;
+	qsort(took, chunks, sizeof(took[0]), compare);
+	printf("{\"kind\": \"%s\", \"count\": %lu, \"seconds\": %.6f, \"ns\": %.1f}\n", kind->name, chunks * size,
+	       (double)begin / 1e9, (double)took[chunks / 2] / (double)size);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long count = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long chunks = argc > 3 ? strtoul(argv[2], NULL, 10) : 0, size = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
+	unsigned long rate = argc > 4 ? strtoul(argv[4], NULL, 10) : 0;
 
-	for (size_t i = 0; count && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; chunks && chunks <= CHUNKS_MAX && size && argc < 6 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i].name, argv[1]) == 0)
-			return run(&kinds[i], count);
-	fputs("Usage: fp-calls getppid|read|write|open|fork COUNT\n", stderr);
+			return run(&kinds[i], chunks, size, rate);
+	fputs("Usage: fp-calls getppid|read|write|open|fork CHUNKS CALLS-PER-CHUNK [CALLS-PER-SECOND]\n", stderr);
 	return 2;
 }
