@@ -10,6 +10,8 @@
 
 /* Programs inherited over so many forks without an exec are nobody's honest work. */
 #define ANCESTORS_MAX 64
+/* TASK_COMM_LEN without its NUL */
+#define COMM_LEN 15
 
 static void add_hex(struct fp_buffer *out, const void *data, size_t len)
 {
@@ -70,23 +72,40 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
-const char *fp_describe_program(const struct fp_build *build, uint32_t process, uint32_t exec_id)
+/* The exec that made the program which the process ran at that time, or NULL when it was not seen. */
+static const struct fp_item *program_exec(const struct fp_build *build, uint32_t process, uint32_t exec_id)
 {
 	for (int i = 0; i < ANCESTORS_MAX; i++) {
 		const struct fp_item *exec = exec_of(build, process, exec_id);
 		const struct fp_process_state *state = &build->processes[process];
 
-		if (exec && exec->path)
-			return base_name(fp_text(build->evidence, exec->path));
-		if (exec && build->evidence->execs[exec->detail].comm)
-			return fp_text(build->evidence, build->evidence->execs[exec->detail].comm);
 		/* a child runs its parent's program until it execs one of its own */
 		if (exec || state->parent == FP_NONE)
-			return NULL;
+			return exec;
 		exec_id = state->parent_exec;
 		process = state->parent;
 	}
 	return NULL;
+}
+
+/*
+ * The name it was called by, and the file that really runs where that has another
+ * name: "sh (dash)", "backup.sh (dash)".  The kernel cuts the first at COMM_LEN.
+ */
+static bool add_program(const struct fp_build *build, uint32_t process, uint32_t exec_id, struct fp_buffer *out)
+{
+	const struct fp_item *exec = program_exec(build, process, exec_id);
+	const char *file = exec && exec->path ? base_name(fp_text(build->evidence, exec->path)) : NULL;
+	uint32_t comm = exec ? build->evidence->execs[exec->detail].comm : 0;
+	const char *name = comm ? fp_text(build->evidence, comm) : NULL;
+
+	if (!file && !name)
+		return false;
+	if (!file || (name && strncmp(name, file, COMM_LEN) != 0))
+		fp_buffer_add_format(out, file ? "%s (%s)" : "%s", name, file);
+	else
+		fp_buffer_add_text(out, file);
+	return true;
 }
 
 static void add_file_key(const struct fp_build *build, const struct fp_gnode *node, struct fp_buffer *out)
@@ -277,7 +296,6 @@ static void add_gap_label(const struct fp_build *build, const struct fp_gap *gap
 void fp_describe_label(const struct fp_build *build, const struct fp_gnode *node, struct fp_buffer *out)
 {
 	const struct fp_evidence *evidence = build->evidence;
-	const char *program;
 
 	switch (node->kind) {
 	case FP_NODE_CLIENT:
@@ -288,10 +306,7 @@ void fp_describe_label(const struct fp_build *build, const struct fp_gnode *node
 		add_request_label(build, node->a, out);
 		break;
 	case FP_NODE_PROCESS:
-		program = fp_describe_program(build, node->a, node->b);
-		if (program)
-			fp_buffer_add_text(out, program);
-		else
+		if (!add_program(build, node->a, node->b, out))
 			fp_buffer_add_format(out, "process %" PRIu64, evidence->processes[node->a].tgid);
 		break;
 	case FP_NODE_SOCKET:

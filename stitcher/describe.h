@@ -14,8 +14,6 @@ void fp_describe_label(const struct fp_build *build, const struct fp_gnode *node
 int fp_describe_attributes(const struct fp_build *build, const struct fp_gnode *node, char **ret_json);
 /* Invocation ids in hex, separated by commas. */
 void fp_describe_candidates(const struct fp_build *build, uint32_t candidates, struct fp_buffer *out);
-/* Name of the program that the process ran at that time, or NULL. */
-const char *fp_describe_program(const struct fp_build *build, uint32_t process, uint32_t exec_id);
 /* `request-id` in hex, "start-up", "background" or "ambiguous". */
 void fp_describe_unit(const struct fp_build *build, uint32_t unit, struct fp_buffer *out);
 

@@ -145,6 +145,11 @@ struct proc lab_fork(struct lab *lab, const struct proc *parent, uint64_t tgid)
 
 void lab_exec(struct lab *lab, struct proc *proc, const char *path, uint64_t ino, const char *argv)
 {
+	lab_exec_as(lab, proc, path, "", ino, argv);
+}
+
+void lab_exec_as(struct lab *lab, struct proc *proc, const char *path, const char *comm, uint64_t ino, const char *argv)
+{
 	struct fp_event event;
 	char words[256];
 
@@ -153,6 +158,7 @@ void lab_exec(struct lab *lab, struct proc *proc, const char *path, uint64_t ino
 	event.dev = 1;
 	event.ino = ino;
 	event.path = lab_str(path);
+	event.comm = lab_str(comm);
 	event.ns_tgid = proc->tgid % 100;
 	snprintf(words, sizeof(words), "%s", argv);
 	event.argv = (struct fp_str){words, strlen(words)};

@@ -78,6 +78,8 @@ void lab_container(struct lab *lab, uint64_t cgroup, const char *id, const char 
 struct proc lab_fork(struct lab *lab, const struct proc *parent, uint64_t tgid);
 /* argv: words separated by blanks. */
 void lab_exec(struct lab *lab, struct proc *proc, const char *path, uint64_t ino, const char *argv);
+/* The same, called by a name of its own. */
+void lab_exec_as(struct lab *lab, struct proc *proc, const char *path, const char *comm, uint64_t ino, const char *argv);
 void lab_exit(struct lab *lab, const struct proc *proc, int status);
 void lab_open(struct lab *lab, const struct proc *proc, const char *path, uint64_t ino, uint64_t flags);
 void lab_read(struct lab *lab, const struct proc *proc, uint64_t ino, uint64_t bytes);

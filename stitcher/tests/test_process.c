@@ -195,6 +195,23 @@ static void test_whole_run(void **state)
 	assert_int_equal(lab_request(&lab, "A")->row.status, 2);
 }
 
+/* Called by the name of a link or a script, shown with what really runs; a name the kernel has cut is no other name. */
+static void test_program_names(void **state)
+{
+	fp_cleanup(lab_done) struct lab lab;
+	struct proc first = {.cgroup = 7, .tgid = 100, .start = 5}, script, long_name;
+
+	lab_init(&lab);
+	lab_exec_as(&lab, &first, "/usr/bin/node", "node", 50, "node");
+	script = lab_fork(&lab, &first, 101);
+	lab_exec_as(&lab, &script, "/usr/bin/dash", "backup.sh", 51, "sh backup.sh");
+	long_name = lab_fork(&lab, &first, 102);
+	lab_exec_as(&lab, &long_name, "/usr/bin/systemd-analyze-long", "systemd-analyze", 52, "x");
+	lab_make(&lab);
+	lab_edge(&lab, "process:node@background", FP_EDGE_EXEC, "process:backup.sh (dash)@background");
+	lab_edge(&lab, "process:node@background", FP_EDGE_EXEC, "process:systemd-analyze-long@background");
+}
+
 /* Fork modes: the watchdog makes a process for the request. */
 static void test_watchdog_forks_the_request(void **state)
 {
@@ -254,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_two_claims_to_one_child),
 		cmocka_unit_test(test_forks_in_a_circle),
 		cmocka_unit_test(test_whole_run),
+		cmocka_unit_test(test_program_names),
 		cmocka_unit_test(test_watchdog_forks_the_request),
 		cmocka_unit_test(test_events_out_of_order_in_a_batch),
 	};
