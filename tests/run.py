@@ -1,9 +1,9 @@
 """Builds and runs the tests in stages, counts test cases, and prints the total.
 
 Called by scripts/test.  ctest runs programs; what they write says how many test
-cases that were: TAP (cmocka), JSON (go test) or unittest's summary.  A program
-that says nothing of the kind is one case.  A program that fails without a
-failing case (it crashed, or ran out of time) is one failure more.
+cases that were: TAP (cmocka, tests/unit.py) or JSON (go test).  A program that
+says nothing of the kind is one case.  A program that fails without a failing
+case (it crashed, or ran out of time) is one failure more.
 """
 import fcntl
 import json
@@ -72,27 +72,10 @@ def count_go(lines):
     return (counts, False) if seen else None
 
 
-def count_unittest(lines):
-    counts, seen = Tally(), False
-    for line in lines:
-        ran = re.match(r"Ran (\d+) tests? in ", line)
-        result = re.match(r"(OK|FAILED)(?: \((.*)\))?$", line)
-        if ran:
-            counts.passed += int(ran[1])
-            seen = True
-        elif result and seen:
-            numbers = dict(re.findall(r"([\w ]+)=(\d+)", result[2] or ""))
-            numbers = {name.strip(): int(number) for name, number in numbers.items()}
-            counts.failed += numbers.get("failures", 0) + numbers.get("errors", 0) + numbers.get("unexpected successes", 0)
-            counts.skipped += numbers.get("skipped", 0)
-            counts.passed -= counts.failed + counts.skipped
-    return (counts, False) if seen else None
-
-
 def count_case(name, status, output):
     """How many cases one program was, from what ctest says of it and what it wrote."""
     lines = output.splitlines()
-    found = count_tap(lines) or count_go(lines) or count_unittest(lines)
+    found = count_tap(lines) or count_go(lines)
     counts, incomplete = found or (Tally(), False)
     if not found:
         counts.passed = int(status == "run")

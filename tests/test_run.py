@@ -1,7 +1,10 @@
 """That the total counts what the test programs said."""
+import contextlib
+import io
 import unittest
 
 import run
+import unit
 
 GO = """{"Action":"start","Package":"p"}
 {"Action":"pass","Package":"p","Test":"TestA"}
@@ -29,9 +32,27 @@ class CountTest(unittest.TestCase):
     def test_go(self):
         self.check("1 passed, 1 failed, 1 skipped", "fail", GO)
 
-    def test_unittest(self):
-        self.check("3 passed, 0 failed, 2 skipped", "run", "..s.s\n-----\nRan 5 tests in 0.1s\n\nOK (skipped=2)\n")
-        self.check("1 passed, 2 failed, 0 skipped", "fail", "Ran 3 tests in 0.1s\n\nFAILED (failures=1, errors=1)\n")
+    def test_python(self):
+        class Case(unittest.TestCase):
+            def test_passes(self):
+                pass
+
+            def test_fails(self):
+                self.fail("so")
+
+            @unittest.skip("lacks something")
+            def test_skips(self):
+                pass
+
+            def test_parts(self):
+                for part in (1, 2):
+                    with self.subTest(part=part):
+                        self.assertEqual(1, part)
+
+        result, out = unit.TapResult(), io.StringIO()
+        with contextlib.redirect_stdout(out):
+            unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
+        self.check("1 passed, 2 failed, 1 skipped", "fail", out.getvalue())
 
     def test_programs_that_say_nothing(self):
         self.check("1 passed, 0 failed, 0 skipped", "run", "")
