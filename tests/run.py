@@ -172,7 +172,7 @@ def stages(quick):
     yield test("release", "kernel side", "-L", "bpf")
     yield test("release", "end to end", "-L", "e2e")
     broken = build("asan")
-    yield broken or test("asan", "modules, sanitized", "-j", JOBS, "-L", "unit|golden")
+    yield broken or test("asan", "modules, sanitized", "-j", JOBS, "-L", "unit|golden|oom")
     if has_preset("fuzz"):
         broken = build("fuzz")
         yield broken or test("fuzz", "fuzzers", "-j", JOBS, "-L", "fuzz")

@@ -6,28 +6,30 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAMS = ("agent", "aggregator", "stitcher", "query")
 
-# What a folder may include besides itself.  Programs may use all of lib/.
-MAY = {
-    "lib/schema": [],
-    "lib/base": ["lib/schema"],
-    "lib/wire": ["lib/schema", "lib/base"],
-    "lib/store": ["lib/schema", "lib/base", "lib/wire"],
-    "lib/graph": ["lib/schema", "lib/base", "lib/store"],
-    "agent/app": ["lib/schema", "lib/base"],
-    "agent/redact": ["lib/schema", "lib/base", "agent/app"],
-    "agent/runtime": ["lib/schema", "lib/base"],
-    **{program: ["lib"] for program in PROGRAMS},
+# Headers of the libraries that the table names.
+LIBRARIES = {
+    "libsodium": r"sodium\.h", "zstd": r"zstd\.h", "uthash": r"ut(hash|list)\.h", "libuv": r"uv\.h", "openssl": r"openssl/",
+    "sqlite3": r"sqlite3\.h", "igraph": r"igraph/", "libbpf": r"bpf/", "http-parser": r"http_parser\.h", "zlib": r"zlib\.h",
+    "jansson": r"jansson\.h", "graphviz": r"graphviz/", "libxml2": r"libxml/", "cmocka": r"cmocka\.h",
 }
+# Headers of the C library, POSIX and Linux.
+SYSTEM = re.compile(r"(sys|linux|arpa|net|netinet|asm)/|(assert|byteswap|ctype|dirent|endian|errno|fcntl|fnmatch|ftw|getopt|grp"
+                    r"|inttypes|libgen|limits|locale|math|mntent|poll|pthread|pwd|sched|search|setjmp|signal|spawn|stdarg|stdatomic"
+                    r"|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|wchar|wctype)\.h$")
 
-# Libraries that only one folder uses.
-OWNERS = {
-    r"sqlite3\.h": "lib/store",
-    r"igraph/": "lib/graph",
-    r"bpf/": "agent",
-    r"(graphviz/|gvc\.h|cgraph\.h|libxml/)": "query/render",
-    r"http_parser\.h": "agent/app",
-}
 
+def rules():
+    """What ARCHITECTURE.md lets each folder use: {folder: (folders, libraries)}."""
+    found = {}
+    with open(os.path.join(ROOT, "ARCHITECTURE.md"), encoding="utf-8") as file:
+        for line in file:
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) == 4 and re.fullmatch(r"`[\w/]+`", cells[0]):
+                found[cells[0].strip("`")] = (re.findall(r"`([\w/]+)`", cells[2]), cells[3].split())
+    return found
+
+
+RULES = rules()
 CALL = re.compile(r"(?<![\w.>])(printf|vprintf|puts|putchar|perror|fp_log|fp_die_line|syslog|warnx?|errx?|exit|_exit|abort)\s*\(")
 STREAM = re.compile(r"\b(stdout|stderr)\b")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
@@ -56,8 +58,8 @@ def is_in(path, folder):
 
 
 def folder_of(path):
-    """The most particular folder of MAY that a file is in."""
-    return max((folder for folder in MAY if is_in(path, folder)), key=len, default=None)
+    """The most particular folder of the table that a file is in."""
+    return max((folder for folder in RULES if is_in(path, folder)), key=len, default=None)
 
 
 def resolve(path, included):
@@ -69,22 +71,29 @@ def resolve(path, included):
     return None
 
 
+def wrong_library(folder, header, test):
+    if SYSTEM.match(header):
+        return None
+    library = next((name for name, pattern in LIBRARIES.items() if re.match(pattern, header)), None)
+    allowed = RULES[folder][1] + (["cmocka"] if test else [])
+    # a test may look with the libraries of whatever folder is its own
+    if library in allowed or (test and any(library in libraries for name, (_, libraries) in RULES.items() if is_in(folder, name))):
+        return None
+    return f"{folder} must not use {library or header}"
+
+
 def wrong_includes(path, text, where=resolve):
-    """Includes of a file that cross a border the wrong way."""
+    """Includes of a file that the table does not allow."""
     folder = folder_of(path)
     for kind, included in INCLUDE.findall(text):
-        for pattern, owner in OWNERS.items():
-            if re.match(pattern, included) and not is_in(path, owner):
-                yield f"{path}: {included} belongs to {owner}"
-        target = where(path, included) if kind == '"' else None
-        if target is None:
-            continue
-        allowed = [folder] + MAY.get(folder, [])
-        # a test may build on what its program is made of; a nested folder opens to its parents only as MAY says
-        if is_test(path):
-            allowed += ["lib"]
-        if not any(is_in(target, other) for other in allowed):
-            yield f"{path}: {folder} must not include {target}"
+        if kind == "<":
+            wrong = wrong_library(folder, included, is_test(path))
+        else:
+            target = where(path, included)  # what is found nowhere is made by the build
+            allowed = [folder, *RULES[folder][0], *(["lib"] if is_test(path) else [])]
+            wrong = target and not any(is_in(target, other) for other in allowed) and f"{folder} must not include {target}"
+        if wrong:
+            yield f"{path}: {wrong}"
 
 
 def spoken(text):
@@ -102,7 +111,7 @@ class DirectionTest(unittest.TestCase):
     def test_every_folder_of_lib_has_a_rule(self):
         folders = {"lib/" + name for name in os.listdir(os.path.join(ROOT, "lib"))
                    if os.path.isdir(os.path.join(ROOT, "lib", name))}
-        self.assertEqual(set(), folders - set(MAY))
+        self.assertEqual(set(), folders - set(RULES))
 
     def test_the_check_finds_what_it_is_for(self):
         def where(path, included):
