@@ -120,7 +120,7 @@ static void add_process(struct fp_report *report, const struct fp_view_node *nod
 	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT;
 
 	fp_attribute_text(row->attributes, "argv", &argv);
-	if ((argv.len == 0 && node->n_files == 0) || node->folded)
+	if ((argv.len == 0 && node->n_files == 0 && node->n_dead == 0) || node->folded)
 		return;
 	fp_report_spaces(report, indent);
 	fp_report_name(report, node);
@@ -129,6 +129,11 @@ static void add_process(struct fp_report *report, const struct fp_view_node *nod
 		fp_clean_add(&report->out, argv.data, 160);
 	}
 	fp_report_add(report, "\n");
+	if (node->n_dead > 0) {
+		fp_report_spaces(report, indent + 4);
+		fp_words_dead_ends(&report->out, node);
+		fp_report_add(report, "\n");
+	}
 	if (node->n_files == 0)
 		return;
 	fp_report_spaces(report, indent + 4);

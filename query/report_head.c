@@ -120,32 +120,51 @@ static void add_request_of(struct fp_report *report, const struct fp_view_node *
 	}
 }
 
-/* The shortest way from a client to the node, as names. */
+/* The edge that brought most of what is in the node; the earliest of equals. */
+static ssize_t main_edge_into(struct fp_graph *graph, uint32_t node)
+{
+	const uint32_t *into;
+	ssize_t n = fp_graph_edges_into(graph, node, &into), main = -1;
+
+	for (ssize_t i = 0; i < n; i++)
+		if (main < 0 || fp_graph_edge(graph, into[i])->row.bytes > fp_graph_edge(graph, (size_t)main)->row.bytes)
+			main = into[i];
+	return main;
+}
+
+/* The shortest way from a client to who filled the node, as names. */
 static int add_chain(struct fp_report *report, uint32_t to)
 {
 	struct fp_graph *graph = report->answer->graph;
+	ssize_t filled = main_edge_into(graph, to), n;
 	fp_cleanup(fp_freep) uint32_t *clients = malloc((fp_graph_nodes(graph) + 1) * sizeof(*clients));
 	fp_cleanup(fp_freep) uint32_t *path = NULL;
 	size_t n_clients = 0;
-	ssize_t n;
 
 	if (!clients)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < fp_graph_nodes(graph); i++)
 		if (fp_graph_node(graph, i)->row.kind == FP_NODE_CLIENT)
 			clients[n_clients++] = i;
-	n = fp_path_shortest(graph, clients, n_clients, &to, 1, &path);
+	if (filled < 0)
+		return 0;
+	n = fp_path_shortest(graph, clients, n_clients, &fp_graph_edge(graph, (size_t)filled)->from, 1, &path);
 	if (n == -ENOMEM)
 		return (int)n;
 	if (n <= 0)
 		return 0;
 	fp_report_add(report, "      from the client: ");
-	for (ssize_t i = 0; i < n; i++) {
-		const struct fp_store_node *row = &fp_graph_node(graph, fp_graph_edge(graph, path[i])->from)->row;
+	for (ssize_t i = 0; i <= n; i++) {
+		const struct fp_graph_edge *edge = fp_graph_edge(graph, i < n ? path[i] : (uint32_t)filled);
+		const struct fp_store_node *row = &fp_graph_node(graph, edge->from)->row;
 
-		if (row->kind == FP_NODE_REQUEST)
-			fp_report_add(report, "request ");
-		fp_clean_add(&report->out, row->label, 40);
+		/* A process that execs is one step for people, as is a request and who serves it. */
+		if (edge->row.kind == FP_EDGE_EXEC || (i > 0 && row->kind == FP_NODE_REQUEST))
+			continue;
+		if (i < n && row->kind == FP_NODE_PROCESS && row->function && fp_graph_node(graph, edge->to)->row.kind == FP_NODE_REQUEST)
+			fp_clean_add(&report->out, row->function, 40);
+		else
+			fp_clean_add(&report->out, row->label, 40);
 		fp_report_add(report, " → ");
 	}
 	fp_report_add(report, FP_STAR "\n");

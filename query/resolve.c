@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "query/clean.h"
+#include "query/words.h"
 
 /* More than this are not listed: nobody chooses from a longer list. */
 #define LISTED_MAX 20
@@ -30,13 +31,45 @@ static void list_request(const struct fp_store_request *request)
 	fprintf(stderr, "  %s  %s  %s\n", id, time, line.data ? line.data : "");
 }
 
+/* People see the last digits of an id. */
+struct suffix {
+	const char *digits;
+	size_t len;
+	struct fp_requests *found;
+};
+
+static int add_if_ends(void *arg, const struct fp_store_request *row)
+{
+	const struct suffix *suffix = arg;
+	char id[2 * FP_REQUEST_ID_SIZE + 1];
+
+	fp_hex(row->id, FP_REQUEST_ID_SIZE, id);
+	return strcasecmp(id + 2 * FP_REQUEST_ID_SIZE - suffix->len, suffix->digits) == 0 ?
+		       fp_requests_add(suffix->found, row) :
+		       0;
+}
+
+static int find_requests(struct fp_store *store, const char *name, struct fp_requests *found)
+{
+	struct suffix suffix = {.digits = name, .found = found};
+	int r = fp_store_find_requests(store, name, fp_requests_add, found);
+
+	if (strncmp(name, "…", strlen("…")) == 0)
+		suffix.digits += strlen("…");
+	suffix.len = strlen(suffix.digits);
+	if (r < 0 || found->n > 0 || suffix.len < FP_SHORT_ID || suffix.len > 2 * FP_REQUEST_ID_SIZE ||
+	    strspn(suffix.digits, "0123456789abcdefABCDEF") != suffix.len)
+		return r;
+	return fp_store_each_request(store, add_if_ends, &suffix);
+}
+
 enum fp_exit fp_resolve_request(struct fp_store *store, const struct fp_question *question, const char *name,
 				struct fp_requests *requests)
 {
 	struct fp_requests found = FP_ROWS_INIT;
 	enum fp_exit code = FP_EXIT_DONE;
 	struct fp_store_totals totals;
-	int r = fp_store_find_requests(store, name, fp_requests_add, &found);
+	int r = find_requests(store, name, &found);
 
 	fp_requests_sort(&found);
 	if (r < 0) {

@@ -13,7 +13,8 @@
 #include "query/rows.h"
 
 /*
- * Adds the request with the name; with `all`, all of them.  FP_EXIT_DONE;
+ * Adds the request with the name: an invocation id, its first six digits or last
+ * eight or more (as reports show them), an X-Call-Id or a trace id; with `all`, all of them.  FP_EXIT_DONE;
  * FP_EXIT_NOTHING when there is none; FP_EXIT_USAGE when several bear the name
  * (they are listed); FP_EXIT_INPUT or FP_EXIT_SYSTEM when the store cannot be read.
  */

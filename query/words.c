@@ -85,10 +85,11 @@ void fp_words_candidates(struct fp_buffer *out, const char *candidates)
 
 	while (candidates && *candidates) {
 		size_t len = strcspn(candidates, ",");
+		size_t shown = len < FP_SHORT_ID ? len : FP_SHORT_ID;
 		char id[FP_SHORT_ID + 1];
 
-		snprintf(id, sizeof(id), "%.*s", (int)(len < FP_SHORT_ID ? len : FP_SHORT_ID), candidates);
-		fp_buffer_add_text(out, before);
+		snprintf(id, sizeof(id), "%.*s", (int)shown, candidates + len - shown);
+		fp_buffer_add_format(out, "%s…", before);
 		fp_clean_add(out, id, 0);
 		before = ", ";
 		candidates += len + (candidates[len] == ',');
@@ -100,7 +101,7 @@ void fp_words_id(struct fp_buffer *out, const uint8_t id[FP_REQUEST_ID_SIZE])
 	char text[2 * FP_REQUEST_ID_SIZE + 1];
 
 	fp_hex(id, FP_REQUEST_ID_SIZE, text);
-	fp_buffer_add_format(out, "%.*s", FP_SHORT_ID, text);
+	fp_buffer_add_format(out, "…%s", text + strlen(text) - FP_SHORT_ID);
 }
 
 void fp_words_request(struct fp_buffer *out, const struct fp_store_request *request, size_t columns)
@@ -173,6 +174,18 @@ void fp_words_folded(struct fp_buffer *out, const struct fp_view *view)
 				     view->n_files, view->n_files == 1 ? "" : "s");
 	if (view->n_folded > 0)
 		fp_buffer_add_format(out, "; %zu folded with others to keep this readable (--max-nodes)", view->n_folded);
+}
+
+void fp_words_dead_ends(struct fp_buffer *out, const struct fp_view_node *node)
+{
+	if (node->n_dead == 0)
+		return;
+	fp_buffer_add_text(out, "wrote ");
+	fp_words_bytes(out, node->dead_bytes);
+	if (node->n_dead == 1)
+		fp_buffer_add_text(out, " to a pipe that nothing here reads");
+	else
+		fp_buffer_add_format(out, " to %zu pipes that nothing here reads", node->n_dead);
 }
 
 /* --- files of the image --------------------------------------------------- */

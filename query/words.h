@@ -9,7 +9,7 @@
 #include "query/render/view.h"
 
 #define FP_STAR "★"
-/* Characters of an invocation id that people see; eight tell any requests of one answer apart. */
+/* Characters of an invocation id that people see: its last ones, because ids may begin with the time. */
 #define FP_SHORT_ID 8
 
 /* "+1.204s", "+2h03m04.5s" */
@@ -22,7 +22,7 @@ void fp_words_kinds(struct fp_buffer *out, uint32_t kinds);
 void fp_words_attribution(struct fp_buffer *out, const struct fp_view_edge *edge);
 /* Short ids of the candidates, separated by commas. */
 void fp_words_candidates(struct fp_buffer *out, const char *candidates);
-/* First characters of an invocation id. */
+/* "…21f490bd" */
 void fp_words_id(struct fp_buffer *out, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* Function, method and URL of a request. */
 void fp_words_request(struct fp_buffer *out, const struct fp_store_request *request, size_t columns);
@@ -32,6 +32,8 @@ void fp_words_question(struct fp_buffer *out, const struct fp_answer *answer);
 void fp_words_completeness(struct fp_buffer *out, const struct fp_answer *answer);
 /* What a view does not show one by one; adds nothing when it shows all. */
 void fp_words_folded(struct fp_buffer *out, const struct fp_view *view);
+/* "wrote 522 B to a pipe that nothing here reads"; adds nothing when there is none. */
+void fp_words_dead_ends(struct fp_buffer *out, const struct fp_view_node *node);
 /* Names of up to `most` files folded into a process, the most telling first, and how many more there are. */
 void fp_words_files(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node, size_t most,
 		    size_t columns);

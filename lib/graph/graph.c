@@ -292,3 +292,24 @@ ssize_t fp_graph_edges_out_of(struct fp_graph *graph, uint32_t node, const uint3
 {
 	return adjacent(graph, false, node, ret_edges);
 }
+
+bool fp_graph_ambiguous(const struct fp_store_node *row)
+{
+	const char *colon = row->kind == FP_NODE_PROCESS && row->key ? strrchr(row->key, ':') : NULL;
+
+	return colon && strcmp(colon, ":ambiguous") == 0;
+}
+
+int fp_graph_each_candidate(const struct fp_store_edge *row, int (*fn)(void *arg, const char *id, size_t len), void *arg)
+{
+	int r = 0;
+
+	for (const char *at = row->candidates; r == 0 && at && *at;) {
+		size_t len = strcspn(at, ",");
+
+		if (len > 0)
+			r = fn(arg, at, len);
+		at += len + (at[len] == ',');
+	}
+	return r;
+}

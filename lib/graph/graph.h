@@ -70,6 +70,11 @@ static inline bool fp_graph_possible(uint64_t id)
 	return id >= FP_POSSIBLE_ID;
 }
 
+/* A process's unit of operations that several requests could have done. */
+bool fp_graph_ambiguous(const struct fp_store_node *row);
+/* Calls fn for each candidate of an edge, as its hex id; stops at a non-zero return and gives it back. */
+int fp_graph_each_candidate(const struct fp_store_edge *row, int (*fn)(void *arg, const char *id, size_t len), void *arg);
+
 /* Shown in slices and not passed through: nobody recorded what happens inside. */
 static inline bool fp_graph_terminal(enum fp_node_kind kind)
 {

@@ -5,21 +5,35 @@
 
 #include <igraph/igraph.h>
 
-/* The times at which a node stands in the unrolled graph. */
-struct times {
-	uint64_t *list;
+/* A node; of an ambiguous unit, the node as one of its candidates uses it (NULL: as all of them do). */
+struct place {
+	const char *candidate; /* in an edge's list */
+	size_t len;
+	/* the times at which it stands in the unrolled graph */
+	uint64_t *times;
 	size_t n, size;
 	size_t first_state; /* number of its first state */
+	size_t first_link; /* of those that begin here */
+};
+
+/* An edge from place to place. */
+struct link {
+	uint32_t from, to, edge;
+	uint64_t first, last;
 };
 
 struct moment {
-	uint32_t node;
+	uint32_t place;
 	uint64_t time;
 };
 
 struct unrolled {
 	struct fp_graph *graph;
-	struct times *times; /* by index of node */
+	struct place *places;
+	size_t n_places, places_size;
+	uint32_t *first_place; /* by node; those of node n end where those of n + 1 begin */
+	struct link *links; /* ordered by where they begin */
+	size_t n_links, links_size;
 	size_t n_states;
 	struct moment *todo; /* moments whose consequences are not yet drawn */
 	size_t n_todo, todo_size;
@@ -52,15 +66,145 @@ static int grow(void *array, size_t used, size_t *size, size_t item)
 	return 0;
 }
 
-/* Where a time is, or would be, in the sorted list. */
-static size_t position(const struct times *times, uint64_t time)
+/* --- places and links ----------------------------------------------------- */
+
+struct candidates {
+	struct unrolled *unrolled;
+	uint32_t node;
+};
+
+static int add_place(struct unrolled *unrolled, const char *candidate, size_t len)
 {
-	size_t low = 0, high = times->n;
+	if (unrolled->n_places >= FP_PATH_STATES_MAX)
+		return -E2BIG;
+	if (grow(&unrolled->places, unrolled->n_places, &unrolled->places_size, sizeof(*unrolled->places)) < 0)
+		return -ENOMEM;
+	unrolled->places[unrolled->n_places++] = (struct place){.candidate = candidate, .len = len};
+	return 0;
+}
+
+static bool is_place_of(const struct place *place, const char *candidate, size_t len)
+{
+	return place->candidate && place->len == len && memcmp(place->candidate, candidate, len) == 0;
+}
+
+static int add_candidate(void *arg, const char *id, size_t len)
+{
+	const struct candidates *candidates = arg;
+	struct unrolled *unrolled = candidates->unrolled;
+
+	for (size_t i = unrolled->first_place[candidates->node]; i < unrolled->n_places; i++)
+		if (is_place_of(&unrolled->places[i], id, len))
+			return 0;
+	return add_place(unrolled, id, len);
+}
+
+static int find_places(struct unrolled *unrolled)
+{
+	struct fp_graph *graph = unrolled->graph;
+	uint32_t n = (uint32_t)fp_graph_nodes(graph);
+	int r = 0;
+
+	unrolled->first_place = calloc(n + 1, sizeof(*unrolled->first_place));
+	if (!unrolled->first_place)
+		return -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < n; i++) {
+		struct candidates candidates = {unrolled, i};
+		const uint32_t *into;
+		ssize_t n_into;
+
+		unrolled->first_place[i] = (uint32_t)unrolled->n_places;
+		r = add_place(unrolled, NULL, 0);
+		if (r < 0 || !fp_graph_ambiguous(&fp_graph_node(graph, i)->row))
+			continue;
+		n_into = fp_graph_edges_into(graph, i, &into);
+		if (n_into < 0)
+			return (int)n_into;
+		for (ssize_t j = 0; r == 0 && j < n_into; j++)
+			r = fp_graph_each_candidate(&fp_graph_edge(graph, into[j])->row, add_candidate, &candidates);
+	}
+	unrolled->first_place[n] = (uint32_t)unrolled->n_places;
+	return r;
+}
+
+static int is_named(void *arg, const char *id, size_t len)
+{
+	return is_place_of(arg, id, len);
+}
+
+/* Whether the edge can be taken from the place; whether it leads there. */
+static bool leaves(const struct place *place, const struct fp_store_edge *row)
+{
+	return !place->candidate || !row->candidates || fp_graph_each_candidate(row, is_named, (void *)place);
+}
+
+static bool enters(const struct place *place, const struct fp_store_edge *row, bool ambiguous)
+{
+	if (!ambiguous || !row->candidates)
+		return !place->candidate;
+	return place->candidate && fp_graph_each_candidate(row, is_named, (void *)place);
+}
+
+static int add_links(struct unrolled *unrolled, const struct fp_graph_edge *edge)
+{
+	bool ambiguous = fp_graph_ambiguous(&fp_graph_node(unrolled->graph, edge->to)->row);
+	const uint32_t *first = unrolled->first_place;
+
+	for (uint32_t from = first[edge->from]; from < first[edge->from + 1]; from++)
+		for (uint32_t to = first[edge->to]; to < first[edge->to + 1]; to++) {
+			if (!leaves(&unrolled->places[from], &edge->row) ||
+			    !enters(&unrolled->places[to], &edge->row, ambiguous))
+				continue;
+			if (unrolled->n_links >= FP_PATH_STATES_MAX)
+				return -E2BIG;
+			if (grow(&unrolled->links, unrolled->n_links, &unrolled->links_size, sizeof(*unrolled->links)) < 0)
+				return -ENOMEM;
+			unrolled->links[unrolled->n_links++] =
+				(struct link){from, to, edge->index, edge->row.first, edge->row.last};
+		}
+	return 0;
+}
+
+static int compare_links(const void *a, const void *b)
+{
+	const struct link *x = a, *y = b;
+
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	if (x->edge != y->edge)
+		return x->edge < y->edge ? -1 : 1;
+	return x->to < y->to ? -1 : x->to > y->to;
+}
+
+static int find_links(struct unrolled *unrolled)
+{
+	size_t link = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < fp_graph_edges(unrolled->graph); i++)
+		r = add_links(unrolled, fp_graph_edge(unrolled->graph, i));
+	if (r < 0 || unrolled->n_links == 0)
+		return r;
+	qsort(unrolled->links, unrolled->n_links, sizeof(*unrolled->links), compare_links);
+	for (size_t i = 0; i < unrolled->n_places; i++) {
+		unrolled->places[i].first_link = link;
+		while (link < unrolled->n_links && unrolled->links[link].from == i)
+			link++;
+	}
+	return 0;
+}
+
+/* --- states --------------------------------------------------------------- */
+
+/* Where a time is, or would be, in the sorted list. */
+static size_t position(const struct place *place, uint64_t time)
+{
+	size_t low = 0, high = place->n;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (times->list[middle] < time)
+		if (place->times[middle] < time)
 			low = middle + 1;
 		else
 			high = middle;
@@ -68,53 +212,49 @@ static size_t position(const struct times *times, uint64_t time)
 	return low;
 }
 
-static int add_moment(struct unrolled *unrolled, uint32_t node, uint64_t time)
+static int add_moment(struct unrolled *unrolled, uint32_t number, uint64_t time)
 {
-	struct times *times = &unrolled->times[node];
-	size_t at = position(times, time);
+	struct place *place = &unrolled->places[number];
+	size_t at = position(place, time);
 
-	if (at < times->n && times->list[at] == time)
+	if (at < place->n && place->times[at] == time)
 		return 0;
 	if (++unrolled->n_states > FP_PATH_STATES_MAX)
 		return -E2BIG;
-	if (grow(&times->list, times->n, &times->size, sizeof(*times->list)) < 0 ||
+	if (grow(&place->times, place->n, &place->size, sizeof(*place->times)) < 0 ||
 	    grow(&unrolled->todo, unrolled->n_todo, &unrolled->todo_size, sizeof(*unrolled->todo)) < 0)
 		return -ENOMEM;
-	memmove(times->list + at + 1, times->list + at, (times->n - at) * sizeof(*times->list));
-	times->list[at] = time;
-	times->n++;
-	unrolled->todo[unrolled->n_todo++] = (struct moment){node, time};
+	memmove(place->times + at + 1, place->times + at, (place->n - at) * sizeof(*place->times));
+	place->times[at] = time;
+	place->n++;
+	unrolled->todo[unrolled->n_todo++] = (struct moment){number, time};
 	return 0;
 }
 
 /*
- * Every edge can be taken when it begins, and whenever something is at its source
+ * Every link can be taken when it begins, and whenever something is at its source
  * while it goes on; its target then has that moment too.
  */
 static int find_moments(struct unrolled *unrolled)
 {
-	struct fp_graph *graph = unrolled->graph;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < fp_graph_edges(graph); i++) {
-		const struct fp_graph_edge *edge = fp_graph_edge(graph, i);
+	for (size_t i = 0; r == 0 && i < unrolled->n_links; i++) {
+		const struct link *link = &unrolled->links[i];
 
-		r = add_moment(unrolled, edge->from, edge->row.first);
+		r = add_moment(unrolled, link->from, link->first);
 		if (r == 0)
-			r = add_moment(unrolled, edge->to, edge->row.first);
+			r = add_moment(unrolled, link->to, link->first);
 	}
 	while (r == 0 && unrolled->n_todo > 0) {
 		struct moment moment = unrolled->todo[--unrolled->n_todo];
-		const uint32_t *out;
-		ssize_t n = fp_graph_edges_out_of(graph, moment.node, &out);
 
-		if (n < 0)
-			return (int)n;
-		for (ssize_t i = 0; r == 0 && i < n; i++) {
-			const struct fp_graph_edge *edge = fp_graph_edge(graph, out[i]);
+		for (size_t i = unrolled->places[moment.place].first_link;
+		     r == 0 && i < unrolled->n_links && unrolled->links[i].from == moment.place; i++) {
+			const struct link *link = &unrolled->links[i];
 
-			if (edge->row.first < moment.time && moment.time <= edge->row.last)
-				r = add_moment(unrolled, edge->to, moment.time);
+			if (link->first < moment.time && moment.time <= link->last)
+				r = add_moment(unrolled, link->to, moment.time);
 		}
 	}
 	return r;
@@ -135,40 +275,51 @@ static int add_arc(struct unrolled *unrolled, size_t from, size_t to, uint32_t e
 	return r;
 }
 
-static int add_arcs_of_edge(struct unrolled *unrolled, const struct fp_graph_edge *edge)
+static int add_arcs_of_link(struct unrolled *unrolled, const struct link *link)
 {
-	const struct times *from = &unrolled->times[edge->from], *to = &unrolled->times[edge->to];
+	const struct place *from = &unrolled->places[link->from], *to = &unrolled->places[link->to];
 	int r = 0;
 
-	for (size_t i = position(from, edge->row.first); r == 0 && i < from->n && from->list[i] <= edge->row.last; i++)
-		r = add_arc(unrolled, from->first_state + i, to->first_state + position(to, from->list[i]), edge->index);
+	for (size_t i = position(from, link->first); r == 0 && i < from->n && from->times[i] <= link->last; i++)
+		r = add_arc(unrolled, from->first_state + i, to->first_state + position(to, from->times[i]), link->edge);
 	return r;
 }
 
-/* States are numbered node by node; then come one source before `from` and one sink behind `to`. */
-static int add_arcs(struct unrolled *unrolled, const uint32_t *from, size_t n_from, const uint32_t *to, size_t n_to)
+static int add_waiting(struct unrolled *unrolled)
 {
 	size_t state = 0;
 	int r = 0;
 
-	for (size_t node = 0; r == 0 && node < fp_graph_nodes(unrolled->graph); node++) {
-		unrolled->times[node].first_state = state;
-		state += unrolled->times[node].n;
-		for (size_t i = 1; r == 0 && i < unrolled->times[node].n; i++)
-			r = add_arc(unrolled, unrolled->times[node].first_state + i - 1,
-				    unrolled->times[node].first_state + i, NO_EDGE);
-	}
-	for (size_t i = 0; r == 0 && i < fp_graph_edges(unrolled->graph); i++)
-		r = add_arcs_of_edge(unrolled, fp_graph_edge(unrolled->graph, i));
-	for (size_t i = 0; r == 0 && i < n_from; i++)
-		if (unrolled->times[from[i]].n > 0)
-			r = add_arc(unrolled, state, unrolled->times[from[i]].first_state, NO_EDGE);
-	for (size_t i = 0; r == 0 && i < n_to; i++) {
-		const struct times *times = &unrolled->times[to[i]];
+	for (size_t i = 0; r == 0 && i < unrolled->n_places; i++) {
+		struct place *place = &unrolled->places[i];
 
-		if (times->n > 0)
-			r = add_arc(unrolled, times->first_state + times->n - 1, state + 1, NO_EDGE);
+		place->first_state = state;
+		state += place->n;
+		for (size_t j = 1; r == 0 && j < place->n; j++)
+			r = add_arc(unrolled, place->first_state + j - 1, place->first_state + j, NO_EDGE);
 	}
+	return r;
+}
+
+/* States are numbered place by place; then come one source before `from` and one sink behind `to`. */
+static int add_arcs(struct unrolled *unrolled, const uint32_t *from, size_t n_from, const uint32_t *to, size_t n_to)
+{
+	size_t source = unrolled->n_states;
+	int r = add_waiting(unrolled);
+
+	for (size_t i = 0; r == 0 && i < unrolled->n_links; i++)
+		r = add_arcs_of_link(unrolled, &unrolled->links[i]);
+	for (size_t i = 0; r == 0 && i < n_from; i++) {
+		const struct place *place = &unrolled->places[unrolled->first_place[from[i]]];
+
+		if (place->n > 0)
+			r = add_arc(unrolled, source, place->first_state, NO_EDGE);
+	}
+	for (size_t i = 0; r == 0 && i < n_to; i++)
+		for (uint32_t j = unrolled->first_place[to[i]]; r == 0 && j < unrolled->first_place[to[i] + 1]; j++)
+			if (unrolled->places[j].n > 0)
+				r = add_arc(unrolled, unrolled->places[j].first_state + unrolled->places[j].n - 1, source + 1,
+					    NO_EDGE);
 	return r;
 }
 
@@ -226,7 +377,11 @@ static ssize_t unroll(struct unrolled *unrolled, const uint32_t *from, size_t n_
 	if (r == 0) {
 		ssize_t n;
 
-		r = find_moments(unrolled);
+		r = find_places(unrolled);
+		if (r == 0)
+			r = find_links(unrolled);
+		if (r == 0)
+			r = find_moments(unrolled);
 		if (r == 0)
 			r = add_arcs(unrolled, from, n_from, to, n_to);
 		n = r < 0 ? r : solve(unrolled, ret_edges);
@@ -258,18 +413,17 @@ ssize_t fp_path_shortest(struct fp_graph *graph, const uint32_t *from, size_t n_
 	*ret_edges = NULL;
 	if (in_both(from, n_from, to, n_to))
 		return 0;
-	unrolled.times = calloc(fp_graph_nodes(graph) + 1, sizeof(*unrolled.times));
-	if (!unrolled.times)
-		return -ENOMEM;
 	/* Without this igraph ends the program when it meets an error. */
 	errors = igraph_set_error_handler(igraph_error_handler_ignore);
 	warnings = igraph_set_warning_handler(igraph_warning_handler_ignore);
 	n = unroll(&unrolled, from, n_from, to, n_to, ret_edges);
 	igraph_set_error_handler(errors);
 	igraph_set_warning_handler(warnings);
-	for (size_t i = 0; i < fp_graph_nodes(graph); i++)
-		free(unrolled.times[i].list);
-	free(unrolled.times);
+	for (size_t i = 0; i < unrolled.n_places; i++)
+		free(unrolled.places[i].times);
+	free(unrolled.places);
+	free(unrolled.first_place);
+	free(unrolled.links);
 	free(unrolled.todo);
 	free(unrolled.edge_of_arc);
 	return n;

@@ -3,18 +3,32 @@
 #include <errno.h>
 #include <string.h>
 
-/* What the search knows of a node, by its index in the graph. */
-struct reach {
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->unhashed = true)
+#include <uthash.h>
+
+#define CANDIDATE_MAX (2 * FP_REQUEST_ID_SIZE)
+
+/* A node; of an ambiguous unit, the node as one of its candidates uses it (empty: as all of them do). */
+struct name {
+	uint32_t node; /* index in the graph */
+	char candidate[CANDIDATE_MAX];
+};
+
+/* Where the search can be, and what it knows of it. */
+struct place {
+	struct name name;
 	uint64_t time; /* best so far */
 	uint64_t next; /* best in the layer being made */
 	bool reached, reached_next;
 	bool done; /* taken from the queue: time is final */
-	bool stop; /* shown, not passed through */
+	bool unhashed;
+	UT_hash_handle hh;
 };
 
 struct item {
 	uint64_t time;
-	uint32_t node;
+	struct place *place;
 };
 
 struct items {
@@ -27,15 +41,14 @@ struct slicer {
 	struct fp_graph *graph;
 	enum fp_slice_direction direction;
 	struct fp_slice_options options;
-	struct reach *reach;
-	size_t reach_size;
+	struct place *places; /* by name */
 	struct items queue; /* a heap, best time first; with a depth: the layer being made */
 	/* edges of the node being expanded: copies, because a source is not asked while it answers */
 	struct fp_store_edge *found;
 	size_t n_found, found_size;
-	/* what makes an edge of that node count */
+	/* the place being expanded, and from when */
+	const struct place *at;
 	uint64_t time;
-	const char *candidate;
 };
 
 /* a is better than b: later for backward, earlier for forward. */
@@ -118,13 +131,22 @@ static void forget_found(struct slicer *slicer)
 	slicer->n_found = 0;
 }
 
+static int is_candidate(void *arg, const char *id, size_t len)
+{
+	const struct name *name = arg;
+
+	return len <= CANDIDATE_MAX && strnlen(name->candidate, CANDIDATE_MAX) == len &&
+	       memcmp(name->candidate, id, len) == 0;
+}
+
 static bool counts(const struct slicer *slicer, const struct fp_store_edge *edge)
 {
 	const struct fp_slice_options *options = &slicer->options;
+	const struct name *name = &slicer->at->name;
 
 	if (edge->last < options->since || edge->first > options->until)
 		return false;
-	if (slicer->candidate && (!edge->candidates || !strstr(edge->candidates, slicer->candidate)))
+	if (*name->candidate && edge->candidates && !fp_graph_each_candidate(edge, is_candidate, (void *)name))
 		return false;
 	return slicer->direction == FP_SLICE_BACKWARD ? edge->first <= slicer->time : edge->last >= slicer->time;
 }
@@ -159,7 +181,7 @@ static int keep_node(void *arg, const struct fp_store_node *row)
 	return fp_graph_add_node(wanted->slicer->graph, row, &wanted->node);
 }
 
-/* The node with the id, from the graph or else from the source; there is room in `reach` for it then. */
+/* The node with the id, from the graph or else from the source. */
 static int node_of(struct slicer *slicer, uint64_t id, struct fp_graph_node **ret_node)
 {
 	struct wanted_node wanted = {slicer, fp_graph_find_node(slicer->graph, id)};
@@ -169,46 +191,92 @@ static int node_of(struct slicer *slicer, uint64_t id, struct fp_graph_node **re
 		return r;
 	if (!wanted.node)
 		return -ENOENT;
-	while (slicer->reach_size <= wanted.node->index) {
-		size_t old = slicer->reach_size;
-
-		if (grow(&slicer->reach, slicer->reach_size, &slicer->reach_size, sizeof(*slicer->reach)) < 0)
-			return -ENOMEM;
-		memset(slicer->reach + old, 0, (slicer->reach_size - old) * sizeof(*slicer->reach));
-	}
 	*ret_node = wanted.node;
 	return 0;
 }
 
+static struct place *place_of(struct slicer *slicer, uint32_t node, const char *candidate, size_t len)
+{
+	struct place *place;
+	struct name name;
+
+	memset(&name, 0, sizeof(name)); /* hashed with its padding */
+	name.node = node;
+	memcpy(name.candidate, candidate, len < CANDIDATE_MAX ? len : CANDIDATE_MAX);
+	HASH_FIND(hh, slicer->places, &name, sizeof(name), place);
+	if (place)
+		return place;
+	place = calloc(1, sizeof(*place));
+	if (!place)
+		return NULL;
+	place->name = name;
+	HASH_ADD(hh, slicer->places, name, sizeof(name), place);
+	if (place->unhashed) {
+		free(place);
+		return NULL;
+	}
+	return place;
+}
+
+static void forget_places(struct slicer *slicer)
+{
+	struct place *place, *next;
+
+	HASH_ITER(hh, slicer->places, place, next) {
+		HASH_DEL(slicer->places, place);
+		free(place);
+	}
+}
+
 /* --- searching ------------------------------------------------------------ */
 
-/* The search has come to the node at the time. */
-static int arrive(struct slicer *slicer, struct fp_graph_node *node, uint64_t time)
+/* The search has come to the place at the time. */
+static int reach(struct slicer *slicer, struct place *place, uint64_t time)
 {
-	struct reach *reach = &slicer->reach[node->index];
-	const struct item item = {time, node->index};
+	const struct item item = {time, place};
+
+	if (!place)
+		return -ENOMEM;
+	if (place->done || (place->reached && !better(slicer, time, place->time)))
+		return 0;
+	if (slicer->options.depth == 0) {
+		place->reached = true;
+		place->time = time;
+		return queue_push(slicer, item);
+	}
+	if (place->reached_next && !better(slicer, time, place->next))
+		return 0;
+	place->next = time;
+	if (place->reached_next)
+		return 0;
+	place->reached_next = true;
+	return items_add(&slicer->queue, item);
+}
+
+struct arrival {
+	struct slicer *slicer;
+	uint32_t node;
+	uint64_t time;
+};
+
+static int reach_candidate(void *arg, const char *id, size_t len)
+{
+	const struct arrival *arrival = arg;
+
+	return reach(arrival->slicer, place_of(arrival->slicer, arrival->node, id, len), arrival->time);
+}
+
+/* The search has come to the node at the time, by an edge when there is one. */
+static int arrive(struct slicer *slicer, struct fp_graph_node *node, uint64_t time, const struct fp_store_edge *edge)
+{
+	struct arrival arrival = {slicer, node->index, time};
 
 	node->slices |= slicer->direction;
 	if (!node->start && fp_graph_terminal(node->row.kind))
-		reach->stop = true;
-	if (reach->stop || reach->done)
 		return 0;
-	if (slicer->options.depth == 0) {
-		if (reach->reached && !better(slicer, time, reach->time))
-			return 0;
-		reach->reached = true;
-		reach->time = time;
-		return queue_push(slicer, item);
-	}
-	if (reach->reached && !better(slicer, time, reach->time))
-		return 0;
-	if (reach->reached_next && !better(slicer, time, reach->next))
-		return 0;
-	reach->next = time;
-	if (reach->reached_next)
-		return 0;
-	reach->reached_next = true;
-	return items_add(&slicer->queue, item);
+	if (edge && edge->candidates && fp_graph_ambiguous(&node->row))
+		return fp_graph_each_candidate(edge, reach_candidate, &arrival);
+	return reach_candidate(&arrival, "", 0);
 }
 
 static int follow(struct slicer *slicer, const struct fp_store_edge *row)
@@ -231,16 +299,17 @@ static int follow(struct slicer *slicer, const struct fp_store_edge *row)
 		return -E2BIG;
 	if (backward ? row->last < time : row->first > time)
 		time = backward ? row->last : row->first;
-	return arrive(slicer, other, time);
+	return arrive(slicer, other, time, row);
 }
 
-static int expand(struct slicer *slicer, uint64_t id, uint64_t time, const char *candidate)
+static int expand(struct slicer *slicer, const struct place *place, uint64_t time)
 {
 	const struct fp_source *source = slicer->source;
+	uint64_t id = fp_graph_node(slicer->graph, place->name.node)->row.id;
 	int r;
 
+	slicer->at = place;
 	slicer->time = time;
-	slicer->candidate = candidate;
 	if (slicer->direction == FP_SLICE_BACKWARD)
 		r = source->edges_into(source->arg, id, keep_found, slicer);
 	else
@@ -268,42 +337,32 @@ static int begin(struct slicer *slicer, const struct fp_slice_start *starts, siz
 
 		if (r < 0)
 			return r;
-		node->slices |= slicer->direction;
-		if (starts[i].candidate)
-			continue;
-		node->start = true;
-		r = arrive(slicer, node, start_time(slicer, &starts[i]));
+		if (starts[i].candidate) {
+			const char *candidate = starts[i].candidate;
+
+			node->slices |= slicer->direction;
+			r = reach(slicer, place_of(slicer, node->index, candidate, strlen(candidate)),
+				  start_time(slicer, &starts[i]));
+		} else {
+			node->start = true;
+			r = arrive(slicer, node, start_time(slicer, &starts[i]), NULL);
+		}
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int expand_candidates(struct slicer *slicer, const struct fp_slice_start *starts, size_t n_starts)
+static int search_by_time(struct slicer *slicer)
 {
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && i < n_starts; i++)
-		if (starts[i].candidate)
-			r = expand(slicer, starts[i].node, start_time(slicer, &starts[i]), starts[i].candidate);
-	return r;
-}
-
-static int search_by_time(struct slicer *slicer, const struct fp_slice_start *starts, size_t n_starts)
-{
-	int candidates = expand_candidates(slicer, starts, n_starts);
-
-	if (candidates < 0)
-		return candidates;
 	while (slicer->queue.n > 0) {
 		struct item item = queue_pop(slicer);
-		struct reach *reach = &slicer->reach[item.node];
 		int r;
 
-		if (reach->done)
+		if (item.place->done)
 			continue;
-		reach->done = true;
-		r = expand(slicer, fp_graph_node(slicer->graph, item.node)->row.id, item.time, NULL);
+		item.place->done = true;
+		r = expand(slicer, item.place, item.time);
 		if (r < 0)
 			return r;
 	}
@@ -311,35 +370,28 @@ static int search_by_time(struct slicer *slicer, const struct fp_slice_start *st
 }
 
 /*
- * Layer n holds the nodes that a path of n edges reaches at a better time than
+ * Layer n holds the places that a path of n edges reaches at a better time than
  * any shorter one.  Times of the layer being made are kept apart, so that no path
  * grows by two edges in one round.
  */
-static int search_by_depth(struct slicer *slicer, const struct fp_slice_start *starts, size_t n_starts)
+static int search_by_depth(struct slicer *slicer)
 {
 	int r = 0;
 
-	for (unsigned depth = 0; r >= 0 && depth < slicer->options.depth; depth++) {
+	for (unsigned depth = 0; r >= 0 && depth < slicer->options.depth && slicer->queue.n > 0; depth++) {
 		struct items layer = slicer->queue;
 
 		slicer->queue = (struct items){0};
 		for (size_t i = 0; i < layer.n; i++) {
-			struct reach *reach = &slicer->reach[layer.list[i].node];
+			struct place *place = layer.list[i].place;
 
-			reach->time = reach->next;
-			reach->reached = true;
-			reach->reached_next = false;
+			place->time = place->next;
+			place->reached = true;
+			place->reached_next = false;
 		}
-		for (size_t i = 0; r >= 0 && i < layer.n; i++) {
-			uint32_t node = layer.list[i].node;
-
-			r = expand(slicer, fp_graph_node(slicer->graph, node)->row.id, slicer->reach[node].time, NULL);
-		}
+		for (size_t i = 0; r >= 0 && i < layer.n; i++)
+			r = expand(slicer, layer.list[i].place, layer.list[i].place->time);
 		free(layer.list);
-		if (r >= 0 && depth == 0)
-			r = expand_candidates(slicer, starts, n_starts);
-		if (slicer->queue.n == 0)
-			break;
 	}
 	return r;
 }
@@ -347,8 +399,7 @@ static int search_by_depth(struct slicer *slicer, const struct fp_slice_start *s
 int fp_slice(const struct fp_source *source, enum fp_slice_direction direction, const struct fp_slice_start *starts,
 	     size_t n_starts, const struct fp_slice_options *options, struct fp_graph *graph)
 {
-	struct slicer slicer = {
-		.source = source, .graph = graph, .direction = direction, .options = *options};
+	struct slicer slicer = {.source = source, .graph = graph, .direction = direction, .options = *options};
 	int r;
 
 	if (slicer.options.until == 0)
@@ -357,11 +408,10 @@ int fp_slice(const struct fp_source *source, enum fp_slice_direction direction, 
 		slicer.options.edges_max = FP_SLICE_EDGES_MAX;
 	r = begin(&slicer, starts, n_starts);
 	if (r >= 0)
-		r = slicer.options.depth == 0 ? search_by_time(&slicer, starts, n_starts) :
-						search_by_depth(&slicer, starts, n_starts);
+		r = slicer.options.depth == 0 ? search_by_time(&slicer) : search_by_depth(&slicer);
 	forget_found(&slicer);
+	forget_places(&slicer);
 	free(slicer.found);
 	free(slicer.queue.list);
-	free(slicer.reach);
 	return r < 0 ? r : 0;
 }

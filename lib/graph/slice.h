@@ -15,7 +15,9 @@
  * when a layer improves its time.
  *
  * Clients and unrecorded hosts are shown and not passed through, unless they are
- * where the slice starts.
+ * where the slice starts.  Through the ambiguous unit of a process flows what one
+ * of its candidates can have carried: for the search it is one node for each
+ * candidate, and an edge is at those that it names.
  */
 #ifndef FP_GRAPH_SLICE_H
 #define FP_GRAPH_SLICE_H
@@ -37,10 +39,7 @@ struct fp_slice_options {
 struct fp_slice_start {
 	uint64_t node;
 	uint64_t time; /* backward: until when, forward: from when */
-	/*
-	 * When given: only edges at this node that name the request among their
-	 * candidates (in hex); for operations that several requests could have done.
-	 */
+	/* At an ambiguous unit: only what this request (in hex) can have done.  NULL: all of it. */
 	const char *candidate;
 };
 

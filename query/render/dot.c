@@ -272,6 +272,8 @@ static void draw_edge(struct drawing *drawing, const struct fp_view_edge *edge, 
 	set(drawing, drawn, "style", style_of_edge(worse));
 	set(drawing, drawn, "penwidth", touches_link(view, edge) ? "2.5" : "1.2");
 	set(drawing, drawn, "dir", back ? "both" : "forward");
+	/* A caller stands above what it calls. */
+	set(drawing, drawn, "weight", edge->kinds & 1u << FP_EDGE_CALLS ? "6" : "1");
 	set(drawing, drawn, "constraint", !back && goes_back(edge) ? "false" : "true");
 }
 
@@ -314,6 +316,33 @@ static void draw_edges(struct drawing *drawing)
 		i += pair;
 	}
 	free(order);
+}
+
+/* Callers from outside stand in one row, earliest first: from left to right time goes on from call to call. */
+static void order_clients(struct drawing *drawing)
+{
+	const struct fp_view *view = drawing->view;
+	Agraph_t *row = NULL;
+	Agnode_t *before = NULL;
+
+	for (size_t i = 0; i < view->n_nodes && !drawing->failed; i++) {
+		Agedge_t *order;
+
+		if (view->nodes[i].kind != FP_NODE_CLIENT || view->nodes[i].cluster != FP_NO_CLUSTER)
+			continue;
+		if (!row)
+			row = agsubg(drawing->graph, "clients", 1);
+		if (!row || !agsubnode(row, drawing->nodes[i], 1)) {
+			drawing->failed = true;
+			return;
+		}
+		order = before ? agedge(row, before, drawing->nodes[i], NULL, 1) : NULL;
+		if (order)
+			set(drawing, order, "style", "invis");
+		before = drawing->nodes[i];
+	}
+	if (row)
+		set(drawing, row, "rank", "same");
 }
 
 /* --- graph ---------------------------------------------------------------- */
@@ -375,6 +404,8 @@ static int build(struct drawing *drawing, const struct fp_view *view, enum fp_la
 		draw_node(drawing, i);
 	if (!drawing->failed)
 		draw_edges(drawing);
+	if (!drawing->failed)
+		order_clients(drawing);
 	return drawing->failed ? -ENOMEM : 0;
 }
 

@@ -65,6 +65,10 @@ static int absorb(struct fp_view_node *into, struct fp_view_node *node)
 	for (size_t i = 0; i < node->n_files; i++)
 		if (fp_view_list_add(&into->files, &into->n_files, &into->files_size, node->files[i]) < 0)
 			return -ENOMEM;
+	for (size_t i = 0; i < node->n_dead; i++)
+		if (fp_view_list_add(&into->dead, &into->n_dead, &into->dead_size, node->dead[i]) < 0)
+			return -ENOMEM;
+	into->dead_bytes += node->dead_bytes;
 	into->first = node->first < into->first ? node->first : into->first;
 	into->start |= node->start;
 	into->link |= node->link;
@@ -75,6 +79,7 @@ static int absorb(struct fp_view_node *into, struct fp_view_node *node)
 	free(node->label);
 	free(node->members);
 	free(node->files);
+	free(node->dead);
 	*node = (struct fp_view_node){0};
 	return 0;
 }
@@ -338,6 +343,7 @@ static int find_distances(struct folder *folder)
 struct unit {
 	size_t cluster, nodes;
 	uint32_t first, distance; /* of its nearest node */
+	bool linked; /* changed or used what links requests */
 };
 
 static int compare_units(const void *a, const void *b)
@@ -367,11 +373,19 @@ static struct unit *units_of(const struct folder *folder)
 		if (folder->distance[i] < units[cluster].distance)
 			units[cluster].distance = folder->distance[i];
 	}
+	for (size_t i = 0; units && i < view->n_edges; i++) {
+		const struct fp_view_node *from = &view->nodes[view->edges[i].from], *to = &view->nodes[view->edges[i].to];
+
+		if (to->link && from->cluster != FP_NO_CLUSTER)
+			units[from->cluster].linked = true;
+		if (from->link && to->cluster != FP_NO_CLUSTER)
+			units[to->cluster].linked = true;
+	}
 	return units;
 }
 
-/* As many units as needed become one node each, furthest first. */
-static int fold_units(struct folder *folder)
+/* As many units as needed become one node each, furthest first; those at links only when they must. */
+static int fold_units(struct folder *folder, bool linked)
 {
 	struct fp_view *view = folder->view;
 	fp_cleanup(fp_freep) struct unit *units = units_of(folder);
@@ -383,7 +397,7 @@ static int fold_units(struct folder *folder)
 	qsort(units, view->n_clusters, sizeof(*units), compare_units);
 	memset(target, 0xff, view->n_clusters * sizeof(*target));
 	for (size_t i = 0; i < view->n_clusters && left > folder->max_nodes; i++) {
-		if (units[i].nodes < 2 || view->clusters[units[i].cluster].asked)
+		if (units[i].nodes < 2 || view->clusters[units[i].cluster].asked || (units[i].linked && !linked))
 			continue;
 		target[units[i].cluster] = units[i].first;
 		left -= units[i].nodes - 1;
@@ -408,8 +422,8 @@ static int compare_functions(const void *a, const void *b, void *arg)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Units of one function that are one node each become one. */
-static int fold_functions(struct folder *folder)
+/* Units of one function that are one node each become one; those at links only when they must. */
+static int fold_functions(struct folder *folder, bool linked)
 {
 	struct fp_view *view = folder->view;
 	fp_cleanup(fp_freep) struct unit *units = units_of(folder);
@@ -418,7 +432,7 @@ static int fold_functions(struct folder *folder)
 	if (!units)
 		return -ENOMEM;
 	for (size_t i = 0; i < view->n_clusters; i++)
-		if (units[i].nodes == 1 && !view->clusters[i].asked)
+		if (units[i].nodes == 1 && !view->clusters[i].asked && (linked || !units[i].linked))
 			units[n++] = units[i];
 	qsort_r(units, n, sizeof(*units), compare_functions, view);
 	start_round(folder);
@@ -483,10 +497,14 @@ int fp_view_fold(struct fp_view *view, size_t max_nodes)
 	/* Nodes that become one may make their neighbours alike. */
 	for (unsigned round = 0; r == 0 && round < ROUNDS && !enough(&folder); round++)
 		r = fold_alike(&folder, round % 2);
-	if (r == 0 && !enough(&folder))
-		r = fold_units(&folder);
-	if (r == 0 && !enough(&folder))
-		r = fold_functions(&folder);
+	for (unsigned linked = 0; r == 0 && linked < 2 && !enough(&folder); linked++) {
+		r = fold_units(&folder, linked);
+		if (r == 0 && !enough(&folder))
+			r = fold_functions(&folder, linked);
+		/* Who called units that are one now is alike. */
+		for (unsigned round = 0; r == 0 && round < 2; round++)
+			r = fold_alike(&folder, round);
+	}
 	if (r == 0 && !enough(&folder))
 		r = fold_rest(&folder);
 	free(folder.into);

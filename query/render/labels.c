@@ -88,13 +88,25 @@ static void add_files(struct fp_buffer *out, const struct fp_view *view, const s
 	fp_buffer_add_text(out, "</i>" END);
 }
 
+static void add_dead_ends(struct fp_buffer *out, const struct fp_view_node *node)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT;
+
+	if (node->n_dead == 0)
+		return;
+	fp_words_dead_ends(&words, node);
+	fp_buffer_add_text(out, LINE GRAY "<i>");
+	add_words(out, &words);
+	fp_buffer_add_text(out, "</i>" END);
+}
+
 /* Where something stands that no frame says it of. */
 static void add_place(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node)
 {
 	const struct fp_store_node *row = row_of(view, node);
 
 	if (node->cluster != FP_NO_CLUSTER || node->kind == FP_NODE_CLIENT || node->kind == FP_NODE_HOST ||
-	    node->folded || !(row->instance || row->host))
+	    (node->kind == FP_NODE_OBJECT && !fp_graph_possible(row->id)) || node->folded || !(row->instance || row->host))
 		return;
 	fp_buffer_add_text(out, LINE GRAY "in ");
 	fp_clean_add_xml(out, row->instance ? row->instance : "host", COLUMNS);
@@ -168,6 +180,7 @@ void fp_label_node(struct fp_buffer *out, const struct fp_view *view, const stru
 		fp_buffer_add_text(out, LINE GRAY "not recorded" END);
 	add_arguments(out, view, node);
 	add_files(out, view, node);
+	add_dead_ends(out, node);
 	add_place(out, view, node);
 }
 
@@ -306,7 +319,7 @@ void fp_tooltip_edge(struct fp_buffer *out, const struct fp_view *view, const st
 /* --- title ---------------------------------------------------------------- */
 
 static const char legend[] =
-	"<font point-size=\"10\" color=\"#5f6368\">How to read it: arrows lead from cause to effect, time runs downwards; "
+	"<font point-size=\"10\" color=\"#5f6368\">How to read it: arrows lead from cause to effect, time runs downwards in a call and to the right from call to call; "
 	"+s counts from the first event.  ━━ exact (a kernel object proves it)   ╍╍ derived (by a named rule)   "
 	"<font color=\"#b00020\">┄┄ ambiguous (several requests could have done it)</font>" LEFT
 	"One frame is one request, frames of one colour are the same warm container.  "

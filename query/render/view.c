@@ -219,66 +219,132 @@ static int make_nodes(struct fp_view_maker *maker)
 	return r;
 }
 
-/* Files of the image go to each process that used them. */
+/* Files of the image go to each process that used them, dead ends to the one that wrote them. */
+static int give(struct fp_view_maker *maker, uint32_t node)
+{
+	bool file = maker->role[node] == FP_VIEW_IMAGE;
+	const uint32_t *edges;
+	ssize_t n = file ? fp_graph_edges_out_of(maker->graph, node, &edges) :
+			   fp_graph_edges_into(maker->graph, node, &edges);
+
+	for (ssize_t i = 0; i < n; i++) {
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, edges[i]);
+		uint32_t process = fp_view_group(maker, file ? edge->to : edge->from);
+		struct fp_view_node *to = &maker->view->nodes[maker->view_of[process]];
+
+		if (!file)
+			to->dead_bytes += edge->row.bytes;
+		if (file && (to->n_files == 0 || to->files[to->n_files - 1] != node) &&
+		    fp_view_list_add(&to->files, &to->n_files, &to->files_size, node) < 0)
+			return -ENOMEM;
+		if (!file && (to->n_dead == 0 || to->dead[to->n_dead - 1] != node) &&
+		    fp_view_list_add(&to->dead, &to->n_dead, &to->dead_size, node) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int give_files(struct fp_view_maker *maker)
 {
 	for (uint32_t i = 0; i < maker->n; i++) {
-		const uint32_t *out_of;
-		ssize_t n_out;
-
-		if (maker->role[i] != FP_VIEW_IMAGE)
+		if (maker->role[i] != FP_VIEW_IMAGE && maker->role[i] != FP_VIEW_DEAD_END)
 			continue;
-		maker->view->n_files++;
-		n_out = fp_graph_edges_out_of(maker->graph, i, &out_of);
-		for (ssize_t j = 0; j < n_out; j++) {
-			uint32_t process = fp_view_group(maker, fp_view_edge_at(maker, out_of[j])->to);
-			struct fp_view_node *node = &maker->view->nodes[maker->view_of[process]];
-
-			if (node->n_files > 0 && node->files[node->n_files - 1] == i)
-				continue;
-			if (fp_view_list_add(&node->files, &node->n_files, &node->files_size, i) < 0)
-				return -ENOMEM;
-		}
+		maker->view->n_files += maker->role[i] == FP_VIEW_IMAGE;
+		if (give(maker, i) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
 
 /* --- edges ---------------------------------------------------------------- */
 
-static int add_edge(struct fp_view_maker *maker, const struct fp_graph_edge *in, const struct fp_graph_edge *out)
+static int add_edge(struct fp_view_maker *maker, const struct fp_view_edge *edge)
 {
 	struct fp_view *view = maker->view;
-	const struct fp_store_edge *row = &out->row;
-	struct fp_view_edge edge = {
-		.from = maker->view_of[fp_view_group(maker, in->from)],
-		.to = maker->view_of[fp_view_group(maker, out->to)],
-		.kinds = 1u << in->row.kind | 1u << row->kind,
-		.first = in->row.first,
-		.last = row->last > in->row.last ? row->last : in->row.last,
-		.count = row->count,
-		.bytes = row->bytes,
-		.attribution = row->attribution,
-		.rules = 1u << row->rule,
-		.candidates = row->attribution == FP_ATTRIBUTION_AMBIGUOUS ? row->candidates : NULL,
-		.possible = fp_graph_possible(row->id),
-		.slices = in->slices | out->slices,
-		.n = 1,
-		.sample = row,
-	};
 
-	if (edge.from == edge.to)
+	if (edge->from == edge->to)
 		return 0;
 	if (view->n_edges == maker->edges_size) {
 		size_t wanted = maker->edges_size ? maker->edges_size * 2 : 64;
-		void *bigger = realloc(view->edges, wanted * sizeof(edge));
+		void *bigger = realloc(view->edges, wanted * sizeof(*edge));
 
 		if (!bigger)
 			return -ENOMEM;
 		view->edges = bigger;
 		maker->edges_size = wanted;
 	}
-	view->edges[view->n_edges++] = edge;
+	view->edges[view->n_edges++] = *edge;
 	return 0;
+}
+
+static struct fp_view_edge edge_of(struct fp_view_maker *maker, const struct fp_graph_edge *edge)
+{
+	const struct fp_store_edge *row = &edge->row;
+
+	return (struct fp_view_edge){
+		.from = maker->view_of[fp_view_group(maker, edge->from)],
+		.to = maker->view_of[fp_view_group(maker, edge->to)],
+		.kinds = 1u << row->kind,
+		.first = row->first,
+		.last = row->last,
+		.count = row->count,
+		.bytes = row->bytes,
+		.attribution = row->attribution,
+		.rules = 1u << row->rule,
+		.candidates = row->attribution == FP_ATTRIBUTION_AMBIGUOUS ? row->candidates : NULL,
+		.possible = fp_graph_possible(row->id),
+		.slices = edge->slices,
+		.n = 1,
+		.sample = row,
+	};
+}
+
+/* One edge for all that goes from one end of the wire to another. */
+static int add_wire_between(struct fp_view_maker *maker, uint32_t wire, uint32_t from, uint32_t to)
+{
+	const uint32_t *into, *out_of;
+	ssize_t n_into = fp_graph_edges_into(maker->graph, wire, &into);
+	ssize_t n_out = fp_graph_edges_out_of(maker->graph, wire, &out_of);
+	struct fp_view_edge made = {.n = 0};
+	uint64_t in_bytes = 0, in_count = 0, first;
+
+	for (ssize_t i = 0; i < n_into; i++) {
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, into[i]);
+
+		if (edge->from != from)
+			continue;
+		fp_view_add_to_edge(&made, &(struct fp_view_edge[]){edge_of(maker, edge)}[0]);
+		in_bytes += edge->row.bytes;
+		in_count += edge->row.count;
+	}
+	first = made.first;
+	for (ssize_t i = 0; i < n_out; i++) {
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, out_of[i]);
+
+		if (edge->to == to)
+			fp_view_add_to_edge(&made, &(struct fp_view_edge[]){edge_of(maker, edge)}[0]);
+	}
+	/* What went in and came out is the same bytes: as many as came out, when that is known. */
+	made.bytes = made.bytes > in_bytes ? made.bytes - in_bytes : in_bytes;
+	made.count = made.count > in_count ? made.count - in_count : in_count;
+	made.first = first;
+	made.from = maker->view_of[fp_view_group(maker, from)];
+	made.to = maker->view_of[fp_view_group(maker, to)];
+	return add_edge(maker, &made);
+}
+
+/* The edge is the first of the list with this end. */
+static bool is_first_with_end(const struct fp_view_maker *maker, const uint32_t *edges, ssize_t i, bool from)
+{
+	const struct fp_graph_edge *edge = fp_view_edge_at(maker, edges[i]);
+
+	for (ssize_t j = 0; j < i; j++) {
+		const struct fp_graph_edge *other = fp_view_edge_at(maker, edges[j]);
+
+		if (from ? other->from == edge->from : other->to == edge->to)
+			return false;
+	}
+	return true;
 }
 
 static int add_wire(struct fp_view_maker *maker, uint32_t node)
@@ -288,12 +354,11 @@ static int add_wire(struct fp_view_maker *maker, uint32_t node)
 	ssize_t n_out = fp_graph_edges_out_of(maker->graph, node, &out_of);
 
 	for (ssize_t i = 0; i < n_into; i++)
-		for (ssize_t j = 0; j < n_out; j++) {
-			const struct fp_graph_edge *in = fp_view_edge_at(maker, into[i]), *out = fp_view_edge_at(maker, out_of[j]);
-
-			if (fp_view_in_time(in, out) && add_edge(maker, in, out) < 0)
+		for (ssize_t j = 0; j < n_out && is_first_with_end(maker, into, i, true); j++)
+			if (is_first_with_end(maker, out_of, j, false) &&
+			    add_wire_between(maker, node, fp_view_edge_at(maker, into[i])->from,
+					     fp_view_edge_at(maker, out_of[j])->to) < 0)
 				return -ENOMEM;
-		}
 	return 0;
 }
 
@@ -305,7 +370,7 @@ static int make_edges(struct fp_view_maker *maker)
 		const struct fp_graph_edge *edge = fp_graph_edge(maker->graph, i);
 
 		if (maker->role[edge->from] == FP_VIEW_NODE && maker->role[edge->to] == FP_VIEW_NODE)
-			r = add_edge(maker, edge, edge);
+			r = add_edge(maker, &(struct fp_view_edge[]){edge_of(maker, edge)}[0]);
 	}
 	for (uint32_t i = 0; r == 0 && i < maker->n; i++)
 		if (maker->role[i] == FP_VIEW_WIRE)
@@ -424,6 +489,7 @@ struct fp_view *fp_view_free(struct fp_view *view)
 		free(view->nodes[i].label);
 		free(view->nodes[i].members);
 		free(view->nodes[i].files);
+		free(view->nodes[i].dead);
 	}
 	free(view->nodes);
 	free(view->edges);

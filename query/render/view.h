@@ -11,7 +11,7 @@
  *   serving a request and the process that serves it are one: the cluster says
  *           the request
  *   wires   a socket becomes an edge between its ends, as does a pipe within one
- *           request; parallel operations become one edge (kinds, count, bytes,
+ *           request; a pipe that nothing reads becomes a line of its writer; parallel operations become one edge (kinds, count, bytes,
  *           from when until when)
  * These lose no connection.  When more nodes are left than wanted, then (fold.c)
  *   alike   nodes of one kind in one request with the same neighbours become one
@@ -43,6 +43,9 @@ struct fp_view_node {
 	size_t n_members, members_size;
 	uint32_t *files; /* files of the image folded into this process */
 	size_t n_files, files_size;
+	uint32_t *dead; /* pipes that this process wrote and nothing here reads */
+	size_t n_dead, dead_size;
+	uint64_t dead_bytes;
 	size_t cluster; /* or FP_NO_CLUSTER: stands between requests */
 	uint64_t first;
 	bool link, start, request; /* request: its own request node is in it */

@@ -33,8 +33,12 @@ static unsigned weakness(enum fp_attribution attribution)
 	return attribution < sizeof(ranks) / sizeof(*ranks) ? ranks[attribution] : 3;
 }
 
-static void merge_edge(struct fp_view_edge *into, const struct fp_view_edge *edge)
+void fp_view_add_to_edge(struct fp_view_edge *into, const struct fp_view_edge *edge)
 {
+	if (into->n == 0) {
+		*into = *edge;
+		return;
+	}
 	into->kinds |= edge->kinds;
 	into->rules |= edge->rules;
 	into->slices |= edge->slices;
@@ -62,7 +66,7 @@ void fp_view_merge_edges(struct fp_view *view)
 		if (edge->from == edge->to)
 			continue;
 		if (last && last->from == edge->from && last->to == edge->to && last->possible == edge->possible)
-			merge_edge(last, edge);
+			fp_view_add_to_edge(last, edge);
 		else
 			view->edges[n++] = *edge;
 	}

@@ -11,6 +11,7 @@
 enum fp_view_role {
 	FP_VIEW_NODE,
 	FP_VIEW_WIRE, /* becomes an edge between its ends */
+	FP_VIEW_DEAD_END, /* a pipe nothing reads: becomes a line of the process that wrote it */
 	FP_VIEW_IMAGE, /* a file of the image: becomes a line of the processes that used it */
 };
 
@@ -35,16 +36,12 @@ static inline const struct fp_graph_edge *fp_view_edge_at(const struct fp_view_m
 	return fp_graph_edge(maker->graph, edge);
 }
 
-/* What came in by the one edge can have left by the other. */
-static inline bool fp_view_in_time(const struct fp_graph_edge *in, const struct fp_graph_edge *out)
-{
-	return in->row.first <= out->row.last;
-}
-
 /* The node that stands for the whole group. */
 uint32_t fp_view_group(struct fp_view_maker *maker, uint32_t node);
 /* Fills `role` and `group`.  0 or -ENOMEM. */
 int fp_view_find_roles(struct fp_view_maker *maker);
+/* Takes another edge into one that stands for several; one that stands for none becomes it. */
+void fp_view_add_to_edge(struct fp_view_edge *into, const struct fp_view_edge *edge);
 /* Merges parallel edges and drops loops; the array is sorted by time afterwards. */
 void fp_view_merge_edges(struct fp_view *view);
 /* Appends; 0 or -ENOMEM. */

@@ -32,32 +32,80 @@ static bool is_image(struct fp_view_maker *maker, uint32_t node, const uint32_t 
 	return true;
 }
 
-/* Every way in leads on, and every way out comes from somewhere. */
-static bool is_wire(struct fp_view_maker *maker, uint32_t node, const uint32_t *into, ssize_t n_into, const uint32_t *out_of,
-		    ssize_t n_out)
+/* How many different nodes the edges have at their other ends; stops counting at `most`. */
+static size_t count_ends(const struct fp_view_maker *maker, const uint32_t *edges, ssize_t n, bool from, size_t most)
 {
-	bool pipe = fp_view_is_kind(maker, node, FP_NODE_PIPE);
-	ssize_t unit = -2;
+	uint32_t ends[WIRE_PAIRS_MAX + 1];
+	size_t n_ends = 0;
 
-	if (n_into == 0 || n_out == 0 || n_into * n_out > WIRE_PAIRS_MAX || maker->answer->link[node] ||
-	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
-		return false;
-	for (ssize_t i = 0; i < n_into + n_out; i++) {
-		const struct fp_graph_edge *edge = fp_view_edge_at(maker, i < n_into ? into[i] : out_of[i - n_into]);
-		uint32_t end = i < n_into ? edge->from : edge->to;
-		bool matched = false;
+	for (ssize_t i = 0; i < n && n_ends < most && n_ends <= WIRE_PAIRS_MAX; i++) {
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, edges[i]);
+		uint32_t end = from ? edge->from : edge->to;
+		size_t j = 0;
 
-		if (pipe && (!fp_view_is_kind(maker, end, FP_NODE_PROCESS) ||
-			     (unit != -2 && maker->answer->request_of[end] != unit)))
+		while (j < n_ends && ends[j] != end)
+			j++;
+		if (j == n_ends)
+			ends[n_ends++] = end;
+	}
+	return n_ends;
+}
+
+/* All edges are of processes of one unit. */
+static bool within_unit(const struct fp_view_maker *maker, const uint32_t *edges, ssize_t n, bool from, ssize_t *unit)
+{
+	for (ssize_t i = 0; i < n; i++) {
+		const struct fp_graph_edge *edge = fp_view_edge_at(maker, edges[i]);
+		uint32_t end = from ? edge->from : edge->to;
+
+		if (!fp_view_is_kind(maker, end, FP_NODE_PROCESS) ||
+		    (*unit != -2 && maker->answer->request_of[end] != *unit))
 			return false;
-		unit = maker->answer->request_of[end];
-		for (ssize_t j = 0; j < (i < n_into ? n_out : n_into); j++)
-			matched |= i < n_into ? fp_view_in_time(edge, fp_view_edge_at(maker, out_of[j])) :
-						fp_view_in_time(fp_view_edge_at(maker, into[j]), edge);
-		if (!matched)
-			return false;
+		*unit = maker->answer->request_of[end];
 	}
 	return true;
+}
+
+/* Every way in leads on, and every way out comes from somewhere. */
+static bool is_wire(struct fp_view_maker *maker, uint32_t node, const uint32_t *into, ssize_t n_into,
+		    const uint32_t *out_of, ssize_t n_out)
+{
+	size_t ends_into = count_ends(maker, into, n_into, true, WIRE_PAIRS_MAX + 1);
+	size_t ends_out = count_ends(maker, out_of, n_out, false, WIRE_PAIRS_MAX + 1);
+	uint64_t earliest = UINT64_MAX, latest = 0;
+	ssize_t unit = -2;
+
+	if (n_into == 0 || n_out == 0 || ends_into * ends_out > WIRE_PAIRS_MAX || maker->answer->link[node] ||
+	    fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node)))
+		return false;
+	if (fp_view_is_kind(maker, node, FP_NODE_PIPE) &&
+	    (!within_unit(maker, into, n_into, true, &unit) || !within_unit(maker, out_of, n_out, false, &unit)))
+		return false;
+	for (ssize_t i = 0; i < n_into; i++) {
+		uint64_t first = fp_view_edge_at(maker, into[i])->row.first;
+
+		earliest = first < earliest ? first : earliest;
+	}
+	for (ssize_t i = 0; i < n_out; i++) {
+		uint64_t last = fp_view_edge_at(maker, out_of[i])->row.last;
+
+		if (last < earliest)
+			return false;
+		latest = last > latest ? last : latest;
+	}
+	for (ssize_t i = 0; i < n_into; i++)
+		if (fp_view_edge_at(maker, into[i])->row.first > latest)
+			return false;
+	return true;
+}
+
+/* A pipe that one process wrote and nothing in the answer reads. */
+static bool is_dead_end(struct fp_view_maker *maker, uint32_t node, const uint32_t *into, ssize_t n_into, ssize_t n_out)
+{
+	return fp_view_is_kind(maker, node, FP_NODE_PIPE) && n_out == 0 && n_into > 0 &&
+	       fp_view_is_kind(maker, fp_view_edge_at(maker, into[0])->from, FP_NODE_PROCESS) &&
+	       count_ends(maker, into, n_into, true, 2) == 1 &&
+	       !fp_view_pinned(maker->answer, fp_graph_node(maker->graph, node));
 }
 
 static int find_images_and_wires(struct fp_view_maker *maker)
@@ -77,6 +125,8 @@ static int find_images_and_wires(struct fp_view_maker *maker)
 			maker->role[i] = FP_VIEW_IMAGE;
 		else if (kind != FP_NODE_FILE && is_wire(maker, i, into, n_into, out_of, n_out))
 			maker->role[i] = FP_VIEW_WIRE;
+		else if (is_dead_end(maker, i, into, n_into, n_out))
+			maker->role[i] = FP_VIEW_DEAD_END;
 	}
 	return 0;
 }
@@ -107,7 +157,7 @@ static int find_groups(struct fp_view_maker *maker)
 		for (ssize_t j = 0; j < n_out; j++) {
 			const struct fp_graph_edge *edge = fp_view_edge_at(maker, out_of[j]);
 
-			if (!process && edge->row.kind != FP_EDGE_CALLS)
+			if ((!process && edge->row.kind != FP_EDGE_CALLS) || maker->role[edge->to] == FP_VIEW_DEAD_END)
 				continue;
 			if ((process && edge->row.kind != FP_EDGE_EXEC) || (only && only->to != edge->to)) {
 				only = NULL;

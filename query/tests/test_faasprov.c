@@ -121,6 +121,18 @@ static void names_that_several_bear_are_listed(void **state)
 	assert_says("nodes are called \"process:node\"");
 }
 
+/* As reports show them: the last digits, with or without what stands for the others; or the first ones. */
+static void short_ids_are_names(void **state)
+{
+	assert_int_equal(faasprov("trace 092df58f"), FP_EXIT_DONE);
+	assert_says("X-Call-Id " ATTACK_EXECUTE);
+	assert_int_equal(faasprov("trace …092DF58F"), FP_EXIT_DONE);
+	assert_says("X-Call-Id " ATTACK_EXECUTE);
+	assert_int_equal(faasprov("trace b5e9b9cb"), FP_EXIT_DONE);
+	assert_says("X-Call-Id " ATTACK_EXECUTE);
+	assert_int_equal(faasprov("trace 92df58f"), FP_EXIT_NOTHING); /* too short to be sure */
+}
+
 static void output_is_whole_or_not_there(void **state)
 {
 	char path[160], arguments[400];
@@ -358,6 +370,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_one),
 		cmocka_unit_test(bad_stores_are_three),
 		cmocka_unit_test(names_that_several_bear_are_listed),
+		cmocka_unit_test(short_ids_are_names),
 		cmocka_unit_test(output_is_whole_or_not_there),
 		cmocka_unit_test(requests_are_filtered),
 		cmocka_unit_test(export_is_the_whole_graph),

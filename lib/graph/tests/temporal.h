@@ -10,6 +10,7 @@
 
 #define NODES_MAX 12
 #define TIMES 24 /* times are 0 .. TIMES - 1 */
+#define CANDIDATES 3 /* "a", "b", "c" */
 
 /* A small generator of its own: the same seed gives the same graph on every machine. */
 unsigned random_next(uint64_t *state, unsigned below);
@@ -18,17 +19,26 @@ unsigned random_next(uint64_t *state, unsigned below);
 void add_node(struct fp_graph *graph, uint64_t id, enum fp_node_kind kind, const char *key);
 void add_edge(struct fp_graph *graph, uint64_t id, uint64_t from, uint64_t to, uint64_t first, uint64_t last);
 
-/* Nodes 1 .. n, some of them clients and hosts; edges with ids from 1. */
-struct fp_graph *random_graph(uint64_t *state, unsigned n_nodes, unsigned n_edges, unsigned longest, bool terminals);
+/* Nodes 1 .. n; edges with ids from 1. */
+struct random_options {
+	unsigned n_nodes, n_edges, longest; /* longest edge in time */
+	bool terminals; /* some nodes are clients and hosts */
+	bool doubts; /* some are ambiguous units, and edges have candidates */
+};
+
+struct fp_graph *random_graph(uint64_t *state, const struct random_options *options);
 
 struct truth {
-	bool at[NODES_MAX + 1][TIMES]; /* by node id: a walk can be there then */
+	/* By node id: a walk can be there then; at an ambiguous unit, as candidate 1 .. CANDIDATES or (0) as any. */
+	bool at[NODES_MAX + 1][CANDIDATES + 1][TIMES];
 	bool edge[256]; /* by edge id: a walk takes it */
 };
 
 /* All walks from the node at the time of at most `depth` edges (0: any number). */
 void truth_find(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, uint64_t time, unsigned depth,
 		struct truth *ret_truth);
+/* A walk can be at the node at all. */
+bool truth_has(const struct truth *truth, uint64_t node);
 /* Fewest edges of a time-respecting walk between two nodes, -1 when there is none. */
 int truth_distance(struct fp_graph *graph, uint64_t from, uint64_t to);
 
