@@ -171,6 +171,51 @@ static void test_inode_number_used_again(void **state)
 	assert_false(lab_reaches(&lab, "process:p@A", "process:q@B"));
 }
 
+/* The open that makes a file is recorded when it is over; others can have used the file by then. */
+static void test_file_used_before_its_making_is_recorded(void **state)
+{
+	WITH_TWO;
+	struct fp_event made;
+
+	lab.unit = "B";
+	lab_read(&lab, &q, 9, 1);
+	lab.unit = "A";
+	made = lab_event(&lab, FP_EVENT_TYPE_OPEN, &p);
+	made.start = made.time - 5000;
+	made.object = FP_OBJECT_FILE;
+	made.dev = 1;
+	made.ino = 9;
+	made.flags = O_CREAT | FP_OPEN_CREATED;
+	made.path = lab_str("/tmp/x");
+	lab_add(&lab, &made);
+	lab_make(&lab);
+	lab_edge(&lab, "file:/tmp/x", FP_EDGE_READ, "process:q@B");
+	lab_edge(&lab, "process:p@A", FP_EDGE_WRITE, "file:/tmp/x");
+}
+
+/* At one moment on two processors: the order is that of the processors, then of the numbers. */
+static void test_order_of_one_moment(void **state)
+{
+	WITH_TWO;
+	static const char *const paths[] = {"/last", "/first", "/middle"};
+	static const uint64_t cpus[] = {1, 0, 0}, seqs[] = {3, 8, 9};
+
+	for (int i = 0; i < 3; i++) {
+		struct fp_event event = lab_event(&lab, FP_EVENT_TYPE_OPEN, &p);
+
+		event.time = event.start = 5000000000;
+		event.cpu = cpus[i];
+		event.seq = seqs[i];
+		event.object = FP_OBJECT_FILE;
+		event.ino = 9;
+		event.path = lab_str(paths[i]);
+		event.flags = O_TRUNC;
+		lab_add(&lab, &event);
+	}
+	lab_make(&lab);
+	assert_non_null(strstr(lab_node(&lab, "file:/last")->attributes, "[\"/first\",\"/middle\",\"/last\"]"));
+}
+
 static void test_path_seen_late_still_names_the_file(void **state)
 {
 	WITH_TWO;
@@ -333,6 +378,8 @@ int main(void)
 		cmocka_unit_test(test_rename_keeps_the_file),
 		cmocka_unit_test(test_file_of_no_known_inode_is_told_by_its_path),
 		cmocka_unit_test(test_inode_number_used_again),
+		cmocka_unit_test(test_file_used_before_its_making_is_recorded),
+		cmocka_unit_test(test_order_of_one_moment),
 		cmocka_unit_test(test_path_seen_late_still_names_the_file),
 		cmocka_unit_test(test_views_of_the_kernel_and_devices_make_no_node),
 		cmocka_unit_test(test_pipe),

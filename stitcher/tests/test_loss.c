@@ -76,6 +76,20 @@ static void test_loss_on_a_host(void **state)
 	assert_int_equal(lab_request(&lab, "C")->row.lost, 0);
 }
 
+/* Two nodes on one kernel: what one agent lost is nothing the other should have seen. */
+static void test_loss_of_one_of_two_agents(void **state)
+{
+	WITH_TWO;
+
+	lab_begin(&lab, &w, "A", "", "192.0.2.1:1", "/");
+	lab_agent(&lab, "node-2", 2, 1, 1);
+	lab_begin(&lab, &v, "B", "", "192.0.2.1:2", "/");
+	lose(&lab, 0, FP_LOSS_RING_FULL, 3);
+	lab_make(&lab);
+	assert_int_equal(lab_request(&lab, "A")->row.lost, 0);
+	assert_int_equal(lab_request(&lab, "B")->row.lost, 3);
+}
+
 static void test_losses_in_a_row_are_one_gap(void **state)
 {
 	WITH_TWO;
@@ -175,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loss_in_a_container),
 		cmocka_unit_test(test_loss_on_a_host),
+		cmocka_unit_test(test_loss_of_one_of_two_agents),
 		cmocka_unit_test(test_losses_in_a_row_are_one_gap),
 		cmocka_unit_test(test_loss_while_nothing_ran),
 		cmocka_unit_test(test_loss_noticed_late),

@@ -236,6 +236,40 @@ static void test_watchdog_forks_the_request(void **state)
 	assert_int_equal(lab_count(&lab, "process:fwatchdog@background", 0, ""), 0);
 }
 
+/* An event that says both "in A" and "I cannot tell" stands in no request. */
+static void test_doubt_prevails(void **state)
+{
+	WITH_LAB;
+	struct fp_event event;
+
+	lab.unit = "A";
+	event = lab_event(&lab, FP_EVENT_TYPE_READ, &node);
+	event.attribution = FP_ATTRIBUTION_AMBIGUOUS;
+	event.object = FP_OBJECT_FILE;
+	event.ino = 60;
+	lab_add(&lab, &event);
+	/* nor does one of a request that it does not name */
+	event = lab_event(&lab, FP_EVENT_TYPE_READ, &node);
+	event.request.len = 0;
+	event.object = FP_OBJECT_FILE;
+	event.ino = 61;
+	lab_add(&lab, &event);
+	lab_make(&lab);
+	assert_int_equal(lab_count(&lab, "", FP_EDGE_READ, "process:node@ambiguous"), 2);
+	assert_int_equal(lab_count(&lab, "", FP_EDGE_READ, ""), 2);
+}
+
+static void test_first_word_about_a_container_counts(void **state)
+{
+	WITH_LAB;
+
+	lab_container(&lab, 7, "forged", "forged");
+	lab_container(&lab, 8, "c2", "other");
+	lab_make(&lab);
+	assert_string_equal(lab_node(&lab, "process:node@start-up")->function, "pay");
+	assert_string_equal(lab_node(&lab, "process:node@start-up")->instance, "c1");
+}
+
 static void test_events_out_of_order_in_a_batch(void **state)
 {
 	WITH_LAB;
@@ -273,6 +307,8 @@ int main(void)
 		cmocka_unit_test(test_whole_run),
 		cmocka_unit_test(test_program_names),
 		cmocka_unit_test(test_watchdog_forks_the_request),
+		cmocka_unit_test(test_doubt_prevails),
+		cmocka_unit_test(test_first_word_about_a_container_counts),
 		cmocka_unit_test(test_events_out_of_order_in_a_batch),
 	};
 
