@@ -133,140 +133,22 @@ int fp_evidence_batch(struct fp_evidence *evidence, uint64_t batch_id, const str
 	if (!FP_ARRAY_ROOM(evidence->batches, evidence->n_batches, evidence->batches_room))
 		return -ENOMEM;
 	evidence->batches[evidence->n_batches++] = (struct fp_batch_ref){
-		batch_id, header->number, header->first_time, header->last_time, number};
+		batch_id, header->number, header->first_time, header->last_time, number, 0};
 	return 0;
+}
+
+int fp_evidence_damaged_batch(struct fp_evidence *evidence, uint64_t batch_id, const struct fp_batch_header *header)
+{
+	int r = fp_evidence_batch(evidence, batch_id, header);
+
+	if (r == 0)
+		evidence->batches[evidence->n_batches - 1].unread = header->n_events ? header->n_events : 1;
+	return r;
 }
 
 static uint32_t narrow(uint64_t value)
 {
 	return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-static int add_process(struct fp_evidence *evidence, uint32_t boot, uint32_t host, uint64_t start, uint64_t tgid,
-		       uint32_t *ret_process)
-{
-	struct {
-		uint64_t boot, start, tgid;
-	} key = {boot, start, tgid};
-	int r;
-
-	if (evidence->last.has_process && evidence->last.process_start == start && evidence->last.process_tgid == tgid &&
-	    evidence->last.process_boot == boot) {
-		*ret_process = evidence->last.process;
-		return 0;
-	}
-	r = fp_intern_add(&evidence->processes_by, &key, sizeof(key), ret_process);
-	if (r < 0)
-		return r;
-	if (r == 1) {
-		if (!FP_ARRAY_ROOM(evidence->processes, *ret_process, evidence->processes_room))
-			return -ENOMEM;
-		evidence->processes[*ret_process] =
-			(struct fp_process){.boot = boot, .host = host, .start = start, .tgid = tgid};
-	}
-	evidence->last.has_process = true;
-	evidence->last.process_boot = boot;
-	evidence->last.process_start = start;
-	evidence->last.process_tgid = tgid;
-	evidence->last.process = *ret_process;
-	return 0;
-}
-
-static int add_container(struct fp_evidence *evidence, uint32_t boot, uint64_t cgroup, uint32_t *ret_container)
-{
-	struct {
-		uint64_t boot, cgroup;
-	} key = {boot, cgroup};
-	int r;
-
-	if (evidence->last.has_container && evidence->last.cgroup == cgroup && evidence->last.container_boot == boot) {
-		*ret_container = evidence->last.container;
-		return 0;
-	}
-	r = fp_intern_add(&evidence->containers_by, &key, sizeof(key), ret_container);
-	if (r < 0)
-		return r;
-	if (r == 1) {
-		if (!FP_ARRAY_ROOM(evidence->containers, *ret_container, evidence->containers_room))
-			return -ENOMEM;
-		evidence->containers[*ret_container] = (struct fp_container){.boot = boot, .cgroup = cgroup};
-	}
-	evidence->last.has_container = true;
-	evidence->last.container_boot = boot;
-	evidence->last.cgroup = cgroup;
-	evidence->last.container = *ret_container;
-	return 0;
-}
-
-static bool is_zero_id(const char *id)
-{
-	static const char zero[FP_REQUEST_ID_SIZE];
-
-	return memcmp(id, zero, sizeof(zero)) == 0;
-}
-
-/* The unit an event belongs to; an attribution that makes no sense is ambiguous, never a request. */
-static int find_unit(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_unit)
-{
-	int r;
-
-	*ret_unit = FP_UNIT_IS_AMBIGUOUS;
-	if (event->attribution == FP_ATTRIBUTION_AMBIGUOUS)
-		return 0;
-	if (event->unit != FP_UNIT_REQUEST) {
-		*ret_unit = event->unit == FP_UNIT_STARTUP ? FP_UNIT_IS_STARTUP : FP_UNIT_IS_BACKGROUND;
-		return 0;
-	}
-	if (event->request.len != FP_REQUEST_ID_SIZE || is_zero_id(event->request.data))
-		return 0;
-	if (!evidence->last.has_request || memcmp(evidence->last.request, event->request.data, FP_REQUEST_ID_SIZE) != 0) {
-		evidence->last.has_request = false;
-		r = fp_intern_add(&evidence->requests, event->request.data, event->request.len,
-				  &evidence->last.request_number);
-		if (r < 0)
-			return r;
-		evidence->last.has_request = true;
-		memcpy(evidence->last.request, event->request.data, FP_REQUEST_ID_SIZE);
-	}
-	*ret_unit = FP_UNIT_FIRST_REQUEST + evidence->last.request_number;
-	return 0;
-}
-
-static int find_file(struct fp_evidence *evidence, const struct fp_event *event, uint64_t object, struct fp_item *item)
-{
-	struct {
-		uint64_t boot, tag, dev, ino, gen;
-	} key = {.dev = event->dev, .ino = event->ino, .gen = event->gen};
-	const struct fp_source *source = &evidence->sources[evidence->batches[item->batch].source];
-	uint32_t host = source->host;
-	int r;
-
-	if (object == FP_OBJECT_SOCKET)
-		return fp_evidence_unix_end(evidence, item, event->ino, &item->object);
-	if (object != FP_OBJECT_FILE && object != FP_OBJECT_DIRECTORY && object != FP_OBJECT_PIPE)
-		return 0;
-	key.boot = source->boot;
-	key.tag = object == FP_OBJECT_PIPE;
-	if (!event->dev && !event->ino) {
-		if (!item->path)
-			return 0;
-		key.tag = 2;
-		key.dev = event->cgroup;
-		key.ino = item->path;
-		key.gen = 0;
-	}
-	r = fp_intern_add(&evidence->files_by, &key, sizeof(key), &item->object);
-	if (r < 0)
-		return r;
-	if (r == 1) {
-		if (!FP_ARRAY_ROOM(evidence->files, item->object, evidence->files_room))
-			return -ENOMEM;
-		evidence->files[item->object] = (struct fp_file){
-			.boot = (uint32_t)key.boot, .host = host, .is_pipe = object == FP_OBJECT_PIPE,
-			.by_path = key.tag == 2, .dev = event->dev, .ino = event->ino, .gen = event->gen};
-	}
-	item->kind = FP_ITEM_FILE;
-	return 0;
 }
 
 static int add_exec(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
@@ -279,9 +161,9 @@ static int add_exec(struct fp_evidence *evidence, const struct fp_event *event, 
 	if (r == 0)
 		r = fp_evidence_text(evidence, event->comm, &exec.comm);
 	if (r == 0 && event->parent_tgid)
-		r = add_process(evidence, source->boot, source->host, event->parent_start, event->parent_tgid, &exec.parent);
+		r = fp_evidence_process(evidence, source->boot, source->host, event->parent_start, event->parent_tgid, &exec.parent);
 	if (r == 0)
-		r = find_file(evidence, event, FP_OBJECT_FILE, item);
+		r = fp_evidence_file(evidence, event, FP_OBJECT_FILE, item);
 	if (r < 0)
 		return r;
 	if (!FP_ARRAY_ROOM(evidence->execs, evidence->n_execs, evidence->execs_room))
@@ -352,7 +234,7 @@ static int add_fork(struct fp_evidence *evidence, const struct fp_event *event, 
 
 	if (event->child_tgid == event->tgid || event->child_tgid == 0)
 		return 0;
-	r = add_process(evidence, source->boot, source->host, event->child_start, event->child_tgid, &item->detail);
+	r = fp_evidence_process(evidence, source->boot, source->host, event->child_start, event->child_tgid, &item->detail);
 	return r < 0 ? r : 1;
 }
 
@@ -401,7 +283,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_READ:
 	case FP_EVENT_TYPE_WRITE:
 	case FP_EVENT_TYPE_LOAD:
-		r = event->result < 0 ? 0 : find_file(evidence, event, object, item);
+		r = event->result < 0 ? 0 : fp_evidence_file(evidence, event, object, item);
 		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || item->rule == FP_RULE_CONNECTION;
 	case FP_EVENT_TYPE_CONNECT:
 	case FP_EVENT_TYPE_ACCEPT:
@@ -470,11 +352,11 @@ static int fill_common(struct fp_evidence *evidence, const struct fp_event *even
 	if (item->start < event->process_start && event->process_start <= item->time)
 		item->start = event->process_start;
 	source = &evidence->sources[evidence->batches[item->batch].source];
-	r = add_process(evidence, source->boot, source->host, event->process_start, event->tgid, &item->process);
+	r = fp_evidence_process(evidence, source->boot, source->host, event->process_start, event->tgid, &item->process);
 	if (r == 0)
-		r = add_container(evidence, source->boot, event->cgroup, &item->container);
+		r = fp_evidence_container(evidence, source->boot, event->cgroup, &item->container);
 	if (r == 0)
-		r = find_unit(evidence, event, &item->unit);
+		r = fp_evidence_unit(evidence, event, &item->unit);
 	if (r == 0 && item->unit == FP_UNIT_IS_AMBIGUOUS) {
 		item->attribution = FP_ATTRIBUTION_AMBIGUOUS;
 		r = fp_intern_add(&evidence->texts, event->candidates.len ? event->candidates.data : "",

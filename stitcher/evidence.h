@@ -64,6 +64,7 @@ struct fp_batch_ref {
 	uint64_t id, number;
 	uint64_t first_time, last_time; /* CLOCK_BOOTTIME */
 	uint32_t source;
+	uint32_t unread; /* events in it, none of which could be read; 0: it was read */
 };
 
 struct fp_process {
@@ -183,10 +184,19 @@ void fp_evidence_init(struct fp_evidence *evidence, const struct fp_stitch_limit
 void fp_evidence_done(struct fp_evidence *evidence);
 /* The batch that the next events are of.  0, -ENOMEM, -EFBIG. */
 int fp_evidence_batch(struct fp_evidence *evidence, uint64_t batch_id, const struct fp_batch_header *header);
+/* A batch of which nothing but the header could be read.  0, -ENOMEM, -EFBIG. */
+int fp_evidence_damaged_batch(struct fp_evidence *evidence, uint64_t batch_id, const struct fp_batch_header *header);
 /* 1 kept, 0 nothing to keep, -EFBIG beyond the limits, -ENOMEM. */
 int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, uint32_t index);
 
-/* --- for the parts of evidence.c ------------------------------------------- */
+/* --- between evidence.c, evidence_socket.c and identity.c -------------------- */
+
+int fp_evidence_process(struct fp_evidence *evidence, uint32_t boot, uint32_t host, uint64_t start, uint64_t tgid,
+			uint32_t *ret_process);
+int fp_evidence_container(struct fp_evidence *evidence, uint32_t boot, uint64_t cgroup, uint32_t *ret_container);
+int fp_evidence_unit(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_unit);
+/* Fills kind and object of the item; `object`: enum fp_object, taken for the event's. */
+int fp_evidence_file(struct fp_evidence *evidence, const struct fp_event *event, uint64_t object, struct fp_item *item);
 
 /* Number of a text made clean.  0, -ENOMEM, -EFBIG. */
 int fp_evidence_text(struct fp_evidence *evidence, struct fp_str text, uint32_t *ret_text);

@@ -122,6 +122,28 @@ static int add_batches(struct losses *losses)
 	return r;
 }
 
+static int add_unread(struct losses *losses)
+{
+	const struct fp_evidence *evidence = losses->build->evidence;
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < evidence->n_batches; i++) {
+		const struct fp_batch_ref *batch = &evidence->batches[i];
+		const struct fp_source *source = &evidence->sources[batch->source];
+		struct fp_gap gap = {.boot = source->boot, .host = source->host, .container = FP_NONE, .request = FP_NONE,
+				     .cause = FP_LOSS_INVALID, .batch = i, .lost = batch->unread};
+
+		if (!batch->unread)
+			continue;
+		gap.first = fp_evidence_wall(evidence, source->boot, batch->first_time);
+		gap.last = fp_evidence_wall(evidence, source->boot, batch->last_time);
+		if (gap.last < gap.first)
+			gap.last = gap.first;
+		r = add_gap(losses, &gap);
+	}
+	return r;
+}
+
 /* --- which requests a gap concerns ------------------------------------------- */
 
 static int by_begin(const void *a, const void *b, void *arg)
@@ -226,6 +248,8 @@ int fp_build_losses(struct fp_build *build)
 			r = add_lost(&losses, &evidence->items[build->order[i]]);
 	if (r >= 0)
 		r = add_batches(&losses);
+	if (r >= 0)
+		r = add_unread(&losses);
 	if (r >= 0)
 		r = order_requests(&losses);
 	for (size_t i = 0; r >= 0 && i < build->n_gaps; i++) {

@@ -10,6 +10,9 @@
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 
+/* Damaged batches that get a line each. */
+#define WARNINGS_MAX 10
+
 static int exit_code(int error)
 {
 	switch (error) {
@@ -85,7 +88,25 @@ struct reading {
 	uint64_t total;
 };
 
-/* A damaged batch is left out: its missing number makes a gap in the graph, so no answer hides it. */
+static void say_damaged(struct fp_stitcher *stitcher, uint64_t batch_id)
+{
+	if (++stitcher->damaged <= WARNINGS_MAX)
+		fp_log(FP_LOG_WARNING, "batch is damaged and left out", "batch=%" PRIu64, batch_id);
+	if (stitcher->damaged == WARNINGS_MAX)
+		fp_log(FP_LOG_WARNING, "no more of this is said but their number at the end", "%s", "");
+}
+
+/* A damaged batch is left out: what its header says was in it makes a gap in the graph, so no answer hides it. */
+static int take_damaged(struct fp_stitcher *stitcher, uint64_t batch_id, const uint8_t *frame, size_t len)
+{
+	struct fp_batch_header header;
+
+	say_damaged(stitcher, batch_id);
+	if (fp_batch_peek(frame, len, &header) < 0)
+		return 0;
+	return fp_stitch_damaged_batch(stitcher->stitch, batch_id, &header);
+}
+
 static int take_batch(void *arg, uint64_t batch_id, const uint8_t *frame, size_t len)
 {
 	struct reading *reading = arg;
@@ -96,15 +117,13 @@ static int take_batch(void *arg, uint64_t batch_id, const uint8_t *frame, size_t
 	if (r < 0)
 		return r;
 	r = fp_batch_open(frame, len, &batch);
-	if (r == 0) {
+	if (r == -EBADMSG) {
+		r = take_damaged(stitcher, batch_id, frame, len);
+	} else if (r == 0) {
+		stitcher->whole++;
 		r = fp_stitch_batch(stitcher->stitch, batch_id, fp_batch_header(batch));
 		if (r == 0)
 			r = take_events(stitcher, batch);
-	}
-	if (r == -EBADMSG) {
-		fp_log(FP_LOG_WARNING, "batch is damaged and left out", "batch=%" PRIu64, batch_id);
-		stitcher->damaged++;
-		r = 0;
 	}
 	if (r == 0)
 		stitcher->read = batch_id;
@@ -119,9 +138,7 @@ static int read_batches(struct fp_stitcher *stitcher, uint64_t last)
 
 	while ((r = fp_store_each_batch(stitcher->store, stitcher->read, take_batch, &reading)) == -EBADMSG &&
 	       stitcher->read < last) {
-		stitcher->read++;
-		stitcher->damaged++;
-		fp_log(FP_LOG_WARNING, "batch is damaged and left out", "batch=%" PRIu64, stitcher->read);
+		say_damaged(stitcher, ++stitcher->read);
 	}
 	return r;
 }
@@ -216,6 +233,11 @@ int fp_stitcher_once(struct fp_stitcher *stitcher)
 		return FP_EXIT_NOTHING;
 	if (r == 0)
 		r = read_batches(stitcher, totals.last_batch);
+	show_no_more(stitcher);
+	if (r == 0 && stitcher->damaged && !stitcher->whole) {
+		fp_die_line(FP_STITCHER_NAME, "no batch in %s can be read; the graph is as it was before", stitcher->url);
+		return FP_EXIT_INPUT;
+	}
 	if (r == 0)
 		r = write_graph(stitcher);
 	show_no_more(stitcher);

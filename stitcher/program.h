@@ -21,7 +21,7 @@ struct fp_stitcher {
 	struct fp_store *store;
 	struct fp_stitch *stitch;
 	uint64_t read; /* id of the last batch taken up */
-	uint64_t damaged; /* batches that could not be read */
+	uint64_t whole, damaged; /* batches that could be read, and that could not */
 };
 
 /* Opens the store; an exit code, with the error said. */

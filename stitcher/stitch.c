@@ -39,6 +39,11 @@ int fp_stitch_batch(struct fp_stitch *stitch, uint64_t batch_id, const struct fp
 	return fp_evidence_batch(&stitch->evidence, batch_id, header);
 }
 
+int fp_stitch_damaged_batch(struct fp_stitch *stitch, uint64_t batch_id, const struct fp_batch_header *header)
+{
+	return fp_evidence_damaged_batch(&stitch->evidence, batch_id, header);
+}
+
 int fp_stitch_event(struct fp_stitch *stitch, const struct fp_event *event, uint32_t index)
 {
 	int r = fp_evidence_add(&stitch->evidence, event, index);

@@ -48,6 +48,8 @@ struct fp_stitch *fp_stitch_free(struct fp_stitch *stitch);
 FP_DEFINE_CLEANUP(struct fp_stitch, fp_stitch_free)
 /* The events added next are of this batch.  0, -ENOMEM, -EFBIG. */
 int fp_stitch_batch(struct fp_stitch *stitch, uint64_t batch_id, const struct fp_batch_header *header);
+/* Of this batch nothing but the header could be read: a gap.  The same errors. */
+int fp_stitch_damaged_batch(struct fp_stitch *stitch, uint64_t batch_id, const struct fp_batch_header *header);
 /* Copies what matters of the event with this index in the batch.  0, -EFBIG, -ENOMEM. */
 int fp_stitch_event(struct fp_stitch *stitch, const struct fp_event *event, uint32_t index);
 /*

@@ -157,6 +157,26 @@ static void test_batches_that_never_came(void **state)
 	assert_int_equal(lab.losses[0].lost, 2);
 }
 
+/* Its header says what was in it, also when nothing comes before or after. */
+static void test_batch_that_cannot_be_read(void **state)
+{
+	WITH_TWO;
+
+	lab_begin(&lab, &w, "A", "", "192.0.2.1:1", "/");
+	lab_end(&lab, &w, "A", 200);
+	later(&lab, 10);
+	lab_begin(&lab, &w, "B", "", "192.0.2.1:1", "/");
+	lab.header.number = 2;
+	lab.header.first_time = lab.now;
+	lab.header.last_time = lab.now + FP_NS_PER_SEC;
+	lab.header.n_events = 44;
+	assert_int_equal(fp_stitch_damaged_batch(lab.stitch, 1000, &lab.header), 0);
+	lab_make(&lab);
+	lab_edge(&lab, "gap:44 records missing: invalid", FP_EDGE_MISSING, "request:B");
+	assert_int_equal(lab_count(&lab, "", FP_EDGE_MISSING, ""), 1);
+	assert_int_equal(lab.n_losses, 1);
+}
+
 static void test_batches_in_any_order_have_no_hole(void **state)
 {
 	WITH_TWO;
@@ -194,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_loss_while_nothing_ran),
 		cmocka_unit_test(test_loss_noticed_late),
 		cmocka_unit_test(test_batches_that_never_came),
+		cmocka_unit_test(test_batch_that_cannot_be_read),
 		cmocka_unit_test(test_batches_in_any_order_have_no_hole),
 		cmocka_unit_test(test_loss_that_names_its_request),
 	};
