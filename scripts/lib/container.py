@@ -15,6 +15,7 @@ from .say import BIN, BadInput, Fail, die_with_parent, mounts, run, wait_for
 
 USER = 10001  # nobody else on an ordinary machine has it
 HOME = "/home/app"
+SECRETS = "/var/openfaas/secrets"
 WATCHDOG = "/faasprov/fwatchdog"
 PORT = 8080
 RUNTIME = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runtime")
@@ -77,6 +78,9 @@ def make_layer(lab, function):
         _require(function, {"node": "handler.js", "python3": "handler.py"}[function.lang])
     if _modules(function):
         os.makedirs(home + "/node_modules")
+    for name, source in function.secrets.items():
+        os.makedirs(layer + SECRETS, exist_ok=True)
+        shutil.copyfile(source, f"{layer}{SECRETS}/{name}")
     for directory, _, files in os.walk(home):
         for name in (".", *files):
             os.chown(os.path.join(directory, name), USER, USER, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""What functions find around them: the gateway, MariaDB, plain web servers."""
+"""What functions find around them: the gateway, MariaDB, plain web servers, other servers."""
 import grp
 import os
 import pwd
@@ -117,15 +117,21 @@ def start_database(lab, init):
     data = lab.path("mariadb")
     # A restart would find a half-made directory of an interrupted run.
     shutil.rmtree(data, ignore_errors=True)
-    os.makedirs(data, mode=0o750)
+    # Not /tmp: a server that starts removes the temporary tables of every other one there.
+    temporary = lab.path("mariadb-tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
     user = _first_user("mysql", "nobody")
-    os.chown(data, user.pw_uid, user.pw_gid)
+    for directory in (data, temporary):
+        os.makedirs(directory, mode=0o750)
+        os.chown(directory, user.pw_uid, user.pw_gid)
     process.run_to_end(lab, "mariadb-install", "db", [
-        "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", "--skip-test-db", "--force",
+        "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}", f"--user={user.pw_name}",
+        "--skip-test-db", "--force",
         "--auth-root-authentication-method=socket", "--innodb-log-file-size=4M"])
     socket = f"{data}/server.sock"
     pid = process.start(lab, "mariadb", "db", [
-        "mariadbd", "--no-defaults", f"--datadir={data}", f"--user={user.pw_name}", f"--socket={socket}",
+        "mariadbd", "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}", f"--user={user.pw_name}",
+        f"--socket={socket}",
         f"--pid-file={data}/server.pid", f"--bind-address={net.DATABASE}", f"--port={DATABASE_PORT}",
         "--skip-name-resolve", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M",
         "--innodb-flush-log-at-trx-commit=2", "--skip-log-bin"])
@@ -146,6 +152,12 @@ def start_web(lab, name, about):
             about["directory"], "80"]
     pid = process.start(lab, name, name, argv)
     process.wait_ready(lab, name, lambda: net.listens(pid, 80), 15)
+
+
+def start_program(lab, name, about):
+    """Starts a server that the stack file names, at an address of its own: PROGRAM ADDRESS PORT."""
+    pid = process.start(lab, name, name, [about["run"], about["address"], str(about["port"])])
+    process.wait_ready(lab, name, lambda: net.listens(pid, about["port"]), 15)
 
 
 def reachable(lab):

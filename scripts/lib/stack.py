@@ -8,7 +8,7 @@ import yaml
 from .say import BadInput
 
 LANGUAGES = ("node", "python3", "binary")
-SERVICES = ("mariadb", "web")
+SERVICES = ("mariadb", "web", "programs")
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Function:
     environment: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
     copies: dict = field(default_factory=dict)  # path below the handler: where it comes from
+    secrets: dict = field(default_factory=dict)  # name: file
     replicas: int = 1
     node: int = 0  # 0: wherever there is room
 
@@ -50,6 +51,8 @@ def read(path):
     copies = _copies(path, home, document.get("configuration"))
     for function in functions:
         function.copies = copies
+        about = document["functions"][function.name]
+        function.secrets = _secrets(f"{path}: function {function.name}", home, document, about.get("secrets"))
     return Stack(path, functions, _services(path, home, document.get("x-services")))
 
 
@@ -84,6 +87,20 @@ def _copies(path, home, configuration):
     return copies
 
 
+def _secrets(where, home, document, names):
+    """Each is a file of that name in the directory `x-secrets`."""
+    if names is None:
+        return {}
+    directory = os.path.join(home, str(document.get("x-secrets", "secrets")))
+    if not isinstance(names, list) or not all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", str(name)) for name in names):
+        raise BadInput(f"{where}: secrets is not a list of names")
+    found = {str(name): os.path.join(directory, str(name)) for name in names}
+    for name, path in found.items():
+        if not os.path.isfile(path):
+            raise BadInput(f"{where}: secret {name}: {path} is not a file")
+    return found
+
+
 def _strings(where, what, value):
     if value is None:
         return {}
@@ -98,9 +115,9 @@ def _string(value):
     return "" if value is None else str(value)
 
 
-def _count(where, labels, label, default):
+def _count(where, labels, label, default, most=999):
     text = labels.get(label, str(default))
-    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < default:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not default <= int(text) <= most:
         raise BadInput(f"{where}: label {label} is {text!r}, not a number")
     return int(text)
 
@@ -120,18 +137,35 @@ def _services(path, home, value):
         services["mariadb"] = {"init": [_file(path, home, name) for name in init]}
     for name, about in services.get("web", {}).items():
         _web(path, home, name, about)
+    for name, about in services.get("programs", {}).items():
+        _program(path, home, name, about)
+    if set(services.get("web", {})) & set(services.get("programs", {})):
+        raise BadInput(f"{path}: x-services: web and programs share a name")
     return services
 
 
-def _web(path, home, name, about):
-    where = f"{path}: x-services: web: {name}"
+def _address(where, name, about):
     if not isinstance(about, dict) or not re.fullmatch(r"198\.18\.[0-9]{1,2}\.[0-9]{1,3}", str(about.get("address"))):
         raise BadInput(f"{where}: needs an address 198.18.0-99.x")
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,13}", str(name)) or name in ("hub", "lo") or name.startswith("node"):
         raise BadInput(f"{where}: not a name for a server")
+
+
+def _web(path, home, name, about):
+    where = f"{path}: x-services: web: {name}"
+    _address(where, name, about)
     about["directory"] = os.path.normpath(os.path.join(home, str(about.get("directory", ""))))
     if not os.path.isdir(about["directory"]):
         raise BadInput(f"{where}: {about['directory']} is not a directory")
+
+
+def _program(path, home, name, about):
+    where = f"{path}: x-services: programs: {name}"
+    _address(where, name, about)
+    about["port"] = _count(where, {"port": str(about.get("port"))}, "port", 1, 65535)
+    about["run"] = os.path.normpath(os.path.join(home, str(about.get("run", ""))))
+    if not os.path.isfile(about["run"]) or not os.access(about["run"], os.X_OK):
+        raise BadInput(f"{where}: {about['run']} is not an executable file")
 
 
 def _file(path, home, name):

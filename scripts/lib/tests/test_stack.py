@@ -17,6 +17,14 @@ class ShopTest(unittest.TestCase):
         self.assertEqual(["shop"], list(purchase.copies))
         self.assertTrue(os.path.isfile(shop.services["mariadb"]["init"][0]))
 
+    def test_the_whole_shop_is_read(self):
+        shop = stack.read(os.path.join(REPO, "hello-retail", "hello-retail.yml"))
+        functions = {f.name: f for f in shop.functions}
+        self.assertEqual(14, len(functions))
+        self.assertEqual(["issuer-key", "cluster-token"], list(functions["product-purchase-authorize-cc"].secrets))
+        self.assertEqual({"mail": 25, "cluster": 6443},
+                         {name: about["port"] for name, about in shop.services["programs"].items()})
+
 
 class BadStackTest(unittest.TestCase):
     def setUp(self):
@@ -56,6 +64,11 @@ class BadStackTest(unittest.TestCase):
         for name in ("/etc", "..", "f/../..", "none"):
             self.refuse(functions + f"configuration: {{copy: ['{name}']}}", "copy")
 
+    def test_bad_secrets_are_refused(self):
+        self.refuse("functions: {x: {lang: node, handler: f, secrets: key}}", "not a list of names")
+        self.refuse("functions: {x: {lang: node, handler: f, secrets: [../key]}}", "not a list of names")
+        self.refuse("functions: {x: {lang: node, handler: f, secrets: [key]}}", "not a file")
+
     def test_bad_services_are_refused(self):
         functions = "functions: {x: {lang: node, handler: f}}\n"
         self.refuse(functions + "x-services: [oracle]", "x-services knows")
@@ -63,3 +76,5 @@ class BadStackTest(unittest.TestCase):
         self.refuse(functions + "x-services: {web: {w: {address: 10.0.0.1, directory: f}}}", "address")
         self.refuse(functions + "x-services: {web: {node1: {address: 198.18.9.9, directory: f}}}", "not a name")
         self.refuse(functions + "x-services: {web: {site: {address: 198.18.9.9, directory: g}}}", "not a directory")
+        self.refuse(functions + "x-services: {programs: {prog: {address: 198.18.9.9, port: 0, run: f}}}", "port")
+        self.refuse(functions + "x-services: {programs: {prog: {address: 198.18.9.9, port: 1, run: f}}}", "executable")
