@@ -26,3 +26,22 @@ CREATE TABLE creditCards (
   user VARCHAR(64) PRIMARY KEY,
   creditCard VARCHAR(32) NOT NULL
 );
+
+CREATE TABLE photoRegistrationTable (
+  id VARCHAR(32) PRIMARY KEY,
+  email VARCHAR(128) NOT NULL,
+  assignments INT NOT NULL DEFAULT 0,
+  delivered INT NOT NULL DEFAULT 0
+);
+
+CREATE TABLE photoAssignmentTable (
+  product VARCHAR(32) PRIMARY KEY,
+  photographer VARCHAR(32) NOT NULL
+);
+
+CREATE TABLE storedPhotosTable (
+  product VARCHAR(32) PRIMARY KEY,
+  photographer VARCHAR(32) NOT NULL,
+  about VARCHAR(255) NOT NULL,
+  image MEDIUMBLOB NOT NULL
+);

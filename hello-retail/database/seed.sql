@@ -21,3 +21,8 @@ INSERT INTO creditCards VALUES
   ('frank', '5105105105105100'),
   ('grace', '371449635398431'),
   ('heidi', '6011000990139424');
+
+INSERT INTO photoRegistrationTable (id, email) VALUES
+  ('ines', 'ines@photographers.example'),
+  ('juri', 'juri@photographers.example'),
+  ('kim', 'kim@photographers.example');

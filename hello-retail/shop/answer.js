@@ -1,5 +1,8 @@
 'use strict';
 // How every function checks what it is given and says what is wrong with it.
+const Ajv = require('ajv');
+
+const ajv = new Ajv({ allErrors: true });
 
 class Refusal extends Error {
   constructor(status, message) {
@@ -8,28 +11,21 @@ class Refusal extends Error {
   }
 }
 
-// The fields of an object that are named in `wanted`; 'name?' may be absent.
-function fields(body, ...wanted) {
-  if (body === null || typeof body !== 'object' || Array.isArray(body)) {
-    throw new Refusal(400, 'the body is not a JSON object');
-  }
-  const found = {};
-  for (const word of wanted) {
-    const name = word.replace(/\?$/, '');
-    const value = body[name];
-    const absent = value === undefined || value === null;
-    if (absent && word.endsWith('?')) continue;
-    if (typeof value !== 'string' || value === '') throw new Refusal(400, `${name} is not a text`);
-    found[name] = value;
-  }
-  return found;
+// Makes a check of a value against a JSON schema.
+function checker(schema) {
+  const valid = ajv.compile(schema);
+  return (value) => {
+    if (!valid(value)) throw new Refusal(400, ajv.errorsText(valid.errors, { dataVar: 'body' }));
+    return value;
+  };
 }
 
-// Turns a function of the body into a handler.
-function handler(work) {
+// Turns a function of the body into a handler; the body has to be as the schema says.
+function handler(schema, work, read = (event) => event.body) {
+  const check = checker(schema);
   return async (event, context) => {
     try {
-      return context.status(200).succeed(await work(event.body, event));
+      return context.status(200).succeed(await work(check(read(event)), event));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return context.status(error.status).succeed({ error: error.message });
@@ -37,4 +33,4 @@ function handler(work) {
   };
 }
 
-module.exports = { Refusal, fields, handler };
+module.exports = { Refusal, checker, handler };

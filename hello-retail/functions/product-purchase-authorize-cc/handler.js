@@ -6,7 +6,7 @@
 const { exec } = require('node:child_process');
 const { randomUUID } = require('node:crypto');
 const { promisify } = require('node:util');
-const { Refusal, fields, handler } = require('./shop/answer');
+const { Refusal, handler } = require('./shop/answer');
 const { rows } = require('./shop/database');
 
 const run = promisify(exec);
@@ -27,8 +27,7 @@ async function check(card) {
   }
 }
 
-module.exports = handler(async (body) => {
-  const { user, creditCard } = fields(body, 'user', 'creditCard?');
+module.exports = handler(require('./schema.json'), async ({ user, creditCard }) => {
   const { valid, issuer } = await check(creditCard || (await cardOnFile(user)));
   const declined = Math.random() * 100 < Number(process.env.decline_percent || 0);
   return { approved: valid && !declined, issuer, authorization: randomUUID() };
