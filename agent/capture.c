@@ -28,6 +28,7 @@ struct fp_capture {
 		uint64_t taken;
 	} *known; /* what take_losses() has already given out */
 	size_t n_known;
+	uint64_t losses_taken; /* what the kernel side had counted by then */
 };
 
 /* libbpf says why a load failed through a callback without an argument. */
@@ -191,8 +192,11 @@ static struct known_loss *known_loss(struct fp_capture *capture, const struct fp
 int fp_capture_take_losses(struct fp_capture *capture, fp_capture_loss_fn fn, void *arg)
 {
 	int map = bpf_map__fd(capture->skeleton->maps.losses);
+	uint64_t counted = __atomic_load_n(&capture->skeleton->bss->losses_counted, __ATOMIC_ACQUIRE);
 	struct fp_loss_key key, *previous = NULL;
 
+	if (counted == capture->losses_taken)
+		return 0;
 	while (bpf_map_get_next_key(map, previous, &key) == 0) {
 		struct known_loss *known = known_loss(capture, &key);
 		uint64_t lost;
@@ -205,6 +209,7 @@ int fp_capture_take_losses(struct fp_capture *capture, fp_capture_loss_fn fn, vo
 		fn(arg, key.cgroup, key.cause, lost - known->taken);
 		known->taken = lost;
 	}
+	capture->losses_taken = counted;
 	return 0;
 }
 

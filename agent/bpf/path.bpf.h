@@ -45,10 +45,28 @@ static __always_inline __u64 kind_of(unsigned short mode, unsigned long magic)
 	return FP_OBJECT_KIND_OTHER;
 }
 
+/*
+ * Since Linux 6.2 the verifier lets us say what a pointer points to and then read
+ * its fields in place; before, each field costs a helper call.
+ */
+extern void *bpf_rdonly_cast(void *object, __u32 btf_id) __ksym __weak;
+#define CAN_CAST (bpf_rdonly_cast != 0)
+#define CAST(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
+
 static __always_inline void identify(struct inode *inode, struct identity *who)
 {
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct super_block *sb;
 
+	if (CAN_CAST) {
+		inode = CAST(struct inode, inode);
+		sb = inode->i_sb;
+		who->object = kind_of(inode->i_mode, sb->s_magic);
+		who->dev = sb->s_dev;
+		who->ino = inode->i_ino;
+		who->gen = inode->i_generation;
+		return;
+	}
+	sb = BPF_CORE_READ(inode, i_sb);
 	who->object = kind_of(BPF_CORE_READ(inode, i_mode), BPF_CORE_READ(sb, s_magic));
 	who->dev = BPF_CORE_READ(sb, s_dev);
 	who->ino = BPF_CORE_READ(inode, i_ino);
@@ -58,12 +76,11 @@ static __always_inline void identify(struct inode *inode, struct identity *who)
 static __always_inline struct file *file_of(unsigned int fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct files_struct *files = task->files;
-	struct fdtable *table = BPF_CORE_READ(files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd);
+	struct fdtable *table = task->files->fdt;
+	struct file **slots = table->fd;
 	struct file *file = 0;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (fd >= table->max_fds)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
 	return file;
