@@ -1,0 +1,138 @@
+/* Sockets and pipes: how a context reaches them, and comes back from them. */
+#include <string.h>
+
+#include "agent/attribute_state.h"
+
+static struct stream_key stream_towards(const struct fp_event *event)
+{
+	return (struct stream_key){event->netns,    event->remote_hi, event->remote_lo,
+				   event->local_hi, event->local_lo,  event->remote_port << 16 | event->local_port};
+}
+
+/* The mark that covers the bytes just read, or NULL.  A base may differ by the SYN. */
+static struct fp_context *marked_context(struct fp_attributor *a, const struct fp_event *event, uint32_t rx_base)
+{
+	struct stream_key key = stream_towards(event);
+	uint32_t end = (uint32_t)event->rx_end;
+	struct stream *stream;
+
+	HASH_FIND(hh, a->streams, &key, sizeof(key), stream);
+	if (!stream)
+		return NULL;
+	for (unsigned i = stream->n; i-- > 0;) {
+		uint32_t difference = rx_base - stream->marks[i].base;
+
+		if (difference > 1)
+			continue;
+		/* its first byte lies before the end of what was read */
+		if ((int32_t)(end - stream->marks[i].offset) > 0)
+			return &stream->marks[i].context;
+	}
+	return NULL;
+}
+
+/* Readings that could be torn give way to the first ones; a unix socket's peer is remembered beyond its end. */
+static void settle(struct channel *sock, struct fp_event *event)
+{
+	if (event->family == AF_UNIX_NUMBER) {
+		if (event->remote_lo)
+			sock->peer_ino = event->remote_lo;
+		event->remote_lo = sock->peer_ino;
+		return;
+	}
+	if (!sock->tx_base)
+		sock->tx_base = (uint32_t)event->tx_base;
+	if (!sock->rx_base)
+		sock->rx_base = (uint32_t)event->rx_base;
+	event->tx_base = sock->tx_base;
+	event->rx_base = sock->rx_base;
+}
+
+static void note_receive(struct fp_attributor *a, struct container *container, struct thread *thread,
+			 struct channel *sock, const struct fp_event *event, struct fp_context *ret)
+{
+	const struct fp_context *marked = NULL;
+
+	if (event->bytes > 0)
+		marked = marked_context(a, event, sock->rx_base);
+	if (marked && fp_state_believed(marked, container))
+		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
+	if (!fp_state_believed(&sock->context, container))
+		return;
+	/* the answer on a connection of the request is as sure as our word for whose connection it is */
+	fp_context_clear(ret);
+	fp_context_follow(ret, &sock->context, sock->context.rule, FP_ATTRIBUTION_EXACT);
+	if (sock->context.rule != FP_RULE_CONNECTION && ret->attribution == FP_ATTRIBUTION_EXACT)
+		ret->attribution = FP_ATTRIBUTION_DERIVED;
+	/* the end of an idle connection wakes nobody's work */
+	if (event->bytes > 0)
+		fp_attribute_enter(container, thread, event, ret);
+}
+
+static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
+{
+	if (fp_state_believed(&sock->context, container) && sock->context.rule == FP_RULE_CONNECTION) {
+		fp_context_clear(ret);
+		fp_context_follow(ret, &sock->context, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
+		return;
+	}
+	/* a connection that is re-used belongs to who last wrote to it; to nobody when we cannot tell */
+	fp_context_clear(&sock->context);
+	if (ret->ids)
+		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+}
+
+void fp_attribute_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
+			struct fp_event *event, struct fp_context *ret)
+{
+	struct channel_key key = {FP_OBJECT_SOCKET, event->ino};
+	struct channel *sock = fp_state_channel(a, &key);
+
+	if (!sock)
+		return;
+	if (event->type == FP_EVENT_TYPE_SOCKET || event->type == FP_EVENT_TYPE_ACCEPT ||
+	    event->type == FP_EVENT_TYPE_CONNECT) {
+		/* a new connection: nothing of an earlier one with the same inode holds */
+		fp_context_clear(&sock->context);
+		sock->tx_base = sock->rx_base = 0;
+		sock->peer_ino = 0;
+	}
+	settle(sock, event);
+	if (a->whole_run)
+		return;
+	if (event->type == FP_EVENT_TYPE_RECEIVE)
+		note_receive(a, container, thread, sock, event, ret);
+	else if (event->type == FP_EVENT_TYPE_SEND)
+		note_send(container, sock, ret);
+	else if (ret->ids && event->type != FP_EVENT_TYPE_ACCEPT)
+		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+}
+
+/*
+ * A pipe is its maker's: what comes out of one that a request made is the
+ * request's.  One that was there before says nothing, whoever writes to it: event
+ * loops wake themselves through such pipes.
+ */
+void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
+		      const struct fp_event *event, struct fp_context *ret)
+{
+	struct channel_key key = {FP_OBJECT_PIPE, event->ino};
+	struct channel *pipe;
+
+	if (event->type == FP_EVENT_TYPE_OPEN) {
+		pipe = fp_state_channel(a, &key);
+		if (!pipe)
+			return;
+		fp_context_clear(&pipe->context);
+		if (ret->ids)
+			fp_context_follow(&pipe->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+		return;
+	}
+	HASH_FIND(hh, a->channels, &key, sizeof(key), pipe);
+	if (!pipe || !fp_state_believed(&pipe->context, container) || event->type != FP_EVENT_TYPE_READ)
+		return;
+	fp_context_clear(ret);
+	fp_context_follow(ret, &pipe->context, pipe->context.rule, FP_ATTRIBUTION_DERIVED);
+	if (event->bytes > 0)
+		fp_attribute_enter(container, thread, event, ret);
+}

@@ -1,0 +1,167 @@
+/* In-band marks: who may make them, and what they change. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/attribute_state.h"
+#include "agent/mark.h"
+#include "base/text.h"
+
+static void put_id(uint8_t id[FP_REQUEST_ID_SIZE], uint64_t hi, uint64_t lo)
+{
+	for (int i = 0; i < 8; i++) {
+		id[i] = (uint8_t)(hi >> (56 - 8 * i));
+		id[8 + i] = (uint8_t)(lo >> (56 - 8 * i));
+	}
+}
+
+static int refuse(struct fp_attributor *a, struct fp_event *event, const char *why)
+{
+	event->type = FP_EVENT_TYPE_REFUSED;
+	event->mark &= 0xff;
+	event->refused = (struct fp_str){why, strlen(why)};
+	a->stats.refused++;
+	return 1;
+}
+
+static void mark_connection(struct fp_attributor *a, struct container *container, const struct fp_event *event,
+			    struct fp_idset *ids)
+{
+	struct stream_key key = fp_state_stream_from(event);
+	struct stream *stream = fp_state_stream(a, &key);
+
+	if (!stream)
+		return;
+	if (stream->n == MARKS_PER_STREAM) {
+		fp_context_clear(&stream->marks[0].context);
+		memmove(&stream->marks[0], &stream->marks[1], (MARKS_PER_STREAM - 1) * sizeof(stream->marks[0]));
+		stream->n--;
+	}
+	memset(&stream->marks[stream->n], 0, sizeof(stream->marks[0]));
+	stream->marks[stream->n].base = (uint32_t)event->tx_base;
+	stream->marks[stream->n].offset = (uint32_t)event->tx_end;
+	fp_context_set(&stream->marks[stream->n].context, ids, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION,
+		       container->epoch);
+	stream->n++;
+}
+
+static int mark_begin(struct fp_attributor *a, struct container *container, struct fp_event *event,
+		      const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	if (fp_state_find_in_flight(container, id) >= 0)
+		return refuse(a, event, "an invocation with this id is in flight");
+	if (container->n_in_flight == FP_IN_FLIGHT_MAX)
+		a->stats.overflowed++;
+	else
+		memcpy(container->in_flight[container->n_in_flight++], id, FP_REQUEST_ID_SIZE);
+	fp_state_in_flight_changed(container);
+	container->begun = true;
+	a->stats.begun++;
+	event->type = FP_EVENT_TYPE_BEGIN;
+	return 1;
+}
+
+static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
+{
+	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
+	container->n_in_flight--;
+	memmove(container->in_flight[place], container->in_flight[place + 1],
+		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));
+	fp_state_in_flight_changed(container);
+	a->stats.ended++;
+	event->type = FP_EVENT_TYPE_END;
+	return 1;
+}
+
+/* Whether the mark comes from the container's watchdog; the first to speak, before anything else did, is it. */
+static const char *distrust(struct container *container, const struct fp_event *event, unsigned mark)
+{
+	if (event->mark >> 8 != FP_MARK_VERSION)
+		return "mark of an unknown version";
+	if (fp_state_is_watchdog(container, event))
+		return NULL;
+	if (container->has_watchdog)
+		return "not the container's watchdog";
+	if (mark != FP_MARK_HELLO && event->ns_tgid != 1)
+		return "no watchdog has said hello, and this is not the container's first process";
+	container->watchdog = (struct task_key){event->tgid, event->process_start};
+	container->has_watchdog = true;
+	return NULL;
+}
+
+/*
+ * ENTER is the function's word.  It chooses only among requests that its own
+ * container has served, and says nothing about any other thread.
+ */
+static int note_enter(struct fp_attributor *a, struct container *container, struct thread *thread,
+		      struct fp_event *event)
+{
+	static const uint8_t none[FP_REQUEST_ID_SIZE];
+	char text[2 * FP_REQUEST_ID_SIZE + 1];
+	uint8_t id[FP_REQUEST_ID_SIZE];
+	struct fp_idset *ids;
+
+	if (fp_state_is_watchdog(container, event))
+		return refuse(a, event, "the watchdog does no function's work");
+	if (event->details.len != sizeof(text) - 1)
+		return refuse(a, event, "details that make no sense");
+	memcpy(text, event->details.data, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	if (fp_unhex(text, id, sizeof(id)) < 0)
+		return refuse(a, event, "details that make no sense");
+	if (memcmp(id, none, sizeof(id)) == 0) {
+		fp_context_clear(&thread->assist);
+		return 0;
+	}
+	if (!fp_state_has_served(container, id))
+		return refuse(a, event, "the assist names a request that this container has not served");
+	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
+	if (!ids)
+		return -ENOMEM;
+	fp_context_set(&thread->assist, ids, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, container->epoch);
+	fp_idset_release(ids);
+	return 0;
+}
+
+int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
+		     struct fp_event *event, struct fp_context *ret)
+{
+	unsigned mark = event->mark & 0xff;
+	const char *why;
+	uint8_t id[FP_REQUEST_ID_SIZE];
+	struct fp_idset *ids;
+	int place, r = 0;
+
+	if (event->mark == (FP_MARK_VERSION << 8 | FP_MARK_ENTER))
+		return note_enter(a, container, thread, event);
+	why = distrust(container, event, mark);
+	if (why)
+		return refuse(a, event, why);
+	if (mark == FP_MARK_HELLO)
+		return 0;
+	if (fp_mark_details(event) < 0)
+		return refuse(a, event, "details that make no sense");
+	if (mark == FP_MARK_CHILD && event->id_hi == 0 && event->id_lo == 0) {
+		fp_context_clear(&thread->forks);
+		return 0;
+	}
+	put_id(id, event->id_hi, event->id_lo);
+	place = fp_state_find_in_flight(container, id);
+	if (mark != FP_MARK_BEGIN && place < 0)
+		return refuse(a, event, "no such invocation in flight");
+	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
+	if (!ids)
+		return -ENOMEM;
+	fp_context_set(ret, ids, FP_ATTRIBUTION_EXACT, FP_RULE_MARK, container->epoch);
+	if (mark == FP_MARK_BEGIN)
+		r = mark_begin(a, container, event, id);
+	else if (mark == FP_MARK_CONNECTION)
+		mark_connection(a, container, event, ids);
+	else if (mark == FP_MARK_CHILD)
+		fp_context_set(&thread->forks, ids, FP_ATTRIBUTION_EXACT, FP_RULE_CHILD, container->epoch);
+	else if (mark == FP_MARK_END)
+		r = mark_end(a, container, event, place);
+	else
+		r = refuse(a, event, "unknown mark");
+	fp_idset_release(ids);
+	return r;
+}

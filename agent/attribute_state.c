@@ -1,0 +1,175 @@
+#include "agent/attribute_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fp_attributor_new(struct fp_attributor **ret_attributor)
+{
+	*ret_attributor = calloc(1, sizeof(**ret_attributor));
+	return *ret_attributor ? 0 : -ENOMEM;
+}
+
+void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread)
+{
+	HASH_DEL(a->threads, thread);
+	fp_context_clear(&thread->context);
+	fp_context_clear(&thread->forks);
+	fp_context_clear(&thread->assist);
+	free(thread);
+}
+
+void fp_state_drop_process(struct fp_attributor *a, struct process *process)
+{
+	HASH_DEL(a->processes, process);
+	fp_context_clear(&process->inherited);
+	free(process);
+}
+
+static void free_stream(struct fp_attributor *a, struct stream *stream)
+{
+	HASH_DEL(a->streams, stream);
+	for (unsigned i = 0; i < stream->n; i++)
+		fp_context_clear(&stream->marks[i].context);
+	free(stream);
+}
+
+static void free_channel(struct fp_attributor *a, struct channel *channel)
+{
+	HASH_DEL(a->channels, channel);
+	fp_context_clear(&channel->context);
+	free(channel);
+}
+
+struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
+{
+	struct container *container, *next;
+
+	if (!a)
+		return NULL;
+	while (a->threads)
+		fp_state_drop_thread(a, a->threads);
+	while (a->processes)
+		fp_state_drop_process(a, a->processes);
+	while (a->streams)
+		free_stream(a, a->streams);
+	while (a->channels)
+		free_channel(a, a->channels);
+	HASH_ITER(hh, a->containers, container, next) {
+		HASH_DEL(a->containers, container);
+		fp_idset_release(container->all);
+		free(container);
+	}
+	fp_idset_release(a->whole_run);
+	fp_idset_release(a->shown);
+	free(a);
+	return NULL;
+}
+
+void fp_attributor_set_whole_run(struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	fp_idset_release(a->whole_run);
+	a->whole_run = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
+}
+
+const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor *a)
+{
+	return &a->stats;
+}
+
+/*
+ * Finds an entry, or makes it.  A full table gives up its oldest entry: what that
+ * one knew is attributed by weaker rules from then on, and counted.
+ */
+#define DEFINE_GET(type, table, key_type, free_entry)                                              \
+	struct type *fp_state_##type(struct fp_attributor *a, const key_type *key)               \
+	{                                                                                          \
+		struct type *entry;                                                                \
+                                                                                                   \
+		HASH_FIND(hh, a->table, key, sizeof(*key), entry);                                 \
+		if (entry)                                                                         \
+			return entry;                                                              \
+		if (HASH_COUNT(a->table) >= FP_ATTRIBUTE_ENTRIES_MAX) {                            \
+			a->stats.overflowed++;                                                     \
+			free_entry(a, a->table);                                                   \
+		}                                                                                  \
+		entry = calloc(1, sizeof(*entry));                                                 \
+		if (!entry)                                                                        \
+			return NULL;                                                               \
+		memcpy(entry, key, sizeof(*key)); /* the key is the first member */                \
+		HASH_ADD_KEYPTR(hh, a->table, entry, sizeof(*key), entry);                         \
+		return entry;                                                                      \
+	}
+DEFINE_GET(thread, threads, struct task_key, fp_state_drop_thread)
+DEFINE_GET(process, processes, struct task_key, fp_state_drop_process)
+DEFINE_GET(stream, streams, struct stream_key, free_stream)
+DEFINE_GET(channel, channels, struct channel_key, free_channel)
+
+static void free_container(struct fp_attributor *a, struct container *container)
+{
+	HASH_DEL(a->containers, container);
+	fp_idset_release(container->all);
+	free(container);
+}
+DEFINE_GET(container, containers, uint64_t, free_container)
+
+void fp_attributor_doubt(struct fp_attributor *a, uint64_t cgroup)
+{
+	struct container *container, *next;
+
+	HASH_ITER(hh, a->containers, container, next)
+		if (cgroup == 0 || container->cgroup == cgroup)
+			container->epoch++;
+}
+
+bool fp_state_is_watchdog(const struct container *container, const struct fp_event *event)
+{
+	return container->has_watchdog && container->watchdog.id == event->tgid &&
+	       container->watchdog.start == event->process_start;
+}
+
+/* --- requests in flight --------------------------------------------------- */
+
+int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	for (unsigned i = 0; i < container->n_in_flight; i++)
+		if (memcmp(container->in_flight[i], id, FP_REQUEST_ID_SIZE) == 0)
+			return (int)i;
+	return -1;
+}
+
+bool fp_state_has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	unsigned n = container->n_ended < FP_ENDED_MAX ? container->n_ended : FP_ENDED_MAX;
+
+	if (fp_state_find_in_flight(container, id) >= 0)
+		return true;
+	for (unsigned i = 0; i < n; i++)
+		if (memcmp(container->ended[i], id, FP_REQUEST_ID_SIZE) == 0)
+			return true;
+	return false;
+}
+
+void fp_state_in_flight_changed(struct container *container)
+{
+	container->all = fp_idset_release(container->all);
+}
+
+struct fp_idset *fp_state_all_in_flight(struct container *container)
+{
+	if (!container->all)
+		container->all = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])container->in_flight,
+					      container->n_in_flight);
+	return container->all;
+}
+
+bool fp_state_believed(const struct fp_context *context, const struct container *container)
+{
+	return context->ids && context->epoch == container->epoch;
+}
+
+struct stream_key fp_state_stream_from(const struct fp_event *event)
+{
+	return (struct stream_key){event->netns,     event->local_hi,  event->local_lo,
+				   event->remote_hi, event->remote_lo, event->local_port << 16 | event->remote_port};
+}

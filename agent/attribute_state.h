@@ -1,0 +1,137 @@
+/*
+ * What attribution remembers: threads, processes, connections, sockets, pipes
+ * and containers, with the context of each, and the requests in flight.  Shared
+ * by attribute.c, attribute_channel.c and attribute_mark.c, and by nobody else.
+ */
+#ifndef FP_AGENT_ATTRIBUTE_STATE_H
+#define FP_AGENT_ATTRIBUTE_STATE_H
+
+#include <uthash.h>
+
+#include "agent/attribute.h"
+#include "agent/context.h"
+
+/* Marks kept per connection: the last ones decide, earlier requests have been read. */
+#define MARKS_PER_STREAM 8
+
+/*
+ * Requests that have ended but may have left work behind, which the runtime
+ * assist can still name.  A container serves so many in some seconds at most.
+ */
+#define FP_ENDED_MAX 1024
+
+#define AF_UNIX_NUMBER 1
+#define O_NONBLOCK_FLAG 04000
+
+struct task_key {
+	uint64_t id; /* tid or tgid */
+	uint64_t start; /* of the process */
+};
+
+struct thread {
+	struct task_key key;
+	struct fp_context context;
+	uint64_t turn; /* in which the context was entered */
+	bool blocks; /* it reads its connections one by one: the context lasts longer than a turn */
+	struct fp_context assist; /* what the runtime's last ENTER on it says */
+	uint64_t last; /* end of the last event */
+	struct fp_context forks; /* CHILD mark: what it forks belongs here */
+	UT_hash_handle hh;
+};
+
+struct process {
+	struct task_key key;
+	struct fp_context inherited;
+	UT_hash_handle hh;
+};
+
+struct stream_key {
+	uint64_t netns, src_hi, src_lo, dst_hi, dst_lo;
+	uint64_t ports; /* src << 16 | dst */
+};
+
+/* The watchdog's side of a connection to the function: from which byte on it belongs to which request. */
+struct stream {
+	struct stream_key key;
+	struct {
+		uint32_t base, offset;
+		struct fp_context context;
+	} marks[MARKS_PER_STREAM];
+	unsigned n;
+	UT_hash_handle hh;
+};
+
+struct channel_key {
+	uint64_t object, ino; /* pipes and sockets number their inodes apart */
+};
+
+/* A socket or pipe. */
+struct channel {
+	struct channel_key key;
+	struct fp_context context;
+	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
+	uint64_t peer_ino; /* unix */
+	UT_hash_handle hh;
+};
+
+struct container {
+	uint64_t cgroup;
+	struct task_key watchdog;
+	bool has_watchdog;
+	bool begun; /* it has served a request: no longer start-up */
+	unsigned epoch;
+	unsigned n_in_flight;
+	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
+	unsigned n_ended; /* all in all; the newest are kept */
+	uint8_t ended[FP_ENDED_MAX][FP_REQUEST_ID_SIZE];
+	struct fp_idset *all; /* those in flight as a set, made when needed */
+	UT_hash_handle hh;
+};
+
+struct fp_attributor {
+	struct thread *threads;
+	struct process *processes;
+	struct stream *streams;
+	struct channel *channels;
+	struct container *containers;
+	struct fp_idset *whole_run;
+	struct fp_idset *shown; /* keeps the strings of the last event alive */
+	struct fp_attributor_stats stats;
+};
+
+/* Finds an entry or makes it; NULL when memory ran out. */
+struct thread *fp_state_thread(struct fp_attributor *a, const struct task_key *key);
+struct process *fp_state_process(struct fp_attributor *a, const struct task_key *key);
+struct stream *fp_state_stream(struct fp_attributor *a, const struct stream_key *key);
+struct channel *fp_state_channel(struct fp_attributor *a, const struct channel_key *key);
+struct container *fp_state_container(struct fp_attributor *a, const uint64_t *cgroup);
+void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread);
+void fp_state_drop_process(struct fp_attributor *a, struct process *process);
+
+bool fp_state_is_watchdog(const struct container *container, const struct fp_event *event);
+/* Place among those in flight, or -1. */
+int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+/* In flight, or among the last that have ended. */
+bool fp_state_has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+/* To be called whenever the list of those in flight was changed. */
+void fp_state_in_flight_changed(struct container *container);
+/* Those in flight as a set, which stays the container's. */
+struct fp_idset *fp_state_all_in_flight(struct container *container);
+/* No record that could have changed the context is missing since it was made. */
+bool fp_state_believed(const struct fp_context *context, const struct container *container);
+/* The stream that goes out of the event's socket. */
+struct stream_key fp_state_stream_from(const struct fp_event *event);
+
+/* attribute.c: the thread works in this context from now on, as long as rules allow. */
+void fp_attribute_enter(struct container *container, struct thread *thread, const struct fp_event *event,
+			const struct fp_context *context);
+/* attribute_channel.c: `ret` holds the thread's context and gets the event's. */
+void fp_attribute_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
+			 struct fp_event *event, struct fp_context *ret);
+void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
+		       const struct fp_event *event, struct fp_context *ret);
+/* attribute_mark.c: judges a MARK; 1 keep the event, 0 it has served, -ENOMEM. */
+int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
+		      struct fp_event *event, struct fp_context *ret);
+
+#endif
