@@ -44,6 +44,7 @@ struct fp_pipeline {
 	struct announced *announced;
 	struct fp_buffer text; /* redacted strings of the event at hand */
 	uint64_t now; /* time of the newest record */
+	uint64_t drained; /* the same when the source was last empty; 0: not told */
 	struct fp_pipeline_stats stats;
 };
 
@@ -327,7 +328,8 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 {
 	struct fp_event event = {.type = FP_EVENT_TYPE_LOST};
 
-	event.time = event.start = p->now;
+	event.time = p->now;
+	event.start = p->drained ? p->drained : p->now;
 	event.cgroup = cgroup;
 	event.cause = cause;
 	event.lost = lost;
@@ -344,6 +346,11 @@ int fp_pipeline_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause,
 	if (cause == FP_LOSS_RING_FULL)
 		fp_sequence_explain(&p->sequence, lost);
 	return store_loss(p, cgroup, cause, lost);
+}
+
+void fp_pipeline_drained(struct fp_pipeline *p)
+{
+	p->drained = p->now;
 }
 
 int fp_pipeline_flush(struct fp_pipeline *p)

@@ -30,6 +30,8 @@ struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *pipeline);
 int fp_pipeline_record(struct fp_pipeline *pipeline, const void *data, size_t len);
 /* Records that the kernel says it lost (cgroup 0: anywhere on the node). */
 int fp_pipeline_loss(struct fp_pipeline *pipeline, uint64_t cgroup, enum fp_loss cause, uint64_t lost);
+/* All that was waiting has been handed over: a loss that is told later has come later. */
+void fp_pipeline_drained(struct fp_pipeline *pipeline);
 /* An event that the agent itself makes (the begin and end of `run`); `event` has its head filled. */
 int fp_pipeline_event(struct fp_pipeline *pipeline, struct fp_event *event);
 /* Hands on what is held back; call it when a source is idle or at its end. */

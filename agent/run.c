@@ -90,7 +90,11 @@ static int drain(struct run *run)
 {
 	int r = fp_capture_take_losses(run->capture, take_loss, run);
 
-	return r < 0 ? r : fp_capture_drain(run->capture, take_record, run);
+	if (r >= 0)
+		r = fp_capture_drain(run->capture, take_record, run);
+	if (r >= 0)
+		fp_pipeline_drained(run->pipeline);
+	return r;
 }
 
 static uint64_t boottime(void)

@@ -1,0 +1,141 @@
+#include "agent/serve_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/agent.h"
+#include "base/log.h"
+
+static const char usage[] =
+	"Usage: faasprov-agent serve --cgroup DIR (--aggregator HOST:PORT --spool DIR | --store PATH) [OPTION…]\n"
+	"Records all containers below a cgroup until it is told to stop.\n"
+	"\n"
+	"  --cgroup DIR            directory of the cgroup2 hierarchy; what runs below it is recorded\n"
+	"  --container-depth N     a container's cgroup is that many levels below DIR (default 1)\n"
+	"  --aggregator HOST:PORT  deliver to this faasprov-aggregator\n"
+	"  --spool DIR             keep there what is not yet delivered, and this agent's identity\n"
+	"  --spool-limit MIB       most the spool may hold (default 256)\n"
+	"  --tls-ca FILE, --tls-cert FILE, --tls-key FILE   authenticate both sides\n"
+	"  --store PATH            put straight into a store instead: one node, no aggregator\n"
+	"  --node NAME             name of this node (default: host name)\n"
+	"  --runc-root DIR         where the container runtime keeps its state (default /run/runc)\n"
+	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
+	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
+	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
+	"  --help                  this text\n"
+	"\n"
+	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
+
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY };
+
+static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoul(text, &end, 10);
+	if (errno || *end || !*text || *text == '-' || *ret < 1 || *ret > most) {
+		fp_die_line(FP_AGENT_NAME, "serve: --%s takes a number from 1 to %lu, not '%s'", name, most, text);
+		return FP_EXIT_USAGE;
+	}
+	return FP_EXIT_DONE;
+}
+
+static int take_option(struct fp_serve_options *options, int option)
+{
+	unsigned long number = 0;
+	int r = FP_EXIT_DONE;
+
+	switch (option) {
+	case 'c':
+		options->cgroup = optarg;
+		break;
+	case 'a':
+		options->uplink.address = optarg;
+		break;
+	case 'p':
+		options->uplink.spool = optarg;
+		break;
+	case 's':
+		options->store = optarg;
+		break;
+	case 'n':
+		options->node = optarg;
+		break;
+	case 'r':
+		options->runc_root = optarg;
+		break;
+	case 'R':
+		options->record = optarg;
+		break;
+	case 'd':
+		options->state = optarg;
+		break;
+	case 'z':
+		r = parse_number("ring-size", optarg, 1024, &number);
+		options->ring_size = (uint32_t)(number << 20);
+		if (r == FP_EXIT_DONE && number & (number - 1)) {
+			fp_die_line(FP_AGENT_NAME, "serve: --ring-size must be a power of two");
+			r = FP_EXIT_USAGE;
+		}
+		break;
+	case OPT_DEPTH:
+		r = parse_number("container-depth", optarg, 16, &number);
+		options->container_depth = (int)number;
+		break;
+	case OPT_LIMIT:
+		r = parse_number("spool-limit", optarg, 1u << 20, &number);
+		options->uplink.spool_limit = (uint64_t)number << 20;
+		break;
+	case OPT_CA:
+		options->uplink.tls_ca = optarg;
+		break;
+	case OPT_CERT:
+		options->uplink.tls_cert = optarg;
+		break;
+	case OPT_KEY:
+		options->uplink.tls_key = optarg;
+		break;
+	case 'h':
+		fputs(usage, stdout);
+		exit(FP_EXIT_DONE);
+	default:
+		r = FP_EXIT_USAGE;
+	}
+	return r;
+}
+
+int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *options)
+{
+	static const struct option table[] = {
+		{"cgroup", required_argument, NULL, 'c'},      {"aggregator", required_argument, NULL, 'a'},
+		{"spool", required_argument, NULL, 'p'},       {"store", required_argument, NULL, 's'},
+		{"node", required_argument, NULL, 'n'},        {"runc-root", required_argument, NULL, 'r'},
+		{"record", required_argument, NULL, 'R'},      {"state", required_argument, NULL, 'd'},
+		{"ring-size", required_argument, NULL, 'z'},   {"container-depth", required_argument, NULL, OPT_DEPTH},
+		{"spool-limit", required_argument, NULL, OPT_LIMIT}, {"tls-ca", required_argument, NULL, OPT_CA},
+		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
+		{"help", no_argument, NULL, 'h'},              {0}};
+	int option, r;
+
+	options->runc_root = "/run/runc";
+	options->container_depth = 1;
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		r = take_option(options, option);
+		if (r != FP_EXIT_DONE)
+			return r;
+	}
+	if (optind < argc) {
+		fp_die_line(FP_AGENT_NAME, "serve: what is '%s'? (faasprov-agent serve --help)", argv[optind]);
+		return FP_EXIT_USAGE;
+	}
+	if (!options->cgroup || !options->store == !(options->uplink.address && options->uplink.spool)) {
+		fp_die_line(FP_AGENT_NAME, "serve: needs --cgroup, and either --aggregator with --spool or --store "
+					   "(faasprov-agent serve --help)");
+		return FP_EXIT_USAGE;
+	}
+	return FP_EXIT_DONE;
+}

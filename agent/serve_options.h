@@ -1,0 +1,21 @@
+/*
+ * The command line of faasprov-agent serve.
+ */
+#ifndef FP_AGENT_SERVE_OPTIONS_H
+#define FP_AGENT_SERVE_OPTIONS_H
+
+#include <stdint.h>
+
+#include "agent/uplink/uplink.h"
+
+struct fp_serve_options {
+	const char *node, *cgroup, *runc_root, *store, *state, *record;
+	struct fp_uplink_options uplink;
+	int container_depth; /* of a container's cgroup below the recorded one */
+	uint32_t ring_size;
+};
+
+/* Fills the options, whose strings are argv's; an exit code.  --help prints and ends the program. */
+int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *options);
+
+#endif
