@@ -145,7 +145,7 @@ static ssize_t check_header(const struct fp_parser *parser, const uint8_t *data,
 	if (len <= 3)
 		return 0;
 	type = data[3];
-	if (type >= FP_MESSAGE_MAX || !(parser->accepted >> type & 1))
+	if (type == 0 || type >= FP_MESSAGE_MAX || !(parser->accepted >> type & 1))
 		return -EBADMSG;
 	if (len < FP_MESSAGE_HEADER_SIZE)
 		return 0;
