@@ -41,6 +41,10 @@
 	FP_STATEMENT(LOSS_PUT, FP_SQL_INSERT("loss", FP_LOSS_COLUMNS))                                            \
 	FP_STATEMENT(GRAPH_PUT, "INSERT INTO graph SELECT ?1, ?2, (SELECT count(*) FROM node),"                   \
 				" (SELECT count(*) FROM edge), (SELECT count(*) FROM request)")                   \
+	FP_STATEMENT(STRAY, "SELECT 'edge', id, \"from\" FROM edge WHERE \"from\" NOT IN (SELECT id FROM node)"     \
+			    " UNION ALL SELECT 'edge', id, \"to\" FROM edge WHERE \"to\" NOT IN (SELECT id FROM node)" \
+			    " UNION ALL SELECT 'request', rowid, node FROM request WHERE node NOT IN"             \
+			    " (SELECT id FROM node) LIMIT 1")                                                     \
 	FP_STATEMENT(NODE_ID, FP_SQL_SELECT("node", FP_NODE_COLUMNS) " WHERE id = ?1")                            \
 	FP_STATEMENT(NODE_EACH, FP_SQL_SELECT("node", FP_NODE_COLUMNS) " ORDER BY id")                            \
 	FP_STATEMENT(NODE_LABEL, FP_SQL_SELECT("node", FP_NODE_COLUMNS)                                           \

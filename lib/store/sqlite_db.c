@@ -113,11 +113,30 @@ int fp_sqlite_fail(struct fp_sqlite *store, struct fp_sqlite_db *db, int code)
 	}
 }
 
+static uint32_t get_be(const uint8_t *data, unsigned bytes)
+{
+	uint32_t value = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		value = value << 8 | data[i];
+	return value;
+}
+
+/* Whether the file is as long as its header says; only a writer's log may hold what is missing. */
+static bool is_whole(sqlite3_file *file, const uint8_t *header)
+{
+	sqlite3_int64 size, page = get_be(header + 16, 2);
+
+	page = page == 1 ? 65536 : page;
+	return file->pMethods->xFileSize(file, &size) == SQLITE_OK && size >= page * get_be(header + 28, 4);
+}
+
 /*
  * The header as the file has it, before SQLite itself acts on the file.  Read
  * through SQLite's own descriptor, see fp_sqlite_claim.
  */
-static int check_header(struct fp_sqlite *store, struct fp_sqlite_db *db, uint32_t application)
+static int check_header(struct fp_sqlite *store, struct fp_sqlite_db *db, enum fp_sqlite_access access,
+			uint32_t application)
 {
 	uint8_t header[100] = {0};
 	sqlite3_file *file = NULL;
@@ -132,13 +151,15 @@ static int check_header(struct fp_sqlite *store, struct fp_sqlite_db *db, uint32
 		return fp_sqlite_say(store, db, -EBADMSG, "this is not a store");
 	if (code != SQLITE_OK)
 		return fp_sqlite_fail(store, db, code);
-	version = (uint32_t)header[60] << 24 | (uint32_t)header[61] << 16 | (uint32_t)header[62] << 8 | header[63];
-	id = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 | (uint32_t)header[70] << 8 | header[71];
+	version = get_be(header + 60, 4);
+	id = get_be(header + 68, 4);
 	if (id != application)
 		return fp_sqlite_say(store, db, -EBADMSG, "this is a database of another kind, not a store");
 	if (version != FP_SQLITE_VERSION)
 		return fp_sqlite_say(store, db, -EPROTO, "made by version %u of the store's format, this program has %d",
 				     version, FP_SQLITE_VERSION);
+	if (access == FP_SQLITE_IMMUTABLE && !is_whole(file, header))
+		return fp_sqlite_say(store, db, -EBADMSG, "the store is damaged (its end is missing)");
 	return 0;
 }
 
@@ -160,15 +181,17 @@ static int make_uri(const char *path, enum fp_sqlite_access access, struct fp_bu
 	return fp_buffer_error(uri);
 }
 
-static int distrust(struct fp_sqlite_db *db)
+static int distrust(struct fp_sqlite_db *db, bool ours)
 {
-	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* a file that we have just made may be built without a journal, which this forbids */
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, !ours, NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, VALUE_MAX);
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_busy_timeout(db->handle, BUSY_MS);
-	return sqlite3_exec(db->handle, "PRAGMA cell_size_check = ON", NULL, NULL, NULL);
+	/* 64 MiB of pages: a slice looks at nodes and edges all over the file */
+	return sqlite3_exec(db->handle, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -65536", NULL, NULL, NULL);
 }
 
 int fp_sqlite_open_db(struct fp_sqlite *store, struct fp_sqlite_db *db, enum fp_sqlite_access access,
@@ -187,9 +210,9 @@ int fp_sqlite_open_db(struct fp_sqlite *store, struct fp_sqlite_db *db, enum fp_
 	if (r == 0 && access == FP_SQLITE_WRITE && sqlite3_db_readonly(db->handle, "main") == 1)
 		r = fp_sqlite_say(store, db, -EROFS, "cannot be written");
 	if (r == 0 && application)
-		r = check_header(store, db, application);
+		r = check_header(store, db, access, application);
 	if (r == 0) {
-		code = distrust(db);
+		code = distrust(db, application == 0);
 		r = code == SQLITE_OK ? 0 : fp_sqlite_fail(store, db, code);
 	}
 	if (r < 0)

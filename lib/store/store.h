@@ -133,7 +133,7 @@ struct fp_store_loss {
 
 /*
  * Replaces the graph in one transaction: begin, puts in any order, commit.
- * A node is put before the edges that name it.  Nothing changes for readers
+ * Edges and requests name nodes of the same graph (else commit is -EINVAL).  Nothing changes for readers
  * before commit; abort (or a crash) leaves the former graph.
  */
 int fp_store_graph_begin(struct fp_store *store);

@@ -40,8 +40,8 @@
 
 #define FP_EDGE_COLUMNS(F, C)                                 \
 	F(id, "INTEGER PRIMARY KEY", NUM, )                   \
-	C(from, "INTEGER NOT NULL REFERENCES node", NUM, )    \
-	C(to, "INTEGER NOT NULL REFERENCES node", NUM, )      \
+	C(from, "INTEGER NOT NULL", NUM, )    \
+	C(to, "INTEGER NOT NULL", NUM, )      \
 	C(kind, "INTEGER NOT NULL", ENUM, edge_kind)          \
 	C(first, "INTEGER NOT NULL", TIME, )                  \
 	C(last, "INTEGER NOT NULL", TIME, )                   \
@@ -57,7 +57,7 @@
 
 #define FP_REQUEST_COLUMNS(F, C)             \
 	F(id, "BLOB PRIMARY KEY", NAME, )    \
-	C(node, "INTEGER NOT NULL REFERENCES node", NUM, ) \
+	C(node, "INTEGER NOT NULL", NUM, ) \
 	C(call_id, "TEXT", TEXT, )           \
 	C(trace_id, "TEXT", TEXT, )          \
 	C(function, "TEXT", TEXT, )          \

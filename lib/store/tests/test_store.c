@@ -466,9 +466,18 @@ static void test_graph_rules(void **state)
 	assert_int_equal(fp_store_graph_put_node(store, &node), -EEXIST); /* id */
 	node.id = 0;
 	assert_int_equal(fp_store_graph_put_node(store, &node), -EINVAL);
-	assert_int_equal(fp_store_graph_put_edge(store, &edge), -EINVAL); /* a node that is not there */
 	edge.kind = (enum fp_edge_kind)200;
 	assert_int_equal(fp_store_graph_put_edge(store, &edge), -EINVAL);
+	assert_int_equal(fp_store_graph_abort(store), 0);
+	assert_list("1 2 3 4 5", fp_store_each_node(store, list_node, l));
+
+	/* an edge to a node that is not there: no graph */
+	edge.kind = FP_EDGE_READ;
+	assert_int_equal(fp_store_graph_begin(store), 0);
+	put_node(store, 1, FP_NODE_FILE, "f1", "x");
+	assert_int_equal(fp_store_graph_put_edge(store, &edge), 0);
+	assert_int_equal(fp_store_graph_commit(store, 9), -EINVAL);
+	assert_non_null(strstr(fp_store_error(store), "edge 1 names node 99"));
 	assert_int_equal(fp_store_graph_abort(store), 0);
 	assert_list("1 2 3 4 5", fp_store_each_node(store, list_node, l));
 
