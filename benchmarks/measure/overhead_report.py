@@ -65,7 +65,7 @@ def _facts(result):
         facts += [
             f"per request: {per['records']:.0f} records, {per['events']:.0f} events stored, "
             f"{per['store_bytes']:.0f} bytes in the store, {per['wire_bytes']:.0f} bytes on the wire",
-            f"invocations marked: {result['begun']} of {per['requests']} requests sent",
+            f"invocations marked: {result['begun']}, by {per['requests']} requests sent",
             f"agent: {agent['rss_kib'] / 1024:.1f} MiB resident, {agent['peak_kib'] / 1024:.1f} at most, "
             f"{agent['maps_kib'] / 1024:.1f} in BPF maps; aggregator: {aggregator['rss_kib'] / 1024:.1f} MiB, "
             f"{aggregator['peak_kib'] / 1024:.1f} at most"]
@@ -158,7 +158,7 @@ def _quiet(result):
              f"**Others recorded on the same kernel during the run** (up to {result['foreign']} hooks on the exit of system "
              "calls): variants without our recorder were slowed by them, so the ratios are too small by that.")
     return (f"{alone} Other work ran on the same processors: how much that disturbs is seen in row a2, which is variant a "
-            f"once more. Its p50 against a: {'; '.join(noise)}.")
+            f"once more; differences as large as that mean nothing. Its p50 against a: {'; '.join(noise)}.")
 
 
 def _short(result):
