@@ -2,9 +2,7 @@
  * faasprov-aggregator: takes batches of events from the agents of all nodes,
  * checks them and puts them into one store.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,48 +76,20 @@ static bool read_number(const char *text, unsigned min, unsigned max, unsigned *
 	return true;
 }
 
-static bool read_address(struct settings *settings, bool *ret_loopback)
-{
-	uint64_t hi, lo;
-	uint16_t port;
-
-	if (fp_endpoint_parse(settings->listen, strlen(settings->listen), &hi, &lo, &port) < 0)
-		return false;
-	if (hi == 0 && lo >> 32 == 0xffff) {
-		struct sockaddr_in *v4 = (struct sockaddr_in *)&settings->address;
-
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(port);
-		v4->sin_addr.s_addr = htonl((uint32_t)lo);
-		*ret_loopback = (lo >> 24 & 0xff) == 127;
-	} else {
-		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&settings->address;
-
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(port);
-		for (int i = 0; i < 8; i++) {
-			v6->sin6_addr.s6_addr[i] = (uint8_t)(hi >> (56 - 8 * i));
-			v6->sin6_addr.s6_addr[8 + i] = (uint8_t)(lo >> (56 - 8 * i));
-		}
-		*ret_loopback = hi == 0 && lo == 1;
-	}
-	return true;
-}
-
 /* What is missing or contradicts itself; 0 or FP_EXIT_USAGE. */
 static int check_settings(struct settings *settings)
 {
-	bool tls = settings->tls_ca && settings->tls_cert && settings->tls_key, loopback;
+	bool tls = settings->tls_ca && settings->tls_cert && settings->tls_key;
 
 	if (!settings->listen)
 		return usage("%s is missing", "--listen");
 	if (!settings->store)
 		return usage("%s is missing", "--store");
-	if (!read_address(settings, &loopback))
+	if (fp_sockaddr_parse(settings->listen, &settings->address) < 0)
 		return usage("--listen %s is not ADDR:PORT with a numeric address", settings->listen);
 	if (!tls && (settings->tls_ca || settings->tls_cert || settings->tls_key))
 		return usage("TLS needs all of %s", "--tls-ca, --tls-cert and --tls-key");
-	if (!tls && !loopback && !settings->insecure)
+	if (!tls && !settings->insecure && !fp_sockaddr_is_loopback((const struct sockaddr *)&settings->address))
 		return usage("%s is not loopback: give --tls-ca, --tls-cert and --tls-key, or --insecure",
 			     settings->listen);
 	return 0;

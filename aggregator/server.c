@@ -1,6 +1,5 @@
 #include "aggregator/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -451,16 +450,11 @@ static void on_connection(uv_stream_t *listener, int status)
 
 static void name_address(struct fp_server *server)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	int len = sizeof(address);
-	char text[INET6_ADDRSTRLEN] = "";
-	bool v6;
 
 	uv_tcp_getsockname(&server->listener, (struct sockaddr *)&address, &len);
-	v6 = address.ss_family == AF_INET6;
-	uv_ip_name((struct sockaddr *)&address, text, sizeof(text));
-	snprintf(server->address, sizeof(server->address), v6 ? "[%s]:%u" : "%s:%u", text,
-		 ntohs(v6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port));
+	fp_sockaddr_text((struct sockaddr *)&address, server->address);
 }
 
 static void on_farewell(uv_timer_t *timer)

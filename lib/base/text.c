@@ -173,3 +173,74 @@ int fp_endpoint_parse(const char *text, size_t len, uint64_t *ret_hi, uint64_t *
 	*ret_port = (uint16_t)port;
 	return 0;
 }
+
+/* Halves as in the schema; false for another family. */
+static bool halves_of(const struct sockaddr *address, uint64_t *ret_hi, uint64_t *ret_lo, uint16_t *ret_port)
+{
+	if (address->sa_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+
+		*ret_hi = 0;
+		*ret_lo = 0xffff00000000ull | ntohl(v4->sin_addr.s_addr);
+		*ret_port = ntohs(v4->sin_port);
+		return true;
+	}
+	if (address->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+		*ret_hi = *ret_lo = 0;
+		for (int i = 0; i < 8; i++) {
+			*ret_hi = *ret_hi << 8 | v6->sin6_addr.s6_addr[i];
+			*ret_lo = *ret_lo << 8 | v6->sin6_addr.s6_addr[8 + i];
+		}
+		*ret_port = ntohs(v6->sin6_port);
+		return true;
+	}
+	return false;
+}
+
+void fp_sockaddr_text(const struct sockaddr *address, char out[FP_ADDRESS_TEXT_SIZE])
+{
+	uint64_t hi, lo;
+	uint16_t port;
+
+	if (halves_of(address, &hi, &lo, &port))
+		fp_endpoint_text(hi, lo, port, out);
+	else
+		snprintf(out, FP_ADDRESS_TEXT_SIZE, "?");
+}
+
+int fp_sockaddr_parse(const char *text, struct sockaddr_storage *ret_address)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+	uint64_t hi, lo;
+	uint16_t port;
+
+	if (fp_endpoint_parse(text, strlen(text), &hi, &lo, &port) < 0)
+		return -EINVAL;
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (is_mapped_ipv4(hi, lo)) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		v4->sin_addr.s_addr = htonl((uint32_t)lo);
+		return 0;
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	for (int i = 0; i < 8; i++) {
+		v6->sin6_addr.s6_addr[i] = (uint8_t)(hi >> (56 - 8 * i));
+		v6->sin6_addr.s6_addr[8 + i] = (uint8_t)(lo >> (56 - 8 * i));
+	}
+	return 0;
+}
+
+bool fp_sockaddr_is_loopback(const struct sockaddr *address)
+{
+	uint64_t hi, lo;
+	uint16_t port;
+
+	if (!halves_of(address, &hi, &lo, &port) || hi != 0)
+		return false;
+	return lo == 1 || lo >> 24 == 0xffff7f;
+}

@@ -26,4 +26,12 @@ void fp_address_text(uint64_t hi, uint64_t lo, char out[FP_ADDRESS_TEXT_SIZE]);
 int fp_endpoint_parse(const char *text, size_t len, uint64_t *ret_hi, uint64_t *ret_lo, uint16_t *ret_port);
 void fp_endpoint_text(uint64_t hi, uint64_t lo, uint16_t port, char out[FP_ADDRESS_TEXT_SIZE]);
 
+struct sockaddr;
+struct sockaddr_storage;
+/* The same of a socket's address, which is IPv4 or IPv6; "?" for another family. */
+void fp_sockaddr_text(const struct sockaddr *address, char out[FP_ADDRESS_TEXT_SIZE]);
+int fp_sockaddr_parse(const char *text, struct sockaddr_storage *ret_address);
+/* 127.0.0.0/8, ::1 */
+bool fp_sockaddr_is_loopback(const struct sockaddr *address);
+
 #endif

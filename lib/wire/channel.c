@@ -1,11 +1,12 @@
 #include "wire/channel.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 #define READ_SIZE 65536
 
@@ -249,18 +250,11 @@ static void start(struct fp_channel *channel)
 
 static void name_peer(struct fp_channel *channel)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	int len = sizeof(address);
-	char text[INET6_ADDRSTRLEN] = "?";
-	bool v6;
 
-	snprintf(channel->peer, sizeof(channel->peer), "?");
-	if (uv_tcp_getpeername(&channel->tcp, (struct sockaddr *)&address, &len) < 0)
-		return;
-	v6 = address.ss_family == AF_INET6;
-	uv_ip_name((struct sockaddr *)&address, text, sizeof(text));
-	snprintf(channel->peer, sizeof(channel->peer), v6 ? "[%s]:%u" : "%s:%u", text,
-		 ntohs(v6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port));
+	uv_tcp_getpeername(&channel->tcp, (struct sockaddr *)&address, &len);
+	fp_sockaddr_text((struct sockaddr *)&address, channel->peer);
 }
 
 static void on_tick(uv_timer_t *timer)

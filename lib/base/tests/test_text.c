@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -90,6 +91,37 @@ static void test_endpoints(void **state)
 	check_endpoint("0.0.0.0:0", 0, 0xffff00000000ull, 0);
 }
 
+static void check_sockaddr(const char *text, int family, bool loopback)
+{
+	struct sockaddr_storage address;
+	char out[FP_ADDRESS_TEXT_SIZE];
+
+	assert_int_equal(fp_sockaddr_parse(text, &address), 0);
+	assert_int_equal(address.ss_family, family);
+	fp_sockaddr_text((struct sockaddr *)&address, out);
+	assert_string_equal(out, text);
+	assert_int_equal(fp_sockaddr_is_loopback((struct sockaddr *)&address), loopback);
+}
+
+static void test_sockaddr(void **state)
+{
+	struct sockaddr_storage address = {.ss_family = AF_UNIX};
+	char out[FP_ADDRESS_TEXT_SIZE];
+
+	check_sockaddr("127.0.0.1:7000", AF_INET, true);
+	check_sockaddr("127.255.0.9:1", AF_INET, true);
+	check_sockaddr("126.0.0.1:7000", AF_INET, false);
+	check_sockaddr("198.18.0.1:0", AF_INET, false);
+	check_sockaddr("0.0.0.0:7000", AF_INET, false);
+	check_sockaddr("[::1]:80", AF_INET6, true);
+	check_sockaddr("[::]:80", AF_INET6, false);
+	check_sockaddr("[2001:db8::5]:65535", AF_INET6, false);
+	fp_sockaddr_text((struct sockaddr *)&address, out);
+	assert_string_equal(out, "?");
+	assert_false(fp_sockaddr_is_loopback((struct sockaddr *)&address));
+	assert_true(fp_sockaddr_parse("localhost:80", &address) < 0);
+}
+
 static void test_endpoints_refused(void **state)
 {
 	static const char *const wrong[] = {"",	      "198.18.0.2",	 "198.18.0.2:",	     "198.18.0.2:65536",
@@ -113,6 +145,7 @@ int main(void)
 		cmocka_unit_test(test_time_text),	   cmocka_unit_test(test_time_parse),
 		cmocka_unit_test(test_time_refuses),	   cmocka_unit_test(test_endpoints),
 		cmocka_unit_test(test_endpoints_refused),
+		cmocka_unit_test(test_sockaddr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
