@@ -19,6 +19,7 @@ LAB = os.path.join(REPO, "scripts", "lab")
 SHOP = os.path.join(REPO, "hello-retail")
 ATTACK = os.path.join(SHOP, "attacks", "warm-container")
 RECORDING = os.path.join(SHOP, "recordings", "warm-container")  # one file per node, and the answers
+NEW_RECORDING = os.path.join(OUT, "recording")
 
 USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 PRODUCTS = ("1001", "1002", "1003", "1004", "1005")
@@ -81,13 +82,13 @@ def play():
 
 def record(keep_records):
     step("== Starting Hello, Retail! on two nodes, with a recorder on each")
-    lab("up", os.path.join(SHOP, "stack.yml"), "--store", STORE, *(["--record", RECORDING] if keep_records else []))
+    lab("up", os.path.join(SHOP, "stack.yml"), "--store", STORE, *(["--record", NEW_RECORDING] if keep_records else []))
     step("== Traffic")
     answers = play()
     lab("sync")
     if keep_records:
         lab("down")  # which completes the recordings
-        with open(os.path.join(RECORDING, "answers.json"), "w") as file:
+        with open(os.path.join(NEW_RECORDING, "answers.json"), "w") as file:
             json.dump([{key: a[key] for key in ("role", "request", "call_id")} for a in answers], file, indent=1)
             file.write("\n")
     return answers
@@ -155,6 +156,7 @@ def prepare():
     os.environ["FAASPROV_LAB"] = HOME
     lab("down")
     os.makedirs(OUT, exist_ok=True)
+    shutil.rmtree(NEW_RECORDING, ignore_errors=True)
     for path in glob.glob(f"{OUT}/trace.*") + glob.glob(f"{STORE}*"):
         os.unlink(path)
 
@@ -184,6 +186,9 @@ def main():
     finally:
         if not (done and options.keep):
             clean_up()
+    if options.record and not wrong:
+        shutil.rmtree(RECORDING, ignore_errors=True)
+        shutil.move(NEW_RECORDING, RECORDING)
     conclude(roots, trace, wrong, bool(reason), options.keep and not reason and not options.record)
     return 4 if wrong else 0
 
