@@ -66,6 +66,14 @@ static bool context_of_turn(struct container *container, struct thread *thread, 
 	return true;
 }
 
+/* Was the process made for the one request whose bytes the thread last read?  Then nobody else's work goes on in it. */
+static bool stays_with(const struct process *process, const struct thread *thread)
+{
+	const struct fp_idset *own = process ? process->inherited.ids : NULL, *read = thread->context.ids;
+
+	return own && read && own->n == 1 && read->n == 1 && memcmp(own->ids[0], read->ids[0], FP_REQUEST_ID_SIZE) == 0;
+}
+
 /* A thread's context without evidence from the event itself: `ret` gets a reference. */
 static void current_context(struct fp_attributor *a, struct container *container, struct thread *thread,
 			    const struct fp_event *event, struct fp_context *ret)
@@ -88,9 +96,9 @@ static void current_context(struct fp_attributor *a, struct container *container
 		fp_context_follow(ret, &thread->assist, FP_RULE_ASSIST, FP_ATTRIBUTION_DERIVED);
 		return;
 	}
-	if (context_of_turn(container, thread, event, ret))
-		return;
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (!stays_with(process, thread) && context_of_turn(container, thread, event, ret))
+		return;
 	if (process && process->inherited.ids) {
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;

@@ -413,6 +413,27 @@ static void children_inherit_for_life(void **state)
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
+/* What a child reads of its own request makes it no event loop, whoever else is in flight. */
+static void a_child_that_reads_its_own_stays_with_its_request(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	enter_by_assist(state, NODE, id_1);
+	forked(state, NODE, 1, CHILD);
+	on_pipe(state, FP_EVENT_TYPE_OPEN, CHILD, 71, 0);
+	event = on_pipe(state, FP_EVENT_TYPE_READ, CHILD, 71, 0);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+	event = do_write(state, CHILD, CHILD, 0);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_INHERITED, 1);
+	/* a worker that reads what another request sent it may be at work for either */
+	enter_by_assist(state, NODE, id_2);
+	on_pipe(state, FP_EVENT_TYPE_OPEN, NODE, 72, 2);
+	on_pipe(state, FP_EVENT_TYPE_READ, CHILD, 72, 1);
+	event = do_write(state, CHILD, CHILD, 1);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+}
+
 static void a_fork_modes_child_is_exact(void **state)
 {
 	struct fp_event event;
@@ -567,6 +588,7 @@ int main(void)
 		TEST(pooled_connections_change_hands),
 		TEST(a_pipe_is_its_makers),
 		TEST(children_inherit_for_life),
+		TEST(a_child_that_reads_its_own_stays_with_its_request),
 		TEST(a_fork_modes_child_is_exact),
 		TEST(only_the_watchdog_may_mark),
 		TEST(marks_that_make_no_sense_are_refused),
