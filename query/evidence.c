@@ -19,7 +19,7 @@ static int add_same_id(void *arg, const struct fp_store_request *row)
 {
 	const struct wanted_request *wanted = arg;
 
-	if (memcmp(row->id, wanted->id, FP_REQUEST_ID_SIZE) != 0 || fp_requests_find(wanted->requests, row->id) >= 0)
+	if (memcmp(row->id, wanted->id, FP_REQUEST_ID_SIZE) != 0)
 		return 0;
 	return fp_requests_add(wanted->requests, row);
 }
@@ -53,8 +53,9 @@ static int find_requests(struct fp_answer *answer, struct fp_store *store)
 		fp_hex(ids[i], FP_REQUEST_ID_SIZE, hex);
 		r = fp_store_find_requests(store, hex, add_same_id, &wanted);
 	}
-	fp_requests_sort(&answer->requests);
-	return r;
+	if (r >= 0)
+		r = fp_requests_sort(&answer->requests);
+	return r < 0 ? r : fp_requests_sort(&answer->asked);
 }
 
 static int assign_requests(struct fp_answer *answer)
@@ -82,23 +83,61 @@ static bool changes(enum fp_edge_kind kind)
 }
 
 /*
- * Sockets and pipes carry every call; they link requests only where the requests
- * have no caller in common.  What is stored links any two.
+ * Whose an operation is.  Sockets and pipes carry every call; they link requests
+ * only where the requests have no caller in common.  What is stored links any two.
  */
-static bool links(const struct fp_answer *answer, enum fp_node_kind kind, const struct fp_store_edge *in,
-		  const struct fp_store_edge *out)
+static const uint8_t *owner_of(const struct fp_answer *answer, enum fp_node_kind kind, const struct fp_store_edge *row)
 {
-	ssize_t a, b;
+	ssize_t index;
 
-	if (!changes(in->kind) || !in->has_request || !out->has_request || in->first > out->last ||
-	    memcmp(in->request, out->request, FP_REQUEST_ID_SIZE) == 0)
-		return false;
 	if (kind == FP_NODE_FILE || kind == FP_NODE_OBJECT)
-		return true;
-	a = fp_requests_find(&answer->requests, in->request);
-	b = fp_requests_find(&answer->requests, out->request);
-	return a < 0 || b < 0 ||
-	       fp_requests_root(&answer->requests, (size_t)a) != fp_requests_root(&answer->requests, (size_t)b);
+		return row->request;
+	index = fp_requests_find(&answer->requests, row->request);
+	return index < 0 ? row->request :
+			   answer->requests.rows[fp_requests_root(&answer->requests, (size_t)index)].id;
+}
+
+/* The earliest changes by two different owners: one of them is not the user's own. */
+struct changers {
+	const uint8_t *owner[2];
+	uint64_t first[2];
+};
+
+static void add_changer(struct changers *changers, const uint8_t *owner, uint64_t first)
+{
+	size_t slot = changers->owner[0] && memcmp(changers->owner[0], owner, FP_REQUEST_ID_SIZE) != 0;
+
+	if (changers->owner[slot] && memcmp(changers->owner[slot], owner, FP_REQUEST_ID_SIZE) == 0) {
+		changers->first[slot] = first < changers->first[slot] ? first : changers->first[slot];
+	} else if (!changers->owner[slot] || first < changers->first[slot]) {
+		changers->owner[slot] = owner;
+		changers->first[slot] = first;
+	}
+	if (slot == 1 && changers->first[1] < changers->first[0])
+		*changers = (struct changers){{changers->owner[1], changers->owner[0]},
+					      {changers->first[1], changers->first[0]}};
+}
+
+static bool is_link(const struct fp_answer *answer, enum fp_node_kind kind, const uint32_t *into, ssize_t n_into,
+		    const uint32_t *out_of, ssize_t n_out)
+{
+	struct changers changers = {0};
+
+	for (ssize_t i = 0; i < n_into; i++) {
+		const struct fp_store_edge *row = &fp_graph_edge(answer->graph, into[i])->row;
+
+		if (changes(row->kind) && row->has_request)
+			add_changer(&changers, owner_of(answer, kind, row), row->first);
+	}
+	for (ssize_t i = 0; i < n_out && changers.owner[0]; i++) {
+		const struct fp_store_edge *row = &fp_graph_edge(answer->graph, out_of[i])->row;
+		const uint8_t *owner = row->has_request ? owner_of(answer, kind, row) : NULL;
+		size_t slot = owner && memcmp(changers.owner[0], owner, FP_REQUEST_ID_SIZE) == 0;
+
+		if (owner && changers.owner[slot] && changers.first[slot] <= row->last)
+			return true;
+	}
+	return false;
 }
 
 static int find_links(struct fp_answer *answer)
@@ -116,10 +155,7 @@ static int find_links(struct fp_answer *answer)
 		n_out = fp_graph_edges_out_of(graph, i, &out_of);
 		if (n_into < 0 || n_out < 0)
 			return -ENOMEM;
-		for (ssize_t a = 0; a < n_into && !answer->link[i]; a++)
-			for (ssize_t b = 0; b < n_out && !answer->link[i]; b++)
-				answer->link[i] = links(answer, kind, &fp_graph_edge(graph, into[a])->row,
-							&fp_graph_edge(graph, out_of[b])->row);
+		answer->link[i] = is_link(answer, kind, into, n_into, out_of, n_out);
 	}
 	return 0;
 }
@@ -149,6 +185,7 @@ struct places {
 	struct fp_answer *answer;
 	struct place *list;
 	size_t n;
+	size_t last; /* where the one before was: neighbours in the graph are of one container */
 };
 
 static bool same(const char *a, const char *b)
@@ -158,12 +195,13 @@ static bool same(const char *a, const char *b)
 
 static void add_place(struct places *places, const struct fp_store_node *row, uint64_t first, uint64_t last)
 {
-	struct place *place;
-
 	for (size_t i = 0; i < places->n; i++) {
-		place = &places->list[i];
+		size_t at = (places->last + i) % places->n;
+		struct place *place = &places->list[at];
+
 		if (!same(place->host, row->host) || !same(place->instance, row->instance))
 			continue;
+		places->last = at;
 		place->first = first < place->first ? first : place->first;
 		place->last = last > place->last ? last : place->last;
 		return;

@@ -98,22 +98,6 @@ static void add_relation(struct fp_report *report, const struct fp_view_edge *ed
 
 /* --- sections ------------------------------------------------------------- */
 
-static size_t depth_of(const struct fp_answer *answer, size_t cluster)
-{
-	const struct fp_requests *requests = &answer->requests;
-	size_t depth = 0;
-
-	while (cluster < requests->n && requests->rows[cluster].has_parent && depth < requests->n) {
-		ssize_t parent = fp_requests_find(requests, requests->rows[cluster].parent);
-
-		if (parent < 0)
-			break;
-		cluster = (size_t)parent;
-		depth++;
-	}
-	return depth;
-}
-
 static void add_process(struct fp_report *report, const struct fp_view_node *node, size_t indent)
 {
 	const struct fp_store_node *row = &fp_graph_node(report->answer->graph, node->members[0])->row;
@@ -159,9 +143,7 @@ static void cluster_title(struct fp_report *report, size_t index, size_t indent)
 			fp_buffer_add_format(&report->out, "  status %" PRId64, request->status);
 	} else {
 		fp_clean_add(&report->out, sample->function ? sample->function : "host", FP_REPORT_COLUMNS);
-		fp_buffer_add_format(&report->out, ", %s, outside any request",
-				     strstr(sample->key, ":ambiguous") ? "request not certain" :
-									 fp_unit_name(sample->unit));
+		fp_buffer_add_format(&report->out, ", %s", fp_words_unit(sample));
 	}
 	if (sample && sample->instance) {
 		fp_report_add(report, "  instance ");
@@ -174,27 +156,114 @@ static void cluster_title(struct fp_report *report, size_t index, size_t indent)
 	fp_report_add(report, cluster->asked ? "   <-- asked about\n" : "\n");
 }
 
-static bool in_cluster(const struct fp_report *report, const struct fp_view_edge *edge, size_t cluster)
+/* The section that an edge is told in. */
+static size_t cluster_of_edge(const struct fp_report *report, const struct fp_view_edge *edge)
 {
 	const struct fp_view_node *from = &report->view->nodes[edge->from], *to = &report->view->nodes[edge->to];
 
 	if (from->cluster == FP_NO_CLUSTER && to->cluster != FP_NO_CLUSTER)
-		return to->cluster == cluster;
-	return report->home[edge->from] == cluster;
+		return to->cluster;
+	return report->home[edge->from];
 }
 
-static void cluster_section(struct fp_report *report, size_t cluster)
+struct item {
+	size_t cluster;
+	uint32_t index; /* of an edge, or of a node */
+};
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->cluster != y->cluster)
+		return x->cluster < y->cluster ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* What each section tells, in order; and which requests it is followed by. */
+struct contents {
+	struct item *edges, *nodes;
+	size_t n_edges, n_nodes;
+	size_t *first_child, *next_sibling; /* by cluster; FP_NO_CLUSTER: none */
+	bool *shown; /* by cluster: it or one it called has something to tell */
+};
+
+static void contents_done(struct contents *contents)
+{
+	free(contents->edges);
+	free(contents->nodes);
+	free(contents->first_child);
+	free(contents->next_sibling);
+	free(contents->shown);
+}
+
+static int contents_make(const struct fp_report *report, struct contents *ret_contents)
 {
 	const struct fp_view *view = report->view;
-	size_t indent = 2 + 2 * depth_of(report->answer, cluster);
+	struct contents made = {
+		.edges = calloc(view->n_edges + 1, sizeof(*made.edges)),
+		.nodes = calloc(view->n_nodes + 1, sizeof(*made.nodes)),
+		.n_edges = view->n_edges,
+		.n_nodes = view->n_nodes,
+		.first_child = malloc((view->n_clusters + 1) * sizeof(size_t)),
+		.next_sibling = malloc((view->n_clusters + 1) * sizeof(size_t)),
+		.shown = calloc(view->n_clusters + 1, sizeof(bool)),
+	};
+
+	*ret_contents = made;
+	if (!made.edges || !made.nodes || !made.first_child || !made.next_sibling || !made.shown)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < view->n_edges; i++)
+		made.edges[i] = (struct item){cluster_of_edge(report, &view->edges[i]), i};
+	for (uint32_t i = 0; i < view->n_nodes; i++)
+		made.nodes[i] = (struct item){view->nodes[i].cluster, i};
+	qsort(made.edges, made.n_edges, sizeof(*made.edges), compare_items);
+	qsort(made.nodes, made.n_nodes, sizeof(*made.nodes), compare_items);
+	memset(made.first_child, 0xff, (view->n_clusters + 1) * sizeof(size_t));
+	memset(made.next_sibling, 0xff, (view->n_clusters + 1) * sizeof(size_t));
+	for (size_t i = view->n_clusters; i-- > 0;) {
+		size_t parent = view->clusters[i].parent;
+
+		if (parent != FP_NO_CLUSTER) {
+			made.next_sibling[i] = made.first_child[parent];
+			made.first_child[parent] = i;
+		}
+	}
+	for (size_t i = 0; i < view->n_nodes; i++)
+		for (size_t cluster = view->nodes[i].cluster; cluster != FP_NO_CLUSTER && !made.shown[cluster];
+		     cluster = view->clusters[cluster].parent)
+			made.shown[cluster] = true;
+	return 0;
+}
+
+/* The first item of a cluster. */
+static size_t find_item(const struct item *items, size_t n, size_t cluster)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (items[middle].cluster < cluster)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void cluster_section(struct fp_report *report, const struct contents *contents, size_t cluster, size_t indent)
+{
+	const struct fp_view *view = report->view;
 
 	cluster_title(report, cluster, indent);
-	for (size_t i = 0; i < view->n_nodes; i++)
-		if (view->nodes[i].cluster == cluster && view->nodes[i].kind == FP_NODE_PROCESS)
-			add_process(report, &view->nodes[i], indent + 2);
-	for (size_t i = 0; i < view->n_edges; i++)
-		if (in_cluster(report, &view->edges[i], cluster))
-			add_relation(report, &view->edges[i], cluster, indent + 2);
+	for (size_t i = find_item(contents->nodes, contents->n_nodes, cluster);
+	     i < contents->n_nodes && contents->nodes[i].cluster == cluster; i++)
+		if (view->nodes[contents->nodes[i].index].kind == FP_NODE_PROCESS)
+			add_process(report, &view->nodes[contents->nodes[i].index], indent + 2);
+	for (size_t i = find_item(contents->edges, contents->n_edges, cluster);
+	     i < contents->n_edges && contents->edges[i].cluster == cluster; i++)
+		add_relation(report, &view->edges[contents->edges[i].index], cluster, indent + 2);
 }
 
 enum section { CAUSE, ASKED, EFFECT, SECTIONS };
@@ -216,7 +285,9 @@ static int find_sections(const struct fp_report *report, uint8_t *section)
 				section[view->clusters[node->cluster].root] = CAUSE;
 	}
 	for (size_t i = 0; i < view->n_clusters; i++)
-		if (view->clusters[i].asked)
+		if (view->clusters[i].asked ||
+		    (report->answer->asked.n > 0 && view->clusters[i].request < 0 &&
+		     fp_graph_ambiguous(view->clusters[i].sample)))
 			section[view->clusters[i].root] = ASKED;
 	return 0;
 }
@@ -242,18 +313,29 @@ static int find_homes(struct fp_report *report)
 	return 0;
 }
 
-/* Depth first, so that a call stands below its caller. */
-static void tree_section(struct fp_report *report, size_t cluster)
-{
-	const struct fp_requests *requests = &report->answer->requests;
+/* Depth first, so that a call stands below its caller.  Calls deeper than this stand beside each other. */
+#define DEPTH_MAX 40
 
-	cluster_section(report, cluster);
-	if (cluster >= requests->n)
-		return;
-	for (size_t i = 0; i < requests->n; i++)
-		if (i != cluster && requests->rows[i].has_parent && report->view->clusters[i].root != i &&
-		    memcmp(requests->rows[i].parent, requests->rows[cluster].id, FP_REQUEST_ID_SIZE) == 0)
-			tree_section(report, i);
+static void tree_section(struct fp_report *report, const struct contents *contents, size_t cluster)
+{
+	size_t depth = 0;
+
+	/* Without recursion: chains of calls may be long. */
+	while (cluster != FP_NO_CLUSTER) {
+		size_t next = contents->first_child[cluster];
+
+		if (contents->shown[cluster])
+			cluster_section(report, contents, cluster, 2 + 2 * (depth < DEPTH_MAX ? depth : DEPTH_MAX));
+		depth++;
+		while (next == FP_NO_CLUSTER) {
+			depth--;
+			if (depth == 0)
+				return;
+			next = contents->next_sibling[cluster];
+			cluster = report->view->clusters[cluster].parent;
+		}
+		cluster = next;
+	}
 }
 
 static int sections(struct fp_report *report)
@@ -261,19 +343,23 @@ static int sections(struct fp_report *report)
 	static const char *const titles[SECTIONS] = {"WHAT CAUSED IT", "THE REQUEST", "WHAT IT CAUSED"};
 	const struct fp_view *view = report->view;
 	fp_cleanup(fp_freep) uint8_t *section = calloc(view->n_clusters + 1, 1);
-	int r = section ? find_sections(report, section) : -ENOMEM;
+	struct contents contents;
+	int r = contents_make(report, &contents);
 
+	if (r == 0)
+		r = section ? find_sections(report, section) : -ENOMEM;
 	for (unsigned which = 0; r == 0 && which < SECTIONS; which++) {
 		bool any = false;
 
 		for (size_t i = 0; i < view->n_clusters; i++) {
-			if (view->clusters[i].root != i || section[i] != which)
+			if (view->clusters[i].root != i || section[i] != which || !contents.shown[i])
 				continue;
 			fp_buffer_add_format(&report->out, any ? "\n" : "\n%s\n", titles[which]);
 			any = true;
-			tree_section(report, i);
+			tree_section(report, &contents, i);
 		}
 	}
+	contents_done(&contents);
 	return r;
 }
 
@@ -304,14 +390,14 @@ static void path(struct fp_report *report)
 	}
 }
 
-/* What no unit is near of: nodes asked about by name that nothing touched. */
+/* What no unit is near of: between folded units, or nodes asked about by name. */
 static void strays(struct fp_report *report)
 {
 	const struct fp_view *view = report->view;
 	bool any = false;
 
 	for (size_t i = 0; i < view->n_edges; i++) {
-		if (report->home[view->edges[i].from] != FP_NO_CLUSTER || report->home[view->edges[i].to] != FP_NO_CLUSTER)
+		if (cluster_of_edge(report, &view->edges[i]) != FP_NO_CLUSTER)
 			continue;
 		if (!any)
 			fp_report_add(report, "\nELSEWHERE\n");

@@ -85,8 +85,8 @@ void fp_report_head(struct fp_report *report)
 		head_caller(report, &answer->asked.rows[i]);
 	}
 	fp_time_text(answer->origin, origin);
-	fp_buffer_add_format(&report->out, "  answer     %zu nodes, %zu edges, %zu requests", fp_graph_nodes(answer->graph),
-			     fp_graph_edges(answer->graph), answer->requests.n);
+	fp_buffer_add_format(&report->out, "  answer     %zu nodes, %zu edges, %zu request%s", fp_graph_nodes(answer->graph),
+			     fp_graph_edges(answer->graph), answer->requests.n, answer->requests.n == 1 ? "" : "s");
 	if (report->view->n_nodes != fp_graph_nodes(answer->graph)) {
 		fp_report_add(report, "\n             ");
 		fp_words_folded(&report->out, report->view);
@@ -132,6 +132,9 @@ static ssize_t main_edge_into(struct fp_graph *graph, uint32_t node)
 	return main;
 }
 
+/* Unrolling a larger graph in time costs more than this line is worth. */
+#define CHAIN_EDGES_MAX 50000
+
 /* The shortest way from a client to who filled the node, as names. */
 static int add_chain(struct fp_report *report, uint32_t to)
 {
@@ -146,7 +149,7 @@ static int add_chain(struct fp_report *report, uint32_t to)
 	for (uint32_t i = 0; i < fp_graph_nodes(graph); i++)
 		if (fp_graph_node(graph, i)->row.kind == FP_NODE_CLIENT)
 			clients[n_clients++] = i;
-	if (filled < 0)
+	if (filled < 0 || fp_graph_edges(graph) > CHAIN_EDGES_MAX)
 		return 0;
 	n = fp_path_shortest(graph, clients, n_clients, &fp_graph_edge(graph, (size_t)filled)->from, 1, &path);
 	if (n == -ENOMEM)

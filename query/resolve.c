@@ -66,13 +66,14 @@ static int find_requests(struct fp_store *store, const char *name, struct fp_req
 enum fp_exit fp_resolve_request(struct fp_store *store, const struct fp_question *question, const char *name,
 				struct fp_requests *requests)
 {
-	struct fp_requests found = FP_ROWS_INIT;
+	struct fp_requests found = {0};
 	enum fp_exit code = FP_EXIT_DONE;
 	struct fp_store_totals totals;
 	int r = find_requests(store, name, &found);
 
-	fp_requests_sort(&found);
-	if (r < 0) {
+	if (r >= 0 && fp_requests_sort(&found) < 0) {
+		code = fp_fail(FP_EXIT_SYSTEM, "out of memory");
+	} else if (r < 0) {
 		code = fp_fail(fp_exit_of(r), "%s: %s", question->store, fp_store_error(store));
 	} else if (found.n == 0) {
 		r = fp_store_totals(store, &totals);

@@ -46,6 +46,8 @@ int fp_requests_add(void *arg, const struct fp_store_request *row)
 	    own(texts, sizeof(texts) / sizeof(*texts)) < 0)
 		return -ENOMEM;
 	requests->rows[requests->n++] = copy;
+	free(requests->by_id);
+	requests->by_id = NULL;
 	return 0;
 }
 
@@ -77,7 +79,8 @@ void fp_requests_done(struct fp_requests *requests)
 		free((char *)row->join);
 	}
 	free(requests->rows);
-	*requests = (struct fp_requests)FP_ROWS_INIT;
+	free(requests->by_id);
+	*requests = (struct fp_requests){0};
 }
 
 void fp_losses_done(struct fp_losses *losses)
@@ -87,15 +90,35 @@ void fp_losses_done(struct fp_losses *losses)
 		free((char *)losses->rows[i].instance);
 	}
 	free(losses->rows);
-	*losses = (struct fp_losses)FP_ROWS_INIT;
+	*losses = (struct fp_losses){0};
 }
 
 ssize_t fp_requests_find(const struct fp_requests *requests, const uint8_t id[FP_REQUEST_ID_SIZE])
 {
-	for (size_t i = 0; i < requests->n; i++)
+	size_t low = 0, high = requests->n;
+
+	for (size_t i = 0; !requests->by_id && i < requests->n; i++)
 		if (memcmp(requests->rows[i].id, id, FP_REQUEST_ID_SIZE) == 0)
 			return (ssize_t)i;
+	while (requests->by_id && low < high) {
+		size_t middle = (low + high) / 2;
+		int order = memcmp(requests->rows[requests->by_id[middle]].id, id, FP_REQUEST_ID_SIZE);
+
+		if (order == 0)
+			return requests->by_id[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return -1;
+}
+
+static int compare_ids(const void *a, const void *b, void *arg)
+{
+	const struct fp_store_request *rows = arg;
+
+	return memcmp(rows[*(const uint32_t *)a].id, rows[*(const uint32_t *)b].id, FP_REQUEST_ID_SIZE);
 }
 
 static int compare(const void *a, const void *b)
@@ -107,10 +130,18 @@ static int compare(const void *a, const void *b)
 	return memcmp(x->id, y->id, FP_REQUEST_ID_SIZE);
 }
 
-void fp_requests_sort(struct fp_requests *requests)
+int fp_requests_sort(struct fp_requests *requests)
 {
+	free(requests->by_id);
+	requests->by_id = malloc((requests->n + 1) * sizeof(*requests->by_id));
+	if (!requests->by_id)
+		return -ENOMEM;
 	if (requests->n > 1)
 		qsort(requests->rows, requests->n, sizeof(*requests->rows), compare);
+	for (uint32_t i = 0; i < requests->n; i++)
+		requests->by_id[i] = i;
+	qsort_r(requests->by_id, requests->n, sizeof(*requests->by_id), compare_ids, requests->rows);
+	return 0;
 }
 
 size_t fp_requests_root(const struct fp_requests *requests, size_t index)

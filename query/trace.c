@@ -230,7 +230,7 @@ static int find_path(struct fp_session *session, struct fp_answer *answer, struc
 static enum fp_exit fill_path(struct fp_session *session, struct fp_answer *answer)
 {
 	const struct fp_question *question = answer->question;
-	struct end from = {NULL, FP_ROWS_INIT}, to = {NULL, FP_ROWS_INIT};
+	struct end from = {0}, to = {0};
 	enum fp_exit code = resolve_end(session, question, 0, &from);
 
 	if (code == FP_EXIT_DONE)

@@ -117,6 +117,13 @@ void fp_words_request(struct fp_buffer *out, const struct fp_store_request *requ
 	}
 }
 
+const char *fp_words_unit(const struct fp_store_node *row)
+{
+	if (fp_graph_ambiguous(row))
+		return "several requests could have done this";
+	return row->unit == FP_UNIT_STARTUP ? "start-up, outside any request" : "background, outside any request";
+}
+
 void fp_words_question(struct fp_buffer *out, const struct fp_answer *answer)
 {
 	const struct fp_question *question = answer->question;

@@ -26,6 +26,8 @@ void fp_words_candidates(struct fp_buffer *out, const char *candidates);
 void fp_words_id(struct fp_buffer *out, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* Function, method and URL of a request. */
 void fp_words_request(struct fp_buffer *out, const struct fp_store_request *request, size_t columns);
+/* Of a process that is of no request: "start-up, outside any request". */
+const char *fp_words_unit(const struct fp_store_node *row);
 /* What the question was, as a sentence without a full stop. */
 void fp_words_question(struct fp_buffer *out, const struct fp_answer *answer);
 /* "complete: nothing known to be missing", or what is missing. */

@@ -21,7 +21,9 @@ struct drawing {
 	const struct fp_view *view;
 	Agraph_t *graph;
 	Agnode_t **nodes; /* by node of the view */
-	size_t *color_of; /* by cluster */
+	size_t *color_of, *frames_of_root; /* by cluster */
+	size_t *shown; /* one cluster of each container */
+	size_t n_shown;
 	bool failed;
 };
 
@@ -61,39 +63,38 @@ static void choose_colors(struct drawing *drawing)
 		const struct fp_store_node *a = view->clusters[i].sample, *b;
 		size_t j;
 
-		if (!a)
+		if (view->clusters[i].n_nodes == 0)
 			continue;
-		for (j = 0; j < i; j++) {
-			b = view->clusters[j].sample;
-			if (b && same(a->host, b->host) && same(a->instance, b->instance))
+		for (j = 0; j < drawing->n_shown; j++) {
+			b = view->clusters[drawing->shown[j]].sample;
+			if (same(a->host, b->host) && same(a->instance, b->instance))
 				break;
 		}
-		drawing->color_of[i] = j < i ? drawing->color_of[j] : n++ % N_COLORS;
+		drawing->color_of[i] = j < drawing->n_shown ? drawing->color_of[drawing->shown[j]] : n++ % N_COLORS;
+		if (j == drawing->n_shown)
+			drawing->shown[drawing->n_shown++] = i;
 	}
 }
 
-static bool has_nodes(const struct fp_view *view, size_t cluster)
+/* Frames that each call from outside has. */
+static void count_frames(struct drawing *drawing)
 {
-	for (size_t i = 0; i < view->n_nodes; i++)
-		if (view->nodes[i].cluster == cluster)
-			return true;
-	return false;
+	const struct fp_view *view = drawing->view;
+
+	for (size_t i = 0; i < view->n_clusters; i++)
+		drawing->frames_of_root[view->clusters[i].root] += view->clusters[i].n_nodes > 0;
 }
 
 /* The frame around all requests of one call from outside, when they are several. */
 static Agraph_t *root_frame(struct drawing *drawing, size_t cluster)
 {
 	const struct fp_view *view = drawing->view;
-	size_t root = view->clusters[cluster].root, members = 0;
+	size_t root = view->clusters[cluster].root;
 	fp_cleanup(fp_buffer_done) struct fp_buffer label = FP_BUFFER_INIT;
 	Agraph_t *frame;
 	char name[40];
 
-	if (view->clusters[cluster].request < 0)
-		return drawing->graph;
-	for (size_t i = 0; i < view->n_clusters; i++)
-		members += view->clusters[i].request >= 0 && view->clusters[i].root == root && has_nodes(view, i);
-	if (members < 2)
+	if (view->clusters[cluster].request < 0 || drawing->frames_of_root[root] < 2)
 		return drawing->graph;
 	snprintf(name, sizeof(name), "cluster_root_%zu", root);
 	frame = agsubg(drawing->graph, name, 0);
@@ -221,6 +222,8 @@ static const char *color_of_edge(const struct fp_view_edge *edge)
 {
 	if (edge->possible)
 		return "#9aa0a6";
+	if (edge->kinds & 1u << FP_EDGE_MISSING)
+		return "#b00020";
 	switch (edge->attribution) {
 	case FP_ATTRIBUTION_AMBIGUOUS:
 		return "#b00020";
@@ -392,14 +395,17 @@ static int build(struct drawing *drawing, const struct fp_view *view, enum fp_la
 		.graph = agopen("faasprov", Agdirected, fp_ids_discipline()),
 		.nodes = calloc(view->n_nodes + 1, sizeof(*drawing->nodes)),
 		.color_of = calloc(view->n_clusters + 1, sizeof(*drawing->color_of)),
+		.frames_of_root = calloc(view->n_clusters + 1, sizeof(*drawing->frames_of_root)),
+		.shown = calloc(view->n_clusters + 1, sizeof(*drawing->shown)),
 	};
-	if (!drawing->graph || !drawing->nodes || !drawing->color_of)
+	if (!drawing->graph || !drawing->nodes || !drawing->color_of || !drawing->frames_of_root || !drawing->shown)
 		return -ENOMEM;
 	set_defaults(drawing, layout);
 	fp_label_title(&title, view);
 	set_html(drawing, drawing->graph, "label", &title);
 	set_completeness(drawing);
 	choose_colors(drawing);
+	count_frames(drawing);
 	for (size_t i = 0; i < view->n_nodes && !drawing->failed; i++)
 		draw_node(drawing, i);
 	if (!drawing->failed)
@@ -415,6 +421,8 @@ static void drawing_done(struct drawing *drawing)
 		agclose(drawing->graph);
 	free(drawing->nodes);
 	free(drawing->color_of);
+	free(drawing->frames_of_root);
+	free(drawing->shown);
 }
 
 int fp_dot_write(const struct fp_view *view, FILE *out)

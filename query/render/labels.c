@@ -235,10 +235,7 @@ void fp_label_cluster(struct fp_buffer *out, const struct fp_view *view, const s
 
 	if (cluster->request < 0) {
 		add_bold(out, sample->function, "host");
-		fp_buffer_add_format(out, " %s, outside any request" LEFT,
-				     sample->unit == FP_UNIT_STARTUP ? "start-up" :
-				     strstr(sample->key, ":ambiguous") ? "request not certain" :
-									 "background");
+		fp_buffer_add_format(out, " %s" LEFT, fp_words_unit(sample));
 	} else if (!has_head(view, cluster)) {
 		add_request(out, view, &view->answer->requests.rows[cluster->request], cluster->asked);
 		fp_buffer_add_text(out, LEFT);

@@ -62,7 +62,8 @@ static int cluster_of_process(struct fp_view_maker *maker, uint32_t node, size_t
 		return -ENOMEM;
 	view->clusters = bigger;
 	view->clusters[view->n_clusters] =
-		(struct fp_view_cluster){.request = -1, .sample = row, .root = view->n_clusters};
+		(struct fp_view_cluster){
+		.request = -1, .sample = row, .root = view->n_clusters, .parent = FP_NO_CLUSTER};
 	*ret_cluster = view->n_clusters++;
 	return 0;
 }
@@ -391,11 +392,14 @@ static int make_clusters(struct fp_view_maker *maker)
 		return -ENOMEM;
 	for (size_t i = 0; i < requests->n; i++) {
 		size_t root = fp_requests_root(requests, i);
+		ssize_t parent = requests->rows[i].has_parent ? fp_requests_find(requests, requests->rows[i].parent) : -1;
+		/* Damaged rows may call each other in a circle. */
+		bool circle = fp_requests_root(requests, root) != root;
 
 		view->clusters[i] = (struct fp_view_cluster){
 			.request = (ssize_t)i,
-			/* Damaged rows may call each other in a circle. */
-			.root = fp_requests_root(requests, root) == root ? root : i,
+			.root = circle ? i : root,
+			.parent = circle || parent < 0 ? FP_NO_CLUSTER : (size_t)parent,
 			.asked = fp_requests_find(&maker->answer->asked, requests->rows[i].id) >= 0,
 		};
 	}
@@ -476,6 +480,9 @@ int fp_view_new(const struct fp_answer *answer, size_t max_nodes, struct fp_view
 	free(maker.view_of);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < view->n_nodes; i++)
+		if (view->nodes[i].cluster != FP_NO_CLUSTER)
+			view->clusters[view->nodes[i].cluster].n_nodes++;
 	*ret_view = view;
 	view = NULL;
 	return 0;

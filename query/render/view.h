@@ -26,15 +26,17 @@
 
 #include "query/answer.h"
 
+#define FP_NO_CLUSTER SIZE_MAX
+
 /* One unit that something in the view belongs to: a request, or a process outside any. */
 struct fp_view_cluster {
 	ssize_t request; /* index in the answer's requests, -1: outside any request */
 	const struct fp_store_node *sample; /* a node of it: function, instance, host, unit */
 	size_t root; /* cluster of the outermost caller; itself when it has none */
+	size_t parent; /* cluster of the caller, or FP_NO_CLUSTER */
+	size_t n_nodes; /* how many nodes of the view are in it; folding may leave none */
 	bool asked; /* asked about */
 };
-
-#define FP_NO_CLUSTER SIZE_MAX
 
 struct fp_view_node {
 	enum fp_node_kind kind;
