@@ -2,9 +2,10 @@
 import json
 import os
 import subprocess
+import tempfile
 import unittest
 
-from e2e.world import BIN, SHOP, LabCase, checked, needs_recording, rewritten_shop, truth
+from e2e.world import BIN, ROOT, SHOP, LabCase, checked, needs_recording, rewritten_shop, truth
 
 ATTACK = os.path.join(SHOP, "attacks", "warm-container")
 VICTIM = "product-purchase-authorize-cc"
@@ -137,6 +138,36 @@ class UnderOtherNames(Shop, LabCase):
             document["x-services"]["web"]["attacker"]["address"] = "198.18.7.77"
 
         return rewritten_shop(cls.scratch, change)
+
+
+@needs_recording
+class AmongOthers(Shop, LabCase):
+    """Six purchases are in flight at any time, also in the victim, while both requests of the attack run."""
+    purchases = 300
+
+    @classmethod
+    def story(cls):
+        with tempfile.TemporaryFile("w+") as data:
+            data.write("\n".join(json.dumps({"id": str(1001 + n % 5), "user": USERS[n % len(USERS)]})
+                                 for n in range(cls.purchases)))
+            data.seek(0)
+            with subprocess.Popen([os.path.join(ROOT, "scripts", "lab"), "invoke", "product-purchase", "--data", "-", "--lines",
+                                   "--json", "--concurrency", "6"], stdin=data, stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "FAASPROV_LAB": cls.home}) as load:
+                cls.benign = [json.loads(load.stdout.readline()) for _ in range(10)]
+                cls.plant = cls.attack("plant")
+                cls.execute = cls.attack("execute")
+                cls.benign += [json.loads(line) for line in load.stdout]
+        cls.before, cls.between = cls.purchases, 0
+
+    def test_they_were_in_flight_together(self):
+        def times(request):
+            return next((r["first"], r["last"]) for r in self.requests if r["id"] == request)
+
+        others = [times(answer["request"]) for answer in self.benign]
+        for request in self.roots.values():
+            first, last = times(request)
+            self.assertTrue([1 for begin, end in others if begin < last and end > first])
 
 
 @needs_recording
