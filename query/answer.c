@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "graph/possible.h"
 #include "graph/slice.h"
+#include "query/call_tree.h"
 
 int fp_answer_new(const struct fp_question *question, struct fp_answer **ret_answer)
 {
@@ -49,6 +50,7 @@ struct starts {
 	/* of the request whose nodes are being added */
 	const struct fp_store_request *request;
 	const char *hex; /* its id; outlives the slicing */
+	bool beside; /* it is not one of those asked about */
 	enum fp_slice_direction direction;
 	struct fp_graph *processes; /* process nodes of the request */
 };
@@ -78,7 +80,8 @@ static uint64_t time_of_request(const struct fp_store_request *request, enum fp_
 static int add_unit_node(void *arg, const struct fp_store_node *row)
 {
 	struct starts *starts = arg;
-	struct fp_slice_start start = {.node = row->id, .time = time_of_request(starts->request, starts->direction)};
+	struct fp_slice_start start = {.node = row->id, .time = time_of_request(starts->request, starts->direction),
+				       .beside = starts->beside};
 	struct fp_graph_node *node;
 
 	/* Who called, a peer or a hole in the evidence is not what the request did. */
@@ -94,7 +97,8 @@ static int add_ambiguous_unit(void *arg, const struct fp_store_node *row)
 	struct starts *starts = arg;
 	struct fp_slice_start start = {.node = row->id,
 				       .time = time_of_request(starts->request, starts->direction),
-				       .candidate = starts->hex};
+				       .candidate = starts->hex,
+				       .beside = starts->beside};
 
 	return row->kind == FP_NODE_PROCESS ? add_start(starts, start) : 0;
 }
@@ -123,15 +127,34 @@ static int add_request(struct starts *starts, struct fp_store *store)
 	return r;
 }
 
-/* Starts at the requests asked about and at `nodes`. */
-static int find_starts(struct fp_answer *answer, struct fp_store *store, const struct fp_graph *nodes, char *hex,
-		       struct starts *starts)
+/*
+ * The requests to start at: those asked about; where the whole story is wanted, its
+ * backward half starts at what they called, too, which the forward half reaches by
+ * itself.  A depth counts from the former alone.
+ */
+static int find_requests(struct fp_answer *answer, struct fp_store *store, enum fp_slice_direction direction,
+			 struct fp_requests *found)
 {
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < answer->asked.n; i++) {
+	for (size_t i = 0; r == 0 && i < answer->asked.n; i++)
+		r = fp_requests_add(found, &answer->asked.rows[i]);
+	if (r == 0 && direction == FP_SLICE_BACKWARD && answer->question->directions & FP_SLICE_FORWARD &&
+	    !answer->question->depth)
+		r = fp_call_tree(store, found);
+	return r;
+}
+
+/* Starts at the requests, the first `n_asked` of which were asked about, and at `nodes`. */
+static int find_starts(const struct fp_requests *requests, size_t n_asked, struct fp_store *store,
+		       const struct fp_graph *nodes, char *hex, struct starts *starts)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < requests->n; i++) {
 		starts->hex = hex + i * HEX_SIZE;
-		starts->request = &answer->asked.rows[i];
+		starts->request = &requests->rows[i];
+		starts->beside = i >= n_asked;
 		fp_hex(starts->request->id, FP_REQUEST_ID_SIZE, hex + i * HEX_SIZE);
 		r = add_request(starts, store);
 	}
@@ -162,11 +185,16 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 	const struct fp_slice_options options = {
 		.depth = question->depth, .since = question->since, .until = question->until};
 	fp_cleanup(fp_possible_freep) struct fp_possible *possible = NULL;
-	/* Candidates stay as text while the slice is made. */
-	fp_cleanup(fp_freep) char *hex = calloc(answer->asked.n + 1, HEX_SIZE);
+	fp_cleanup(fp_requests_done) struct fp_requests requests = FP_ROWS_INIT;
+	fp_cleanup(fp_freep) char *hex = NULL; /* candidates stay as text while the slice is made */
 	struct fp_source source = within ? fp_source_of_graph(within) : fp_source_of_store(store);
 	struct starts starts = {.direction = direction};
-	int r = hex ? 0 : -ENOMEM;
+	int r = find_requests(answer, store, direction, &requests);
+
+	if (r == 0) {
+		hex = calloc(requests.n + 1, HEX_SIZE);
+		r = hex ? 0 : -ENOMEM;
+	}
 
 	if (r == 0 && question->conservative && !within) {
 		r = fp_possible_new(&source, &possible);
@@ -174,7 +202,7 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 			source = fp_possible_source(possible);
 	}
 	if (r == 0)
-		r = find_starts(answer, store, nodes, hex, &starts);
+		r = find_starts(&requests, answer->asked.n, store, nodes, hex, &starts);
 	if (r >= 0 && within)
 		r = keep_within(within, &starts);
 	if (r >= 0)

@@ -344,7 +344,7 @@ static int begin(struct slicer *slicer, const struct fp_slice_start *starts, siz
 			r = reach(slicer, place_of(slicer, node->index, candidate, strlen(candidate)),
 				  start_time(slicer, &starts[i]));
 		} else {
-			node->start = true;
+			node->start |= !starts[i].beside;
 			r = arrive(slicer, node, start_time(slicer, &starts[i]), NULL);
 		}
 		if (r < 0)

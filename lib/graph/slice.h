@@ -41,6 +41,7 @@ struct fp_slice_start {
 	uint64_t time; /* backward: until when, forward: from when */
 	/* At an ambiguous unit: only what this request (in hex) can have done.  NULL: all of it. */
 	const char *candidate;
+	bool beside; /* not asked about itself: the node is not marked as one where the slice began */
 };
 
 /*
