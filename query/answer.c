@@ -185,7 +185,7 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 	const struct fp_slice_options options = {
 		.depth = question->depth, .since = question->since, .until = question->until};
 	fp_cleanup(fp_possible_freep) struct fp_possible *possible = NULL;
-	fp_cleanup(fp_requests_done) struct fp_requests requests = FP_ROWS_INIT;
+	fp_cleanup(fp_requests_done) struct fp_requests requests = {0};
 	fp_cleanup(fp_freep) char *hex = NULL; /* candidates stay as text while the slice is made */
 	struct fp_source source = within ? fp_source_of_graph(within) : fp_source_of_store(store);
 	struct starts starts = {.direction = direction};
