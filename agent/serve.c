@@ -167,7 +167,7 @@ static void on_ring(uv_poll_t *handle, int status, int events)
 
 /* --- flushing and stopping --------------------------------------------------------- */
 
-static int write_state(struct serve *serve, const char *name, unsigned number)
+static int write_state(struct serve *serve, const char *name, unsigned number, uint64_t in_flight)
 {
 	char path[PATH_MAX], new[PATH_MAX + 8];
 	FILE *file;
@@ -179,7 +179,7 @@ static int write_state(struct serve *serve, const char *name, unsigned number)
 	file = fopen(new, "we");
 	if (!file)
 		return -errno;
-	fprintf(file, "%u\n", number);
+	fprintf(file, "%u %llu\n", number, (unsigned long long)in_flight);
 	if (fclose(file) != 0 || rename(new, path) < 0)
 		return -errno;
 	return 0;
@@ -193,10 +193,14 @@ static bool is_delivered(const struct serve *serve)
 /* Everything recorded so far goes off; whoever asked hears when it has arrived. */
 static void flush_if_wanted(struct serve *serve)
 {
+	struct fp_pipeline_stats stats;
+
 	if (!serve->flush_wanted || !is_delivered(serve))
 		return;
 	serve->flush_wanted = false;
-	if (write_state(serve, "flushed", ++serve->flushes) < 0)
+	fp_pipeline_stats(serve->pipeline, &stats);
+	/* an answer can be read before its invocation's END is marked: who waits for ends sees here that some are due */
+	if (write_state(serve, "flushed", ++serve->flushes, stats.begun - stats.ended) < 0)
 		fp_log(FP_LOG_WARNING, "cannot write the state directory", "path=%s", serve->options.state);
 }
 
@@ -386,7 +390,7 @@ int fp_agent_serve(int argc, char **argv)
 	}
 	start_loop(&serve);
 	fp_log(FP_LOG_INFO, "recording", "node=%s cgroup=%s", serve.host.name, serve.cgroup.path);
-	if (write_state(&serve, "ready", 1) < 0)
+	if (write_state(&serve, "ready", 1, 0) < 0)
 		fp_log(FP_LOG_WARNING, "cannot write the state directory", "path=%s", serve.options.state);
 	uv_run(&serve.loop, UV_RUN_DEFAULT);
 	close_all(&serve);

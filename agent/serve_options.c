@@ -24,6 +24,7 @@ static const char usage[] =
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
+	"                          (how many there were, and invocations in flight)\n"
 	"  --help                  this text\n"
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";

@@ -2,11 +2,14 @@
 import os
 import signal
 import subprocess
+import time
 
 from . import net, process
 from .say import BIN, Fail, run, wait_for
 
 PORT = 7000
+# How long sync waits for invocations to end; those that hang are not waited for.
+IN_FLIGHT_SECONDS = 5
 
 
 def program(name):
@@ -53,10 +56,21 @@ def agents(lab):
 
 
 def sync(lab, seconds=60):
-    """Until everything recorded so far is in the store."""
-    names = agents(lab)
-    if not names:
+    """Until everything recorded so far is in the store.
+
+    A client can read its answer a moment before the watchdog marks the end of the
+    invocation, so invocations in flight get some time to end.
+    """
+    if not agents(lab):
         raise Fail("the lab runs without agents: nothing is recorded", 1)
+    patience = time.monotonic() + IN_FLIGHT_SECONDS
+    flush(lab, seconds)
+    while in_flight(lab) and time.monotonic() < patience:
+        flush(lab, seconds)
+
+
+def flush(lab, seconds):
+    names = agents(lab)
     before = {name: _flushed(lab, name) for name in names}
     for name in names:
         process.send(lab, name, signal.SIGUSR1)
@@ -93,12 +107,21 @@ def _fresh(home):
             os.unlink(f"{home}/{name}")
 
 
-def _flushed(lab, name):
+def _state(lab, name):
     try:
         with open(lab.path(name, "flushed")) as file:
-            return int(file.read().strip() or 0)
+            flushes, in_flight = file.read().split()
+            return int(flushes), int(in_flight)
     except FileNotFoundError:
-        return 0
+        return 0, 0
+
+
+def _flushed(lab, name):
+    return _state(lab, name)[0]
+
+
+def in_flight(lab):
+    return sum(_state(lab, name)[1] for name in agents(lab))
 
 
 # --- TLS: a certification authority that lives as long as the lab -------------
