@@ -162,8 +162,15 @@ static int take_batch(struct fp_intake *intake, struct fp_intake_item *item)
 static int greet(struct fp_intake *intake, struct fp_intake_item *item)
 {
 	struct chain *chain;
-	int r = find_chain(intake, item->agent, &chain);
+	int r;
 
+	/* looked up anew: the agent may have talked to another aggregator of the same store meanwhile */
+	HASH_FIND(hh, intake->chains, item->agent, sizeof(item->agent), chain);
+	if (chain) {
+		HASH_DEL(intake->chains, chain);
+		free(chain);
+	}
+	r = find_chain(intake, item->agent, &chain);
 	if (r < 0)
 		return r;
 	item->welcome = chain->last;

@@ -109,6 +109,31 @@ static void test_two_chains(void **state)
 	end(f);
 }
 
+/* Two aggregators of one store: an agent that goes from one to the other and back is known to both. */
+static void test_two_aggregators(void **state)
+{
+	struct fixture *f = begin(state);
+	struct fp_intake *first = f->intake, *second;
+	struct fp_store *store;
+	char error[256];
+
+	assert_int_equal(fp_store_open(fp_folder_path(state, "s.db"), FP_STORE_WRITE, &store, error), 0);
+	assert_int_equal(fp_intake_new(store, &second), 0);
+	for (int turn = 0; turn < 4; turn++) {
+		f->intake = turn % 2 ? second : first;
+		clear(f);
+		add(f, &f->a, false);
+		add(f, &f->a, true);
+		take(f);
+		assert_int_equal(f->items[0].welcome.last, turn);
+		assert_int_equal(f->items[1].verdict, FP_VERDICT_STORED);
+	}
+	f->intake = first;
+	fp_intake_free(second);
+	fp_store_close(store);
+	end(f);
+}
+
 /* One bad batch is kept out, and what follows it of that agent; the others of the group are stored. */
 static void test_bad_one_in_a_group(void **state)
 {
@@ -186,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_two_chains),
+		TEST(test_two_aggregators),
 		TEST(test_bad_one_in_a_group),
 		TEST(test_other_version),
 		TEST(test_store_fails),
