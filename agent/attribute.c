@@ -167,6 +167,14 @@ static bool flows_out(enum fp_event_type type)
 	case FP_EVENT_TYPE_UNLINK:
 	case FP_EVENT_TYPE_CHMOD:
 	case FP_EVENT_TYPE_CONNECT:
+	case FP_EVENT_TYPE_LINK:
+	case FP_EVENT_TYPE_MAKE:
+	case FP_EVENT_TYPE_TRUNCATE:
+	case FP_EVENT_TYPE_CHOWN:
+	case FP_EVENT_TYPE_XATTR:
+	case FP_EVENT_TYPE_MAP:
+	case FP_EVENT_TYPE_SIGNAL:
+	case FP_EVENT_TYPE_TRACE:
 		return true;
 	case FP_EVENT_TYPE_OPEN: /* may create or truncate */
 		return true;

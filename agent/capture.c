@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,28 @@ static void attach_only_sources(struct faasprov_bpf *skeleton)
 	}
 }
 
+/* Hooks that a kernel may lack; without one the agent does without what it sees, and --probe says so. */
+static const struct {
+	const char *tracepoint, *handler, *sees;
+} optional[] = {
+	{"signal_generate", "on_signal", "signals to other processes"},
+	{"io_uring_complete", "on_uring", "operations through io_uring"},
+	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion"},
+};
+
+static bool kernel_has(const char *tracepoint)
+{
+	return libbpf_find_vmlinux_btf_id(tracepoint, BPF_TRACE_RAW_TP) > 0;
+}
+
+static void leave_out_missing(struct faasprov_bpf *skeleton)
+{
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (!kernel_has(optional[i].tracepoint))
+			bpf_program__set_autoload(bpf_object__find_program_by_name(skeleton->obj, optional[i].handler),
+						  false);
+}
+
 static int hand_over(void *ctx, void *data, size_t len)
 {
 	struct fp_capture *capture = ctx;
@@ -121,6 +144,7 @@ int fp_capture_open(const struct fp_capture_options *options, struct fp_capture 
 	capture->skeleton->rodata->ring_size = ring_size;
 	bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
 	attach_only_sources(capture->skeleton);
+	leave_out_missing(capture->skeleton);
 	r = faasprov_bpf__load(capture->skeleton);
 	if (r < 0) {
 		complain(ret_error, "cannot load the BPF programs", r);
@@ -226,7 +250,10 @@ int fp_capture_probe(void)
 	if (r < 0)
 		printf("why: %s\n", error);
 	printf("%-42s %s\n", "system calls recorded", r < 0 ? "none" : "at exit, see agent/calls.def");
-	printf("%-42s %s\n", "not seen", "io_uring submissions, signals, ptrace, mounts, links, System V shared memory");
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		printf("%-42s %s\n", optional[i].sees, r < 0 || !kernel_has(optional[i].tracepoint) ? "not seen" : "seen");
+	printf("%-42s %s\n", "not seen", "System V and POSIX shared memory without a file, memory that is mapped already");
+	printf("%-42s %s\n", "counted, not interpreted", "32-bit system calls, names changed through io_uring");
 	fp_capture_free(capture);
 	return r;
 }

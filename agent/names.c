@@ -132,11 +132,30 @@ int fp_names_note(struct fp_names *names, struct fp_event *event)
 	switch (event->type) {
 	case FP_EVENT_TYPE_OPEN:
 		return event->path.len == 0 ? 0 : learn(names, event->cgroup, event->path, event);
+	case FP_EVENT_TYPE_LOAD:
+		if (event->ino)
+			return 0;
+		/* fall through */
 	case FP_EVENT_TYPE_CHMOD:
+	case FP_EVENT_TYPE_CHOWN:
+	case FP_EVENT_TYPE_XATTR:
+	case FP_EVENT_TYPE_TRUNCATE:
 		event->path = clean(event->path, names->path);
 		if (event->ino)
 			return learn(names, event->cgroup, event->path, event);
 		complete(names, event);
+		return 0;
+	case FP_EVENT_TYPE_LINK:
+		event->new_path = clean(event->new_path, names->new_path);
+		if (!event->ino) {
+			event->path = clean(event->path, names->path);
+			complete(names, event);
+		}
+		return event->ino ? learn(names, event->cgroup, event->new_path, event) : 0;
+	case FP_EVENT_TYPE_MAKE:
+	case FP_EVENT_TYPE_SYMLINK:
+		event->path = clean(event->path, names->path);
+		event->new_path = clean(event->new_path, names->new_path);
 		return 0;
 	case FP_EVENT_TYPE_UNLINK:
 		event->path = clean(event->path, names->path);

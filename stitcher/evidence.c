@@ -238,6 +238,19 @@ static int add_fork(struct fp_evidence *evidence, const struct fp_event *event, 
 	return r < 0 ? r : 1;
 }
 
+/* Who is acted upon; a process that nobody could name makes no edge. */
+static int add_target(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	const struct fp_source *source = &evidence->sources[evidence->batches[item->batch].source];
+	int r;
+
+	if (!event->target_tgid || event->result < 0)
+		return 0;
+	item->value = (uint32_t)(event->type == FP_EVENT_TYPE_SIGNAL ? event->signal : event->operation);
+	r = fp_evidence_process(evidence, source->boot, source->host, event->target_start, event->target_tgid, &item->detail);
+	return r < 0 ? r : item->detail != item->process;
+}
+
 /* What the agent says of a container; a second word about it does not overrule the first. */
 static int describe_container(struct fp_evidence *evidence, const struct fp_event *event, uint32_t host, uint32_t number)
 {
@@ -267,6 +280,9 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	switch (event->type) {
 	case FP_EVENT_TYPE_FORK:
 		return add_fork(evidence, event, item);
+	case FP_EVENT_TYPE_SIGNAL:
+	case FP_EVENT_TYPE_TRACE:
+		return add_target(evidence, event, item);
 	case FP_EVENT_TYPE_EXEC:
 		return add_exec(evidence, event, item);
 	case FP_EVENT_TYPE_EXIT:
@@ -274,7 +290,13 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_RENAME:
 	case FP_EVENT_TYPE_UNLINK:
 	case FP_EVENT_TYPE_CHMOD:
+	case FP_EVENT_TYPE_LINK:
+	case FP_EVENT_TYPE_MAKE:
+	case FP_EVENT_TYPE_CHOWN:
+	case FP_EVENT_TYPE_XATTR:
+	case FP_EVENT_TYPE_TRUNCATE:
 		item->value = (uint32_t)event->mode;
+		item->bytes = 0; /* a length is not a flow */
 		/* these calls give names; whose inode nobody knows is a file all the same */
 		if (event->object == FP_OBJECT_OTHER && !event->ino)
 			object = FP_OBJECT_FILE;
@@ -283,6 +305,11 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_READ:
 	case FP_EVENT_TYPE_WRITE:
 	case FP_EVENT_TYPE_LOAD:
+	case FP_EVENT_TYPE_MAP:
+		if (event->type == FP_EVENT_TYPE_MAP) {
+			item->value = (uint32_t)event->protection;
+			item->bytes = 0;
+		}
 		r = event->result < 0 ? 0 : fp_evidence_file(evidence, event, object, item);
 		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || item->rule == FP_RULE_CONNECTION;
 	case FP_EVENT_TYPE_CONNECT:

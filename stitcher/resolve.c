@@ -145,6 +145,24 @@ static int resolve_fork(struct fp_build *build, const struct fp_item *item)
 	return r < 0 ? r : fp_build_add(build, fp_build_op(build, item, FP_EDGE_FORK), from, to);
 }
 
+/* A signal goes one way; who controls or reads another also learns from it. */
+static int resolve_act(struct fp_build *build, const struct fp_item *item)
+{
+	enum fp_edge_kind kind = item->type == FP_EVENT_TYPE_SIGNAL ? FP_EDGE_SIGNAL : FP_EDGE_PTRACE;
+	uint32_t from, to = build->processes[item->detail].node;
+	bool reads = kind == FP_EDGE_PTRACE && item->value != FP_OPERATION_VM_WRITE;
+	bool changes = kind == FP_EDGE_SIGNAL || item->value == FP_OPERATION_VM_WRITE || item->value == FP_OPERATION_PTRACE;
+	int r = to == FP_NONE ? enter_child(build, item, &to) : 0;
+
+	if (r >= 0)
+		r = fp_build_enter(build, item, &from);
+	if (r >= 0 && changes)
+		r = fp_build_add(build, fp_build_op(build, item, kind), from, to);
+	if (r >= 0 && reads)
+		r = fp_build_add(build, fp_build_op(build, item, kind), to, from);
+	return r;
+}
+
 /* The node a process execs from: the same unit if it was there, else where it stood last. */
 static uint32_t find_before(const struct fp_build *build, const struct fp_item *exec)
 {
@@ -255,6 +273,9 @@ static int resolve(struct fp_build *build, const struct fp_item *item, uint32_t 
 	switch (item->type) {
 	case FP_EVENT_TYPE_FORK:
 		return resolve_fork(build, item);
+	case FP_EVENT_TYPE_SIGNAL:
+	case FP_EVENT_TYPE_TRACE:
+		return resolve_act(build, item);
 	case FP_EVENT_TYPE_EXEC:
 		return resolve_exec(build, item);
 	case FP_EVENT_TYPE_EXIT:

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <jansson.h>
 
@@ -176,7 +177,7 @@ static int resolve_change(struct fp_build *build, const struct fp_item *item, en
 	uint32_t attributes;
 	int r;
 
-	if (object && kind == FP_EDGE_RENAME)
+	if (object && (kind == FP_EDGE_RENAME || kind == FP_EDGE_LINK))
 		json_object_set_new(object, "new_path", json_string(fp_text(build->evidence, item->new_path)));
 	if (object && kind == FP_EDGE_CHMOD) {
 		snprintf(mode, sizeof(mode), "%04o", item->value & 07777);
@@ -184,6 +185,19 @@ static int resolve_change(struct fp_build *build, const struct fp_item *item, en
 	}
 	r = add_attributes(build, object, &attributes);
 	return r < 0 ? r : add_with(build, item, kind, node, false, attributes);
+}
+
+/* What is read and written through a shared mapping leaves no further record: both are taken to happen. */
+static int resolve_map(struct fp_build *build, const struct fp_item *item, uint32_t node)
+{
+	uint32_t attributes;
+	int r = add_attributes(build, json_pack("{s:b}", "mapped", 1), &attributes);
+
+	if (r >= 0)
+		r = add_with(build, item, FP_EDGE_READ, node, true, attributes);
+	if (r >= 0 && item->value & PROT_WRITE)
+		r = add_with(build, item, FP_EDGE_WRITE, node, false, attributes);
+	return r;
 }
 
 static int resolve_file(struct fp_build *build, const struct fp_item *item)
@@ -194,7 +208,7 @@ static int resolve_file(struct fp_build *build, const struct fp_item *item)
 	if (item->kind != FP_ITEM_FILE || item->result < 0)
 		return 0;
 	r = fp_build_file(build, item, &node);
-	if (r >= 0 && item->type == FP_EVENT_TYPE_RENAME)
+	if (r >= 0 && (item->type == FP_EVENT_TYPE_RENAME || item->type == FP_EVENT_TYPE_LINK))
 		r = note_path(build, node, item->new_path);
 	if (r < 0)
 		return r;
@@ -207,6 +221,18 @@ static int resolve_file(struct fp_build *build, const struct fp_item *item)
 		return resolve_change(build, item, FP_EDGE_UNLINK, node);
 	case FP_EVENT_TYPE_CHMOD:
 		return resolve_change(build, item, FP_EDGE_CHMOD, node);
+	case FP_EVENT_TYPE_LINK:
+		return resolve_change(build, item, FP_EDGE_LINK, node);
+	case FP_EVENT_TYPE_MAKE:
+		return resolve_change(build, item, FP_EDGE_CREATE, node);
+	case FP_EVENT_TYPE_CHOWN:
+		return resolve_change(build, item, FP_EDGE_CHOWN, node);
+	case FP_EVENT_TYPE_XATTR:
+		return resolve_change(build, item, FP_EDGE_XATTR, node);
+	case FP_EVENT_TYPE_TRUNCATE:
+		return resolve_change(build, item, FP_EDGE_WRITE, node);
+	case FP_EVENT_TYPE_MAP:
+		return resolve_map(build, item, node);
 	default: /* LOAD */
 		return add_with(build, item, FP_EDGE_LOAD, node, true, 0);
 	}

@@ -102,6 +102,14 @@ static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->dx; }
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->r10; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->r8; }
+#define TS_COMPAT 2
+/* A call of the 32-bit kind: its numbers and arguments mean something else. */
+static __always_inline int is_foreign(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return task->thread_info.status & TS_COMPAT;
+}
 #elif defined(__TARGET_ARCH_arm64)
 static __always_inline long call_number(struct pt_regs *regs) { return regs->syscallno; }
 /* x0 holds the result by now; the kernel keeps the first argument beside it */
@@ -110,6 +118,7 @@ static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->regs[2]; }
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
+static __always_inline int is_foreign(void) { return 0; }
 #endif
 
 /* The guard: 0 when the current task is not recorded, else the cgroup of its container. */

@@ -6,6 +6,7 @@
  */
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/network.bpf.h"
+#include "agent/bpf/uring.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -19,8 +20,13 @@ struct {
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
-	if (recorded_cgroup())
-		bpf_tail_call(ctx, &calls, (__u32)call_number(regs));
+	__u64 cgroup = recorded_cgroup();
+
+	if (!cgroup)
+		return 0;
+	if (is_foreign())
+		return count_loss(cgroup, FP_LOSS_CAUSE_FOREIGN_CALL);
+	bpf_tail_call(ctx, &calls, (__u32)call_number(regs));
 	return 0;
 }
 
@@ -64,6 +70,8 @@ struct user_msghdr_head {
 	int pad;
 	struct iovec *vector;
 	unsigned long n;
+	unsigned long control, control_len;
+	unsigned long flags;
 };
 
 static __always_inline int moved_message(struct call *call, __u32 fd, unsigned long message, int out)
@@ -73,7 +81,59 @@ static __always_inline int moved_message(struct call *call, __u32 fd, unsigned l
 
 	bpf_probe_read_user(&head, sizeof(head), (void *)message);
 	first_piece(head.vector, head.n, &data);
+	if (head.name_len)
+		data.address = head.name;
+	record_moved(call, fd, &data, out);
+	return out || !head.control_len ? 0 : record_rights(call, head.control, head.control_len);
+}
+
+struct many {
+	__u64 cgroup;
+	unsigned long messages;
+	__u32 fd;
+	int out;
+};
+#define MANY_SIZE (sizeof(struct user_msghdr_head) + 8)
+
+static long moved_one_of_many(__u32 i, struct many *many)
+{
+	unsigned long message = many->messages + i * MANY_SIZE;
+	struct call call = {.cgroup = many->cgroup};
+	__u32 len = 0;
+
+	bpf_probe_read_user(&len, sizeof(len), (void *)(message + sizeof(struct user_msghdr_head)));
+	call.result = len;
+	moved_message(&call, many->fd, message, many->out);
+	return 0;
+}
+
+/* sendmmsg and recvmmsg: a record for each message */
+static __always_inline int moved_many(struct call *call, __u32 fd, unsigned long messages, int out)
+{
+	struct many many = {.cgroup = call->cgroup, .messages = messages, .fd = fd, .out = out};
+
+	if (call->result > FP_MESSAGES_MAX)
+		count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
+	bpf_loop(call->result < FP_MESSAGES_MAX ? call->result : FP_MESSAGES_MAX, moved_one_of_many, &many, 0);
+	return 0;
+}
+
+static __always_inline int moved_datagram(struct call *call, __u32 fd, unsigned long base, unsigned long len,
+					  unsigned long address, int out)
+{
+	struct data data = {.base = (void *)base, .len = len, .address = (void *)address};
+
 	return record_moved(call, fd, &data, out);
+}
+
+#define FMODE_WRITE 2
+
+/* vmsplice: the end of the pipe says which way */
+static __always_inline int moved_pages(struct call *call, __u32 fd)
+{
+	struct file *file = file_of(fd);
+
+	return file ? moved_buffer(call, fd, 0, 0, BPF_CORE_READ(file, f_mode) & FMODE_WRITE ? 1 : 0) : 0;
 }
 
 static __always_inline __u64 openat2_flags(unsigned long how)
@@ -164,7 +224,52 @@ HANDLER(on_unlinkat, IF_DONE(record_unlink(&call, a1, (void *)a2, a3)))
 HANDLER(on_chmod, IF_DONE(record_chmod_name(&call, AT_FDCWD, (void *)a1, a2)))
 HANDLER(on_fchmodat, IF_DONE(record_chmod_name(&call, a1, (void *)a2, a3)))
 HANDLER(on_fchmod, IF_DONE(record_chmod_fd(&call, a1, a2)))
-HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mapping(&call, a3, a4, a5))
+HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mmap(&call, a2, a3, a4, a5))
+HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a3)))
+HANDLER(on_recvfrom, IF_DONE(moved_datagram(&call, a1, a2, a3, a5, 0)))
+HANDLER(on_sendto, IF_DONE(moved_datagram(&call, a1, a2, a3, a5, 1)))
+HANDLER(on_recvmmsg, IF_DONE(moved_many(&call, a1, a2, 0)))
+HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, 1)))
+HANDLER(on_splice, IF_DONE(moved_between(&call, a3, a1)))
+HANDLER(on_tee, IF_DONE(moved_between(&call, a2, a1)))
+HANDLER(on_vmsplice, IF_DONE(moved_pages(&call, a1)))
+HANDLER(on_link, IF_DONE(record_link(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
+HANDLER(on_linkat, IF_DONE(record_link(&call, a1, (void *)a2, a3, (void *)a4, a5)))
+HANDLER(on_symlink, IF_DONE(record_symlink(&call, (void *)a1, AT_FDCWD, (void *)a2)))
+HANDLER(on_symlinkat, IF_DONE(record_symlink(&call, (void *)a1, a2, (void *)a3)))
+HANDLER(on_mkdir, IF_DONE(record_make(&call, AT_FDCWD, (void *)a1, (a2 & 07777) | 0040000)))
+HANDLER(on_mkdirat, IF_DONE(record_make(&call, a1, (void *)a2, (a3 & 07777) | 0040000)))
+HANDLER(on_mknod, IF_DONE(record_make(&call, AT_FDCWD, (void *)a1, a2)))
+HANDLER(on_mknodat, IF_DONE(record_make(&call, a1, (void *)a2, a3)))
+HANDLER(on_rmdir, IF_DONE(record_unlink(&call, AT_FDCWD, (void *)a1, 0x200))) /* AT_REMOVEDIR */
+HANDLER(on_truncate, IF_DONE(record_truncate_name(&call, (void *)a1, a2)))
+HANDLER(on_ftruncate, IF_DONE(record_truncate_fd(&call, a1, a2)))
+HANDLER(on_fallocate, IF_DONE(record_truncate_fd(&call, a1, a3 + a4)))
+HANDLER(on_chown, IF_DONE(record_chown(&call, 0, AT_FDCWD, (void *)a1, a2, a3)))
+HANDLER(on_fchown, IF_DONE(record_chown(&call, file_of(a1), 0, 0, a2, a3)))
+HANDLER(on_fchownat, IF_DONE(record_chown(&call, a5 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, a3, a4)))
+HANDLER(on_setxattr, IF_DONE(record_xattr(&call, 0, (void *)a1, (void *)a2, FP_OPERATION_KIND_SET)))
+HANDLER(on_fsetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP_OPERATION_KIND_SET)))
+HANDLER(on_removexattr, IF_DONE(record_xattr(&call, 0, (void *)a1, (void *)a2, FP_OPERATION_KIND_REMOVE)))
+HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP_OPERATION_KIND_REMOVE)))
+HANDLER(on_memfd, IF_DONE(record_open(&call, 02))) /* O_RDWR */
+HANDLER(on_bind, IF_DONE(record_bind(&call, a1)))
+HANDLER(on_listen, IF_DONE(record_listen(&call, a1)))
+HANDLER(on_shutdown, IF_DONE(record_shutdown(&call, a1, a2)))
+HANDLER(on_ptrace, IF_DONE(record_ptrace(&call, a1, a2)))
+HANDLER(on_vm_read, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_READ)))
+HANDLER(on_vm_write, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_WRITE)))
+HANDLER(on_get_fd, IF_DONE(record_get_fd(&call, a1)))
+HANDLER(on_credentials, IF_DONE(record_control(&call, FP_OPERATION_KIND_CREDENTIALS, 0)))
+HANDLER(on_capset, IF_DONE(record_control(&call, FP_OPERATION_KIND_CAPSET, 0)))
+HANDLER(on_unshare, IF_DONE(record_control(&call, FP_OPERATION_KIND_UNSHARE, a1)))
+HANDLER(on_setns, IF_DONE(record_control(&call, FP_OPERATION_KIND_SETNS, a2)))
+HANDLER(on_seccomp, IF_DONE(record_control(&call, FP_OPERATION_KIND_SECCOMP, a1)))
+HANDLER(on_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOUNT, a4, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, (void *)a3)))
+HANDLER(on_umount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_UMOUNT, a2, AT_FDCWD, (void *)a1, 0, 0, 0)))
+HANDLER(on_move_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOVE_MOUNT, a5, a1, (void *)a2, a3, (void *)a4, 0)))
+HANDLER(on_pivot_root, IF_DONE(record_mount(&call, FP_OPERATION_KIND_PIVOT_ROOT, 0, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
+HANDLER(on_chroot, IF_DONE(record_mount(&call, FP_OPERATION_KIND_CHROOT, 0, AT_FDCWD, (void *)a1, 0, 0, 0)))
 HANDLER(on_socket, IF_DONE(record_socket(&call, result)))
 /* a connect that goes on in the background counts */
 HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, a1))
@@ -233,7 +338,16 @@ static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_h
 	return 0;
 }
 
-HANDLER(on_prctl, if (a1 == FP_MARK_PRCTL) record_mark(&call, a2, a3, a4, (void *)a5))
+static __always_inline int any_prctl(struct call *call, __u64 option, __u64 arg2, __u64 id_hi, __u64 id_lo,
+				     const void *details)
+{
+	if (option == FP_MARK_PRCTL)
+		return record_mark(call, arg2, id_hi, id_lo, details);
+	if (call->result >= 0 && is_telling_prctl(option))
+		return record_control(call, FP_OPERATION_KIND_PRCTL, option);
+	return 0;
+}
+HANDLER(on_prctl, any_prctl(&call, a1, a2, a3, a4, (void *)a5))
 
 /*
  * A runtime's word for whose work the thread does now: a question after a file
@@ -293,6 +407,17 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
+/* The kernel forgets a script's file as soon as it knows the interpreter; the name it was called by is left. */
+static __always_inline int record_script(__u64 cgroup, const char *name)
+{
+	BEGIN_RECORD(record, load, LOAD, cgroup, NAMED_ROOM, 0, 0);
+	NO_OBJECT(record);
+	record->r.object = FP_OBJECT_KIND_FILE;
+	write_any_name(record->room_, sizeof(record->r), &record->r.path, AT_FDCWD, name, 1);
+	emit(record);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -337,4 +462,83 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	record->r.argv.len = len;
 	emit(record);
 	return 0;
+}
+
+/* The second program at an exec, so that the record of the exec itself comes first. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_script, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	__u64 cgroup = recorded_cgroup();
+
+	return cgroup && bprm->filename != bprm->interp ? record_script(cgroup, bprm->filename) : 0;
+}
+
+/* By this the kernel, too, sends signals; a process's own have a code that is not positive. */
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_struct *task, int group, int result)
+{
+	__u64 cgroup = recorded_cgroup();
+	struct task_struct *sender = (void *)bpf_get_current_task_btf();
+	struct target target;
+
+	if (!cgroup || task->tgid == sender->tgid)
+		return 0;
+	/* 0 and 1 are no pointers: from a process without details, and from the kernel */
+	if ((unsigned long)info == 1 || ((unsigned long)info > 1 && BPF_CORE_READ(info, si_code) > 0))
+		return 0;
+	take_target(&target, task);
+	BEGIN_RECORD(record, signal, SIGNAL, cgroup, 0, 0, 0);
+	record->r.target_tgid = target.tgid;
+	record->r.target_start = target.start;
+	record->r.signal = signal;
+	emit(record);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe *cqe)
+{
+	struct io_kiocb *request = req;
+	struct call call = {.cgroup = recorded_cgroup()};
+	int opcode, way, fd;
+
+	if (!call.cgroup || !request)
+		return 0;
+	call.result = BPF_CORE_READ(cqe, res);
+	opcode = BPF_CORE_READ(request, opcode);
+	way = way_of(opcode);
+	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -115))
+		return 0;
+	if (way)
+		return is_watchdog(call.cgroup) ? 0 : uring_moved(call.cgroup, request, call.result, way);
+	fd = BPF_CORE_READ(request, cqe.fd);
+	switch (opcode) {
+	case OP_OPENAT:
+	case OP_OPENAT2:
+		return record_open(&call, BPF_CORE_READ((struct io_open *)request, how.flags));
+	case OP_CONNECT:
+		return record_connect(&call, fd);
+	case OP_ACCEPT:
+		return record_accept(&call, call.result);
+	case OP_SOCKET:
+		return record_socket(&call, call.result);
+	case OP_BIND:
+		return record_bind(&call, fd);
+	case OP_LISTEN:
+		return record_listen(&call, fd);
+	}
+	return is_unseen(opcode) ? count_loss(call.cgroup, FP_LOSS_CAUSE_RING_CALL) : 0;
+}
+
+/* What asks for no completion has only its beginning to be seen by; what it did is counted as not seen. */
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_uring_submit, struct io_kiocb *request)
+{
+	__u64 cgroup = recorded_cgroup();
+
+	if (!cgroup || !(BPF_CORE_READ(request, flags) & REQUEST_SKIPS_COMPLETION))
+		return 0;
+	if (!way_of(BPF_CORE_READ(request, opcode)) && !is_unseen(BPF_CORE_READ(request, opcode)))
+		return 0;
+	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
 }

@@ -77,7 +77,8 @@ static __always_inline int record_close(struct call *call, __u32 fd)
  * the working directory) and string stand next to each other in the room, the
  * directory written backwards, the string forwards from the same place.
  */
-static __always_inline void write_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user)
+static __always_inline void write_any_name(char *room, __u32 base, struct fp_record_str *str, int dirfd,
+					   const char *string, int in_kernel)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	char *name = room + PATH_ROOM;
@@ -86,7 +87,10 @@ static __always_inline void write_name(char *room, __u32 base, struct fp_record_
 	struct file *dir;
 	long len;
 
-	len = bpf_probe_read_user_str(name, NAME_ROOM * 2, user);
+	if (in_kernel)
+		len = bpf_probe_read_kernel_str(name, NAME_ROOM * 2, string);
+	else
+		len = bpf_probe_read_user_str(name, NAME_ROOM * 2, string);
 	if (len <= 0 || len > NAME_ROOM * 2) {
 		name[0] = 0;
 		len = 1;
@@ -105,6 +109,11 @@ static __always_inline void write_name(char *room, __u32 base, struct fp_record_
 	}
 	str->offset = base + begin;
 	str->len = PATH_ROOM - begin + len - 1;
+}
+
+static __always_inline void write_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user)
+{
+	write_any_name(room, base, str, dirfd, user, 0);
 }
 #define NAMED_ROOM (PATH_ROOM + 2 * NAME_ROOM)
 

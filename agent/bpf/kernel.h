@@ -19,6 +19,7 @@ struct super_block {
 };
 
 struct inode {
+	void *i_private;
 	unsigned short i_mode;
 	unsigned long i_ino;
 	unsigned int i_generation;
@@ -139,9 +140,17 @@ typedef struct {
 	unsigned int val;
 } kgid_t;
 
+
+typedef struct {
+	unsigned long long val; /* since 6.3; before, two words of 32 bit */
+} kernel_cap_t;
+
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
+	kuid_t euid;
+	kgid_t egid;
+	kernel_cap_t cap_effective;
 };
 
 struct upid {
@@ -158,7 +167,45 @@ struct mm_struct {
 	unsigned long arg_start, arg_end;
 };
 
+struct vm_area_struct {
+	struct file *vm_file;
+};
+
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct thread_info {
+	unsigned int status;
+};
+
+struct io_cqe {
+	int fd;
+};
+
+struct io_kiocb {
+	struct file *file;
+	unsigned char opcode;
+	unsigned long long flags;
+	struct io_cqe cqe;
+};
+
+struct open_how {
+	unsigned long long flags;
+};
+
+struct io_open {
+	struct open_how how;
+};
+
+struct io_ring_ctx;
+
+struct io_uring_cqe {
+	int res;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	int exit_code;
@@ -177,6 +224,8 @@ struct task_struct {
 
 struct linux_binprm {
 	struct file *file;
+	const char *filename; /* as it was called */
+	const char *interp; /* another string when a script was called */
 };
 
 #if defined(__TARGET_ARCH_x86)

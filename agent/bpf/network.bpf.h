@@ -139,6 +139,7 @@ struct iovec {
 struct data {
 	const void *base;
 	unsigned long len;
+	const void *address; /* of a datagram, as user space gave or got it; NULL: the socket's own */
 };
 
 static __always_inline void first_piece(const struct iovec *vector, unsigned long n, struct data *data)
@@ -147,6 +148,7 @@ static __always_inline void first_piece(const struct iovec *vector, unsigned lon
 
 	data->base = 0;
 	data->len = 0;
+	data->address = 0;
 	for (int i = 0; i < 2 && i < (int)n; i++) {
 		if (bpf_probe_read_user(&piece, sizeof(piece), vector + i) < 0)
 			return;
@@ -155,6 +157,31 @@ static __always_inline void first_piece(const struct iovec *vector, unsigned lon
 		if (data->len)
 			return;
 	}
+}
+
+struct user_address {
+	__u16 family, port;
+	__u32 v4; /* IPv6: its flow label */
+	struct in6_addr v6;
+};
+
+/* A datagram's own address stands in the place of the peer's, which a socket without connection has not. */
+static __always_inline void fill_address(struct endpoints *e, const void *user)
+{
+	struct user_address address = {};
+
+	if (!user || bpf_probe_read_user(&address, 8, user) < 0)
+		return;
+	if (address.family == AF_INET) {
+		e->remote_hi = 0;
+		e->remote_lo = MAPPED_IPV4 | swap32(address.v4);
+	} else if (address.family == AF_INET6 && bpf_probe_read_user(&address, sizeof(address), user) == 0) {
+		e->remote_hi = half(address.v6.in6_u.u6_addr32[0], address.v6.in6_u.u6_addr32[1]);
+		e->remote_lo = half(address.v6.in6_u.u6_addr32[2], address.v6.in6_u.u6_addr32[3]);
+	} else {
+		return;
+	}
+	e->remote_port = __builtin_bswap16(address.port);
 }
 
 /* A send is laid out as a receive without its last field. */
@@ -190,6 +217,8 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 		record->r.payload.len = len;
 		emit(record);
 	} else {
+		if (e.family != AF_UNIX)
+			fill_address(&e, data->address);
 		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, 0, 1, call->result);
 		fill_transfer(&record->r, file, fd, &e, call->result, sends);
 		record->r.payload.offset = sizeof(record->r);
@@ -236,5 +265,22 @@ static __always_inline int record_moved(struct call *call, __u32 fd, struct data
 DEFINE_RECORD_SOCKET(record_socket, socket, SOCKET)
 DEFINE_RECORD_SOCKET(record_connect, connect, CONNECT)
 DEFINE_RECORD_SOCKET(record_accept, accept, ACCEPT)
+DEFINE_RECORD_SOCKET(record_bind, bind, BIND)
+DEFINE_RECORD_SOCKET(record_listen, listen, LISTEN)
+
+static __always_inline int record_shutdown(struct call *call, __u32 fd, __u64 how)
+{
+	struct file *file = file_of(fd);
+	struct endpoints e;
+
+	if (!file)
+		return 0;
+	fill_endpoints(file, &e);
+	BEGIN_RECORD(record, shutdown, SHUTDOWN, call->cgroup, 0, 0, call->result);
+	COPY_ENDPOINTS(&record->r, fd, &e);
+	record->r.flags = how;
+	emit(record);
+	return 0;
+}
 
 #endif

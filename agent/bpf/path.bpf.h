@@ -86,15 +86,27 @@ static __always_inline struct file *file_of(unsigned int fd)
 	return file;
 }
 
-/* Writes the path so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM. */
-static __always_inline __u32 write_path(char *room, __u32 end, struct path *path)
+struct walk_room {
+	char bytes[PATH_ROOM + NAME_ROOM];
+};
+
+/*
+ * Writes the path so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM.
+ * A function that the verifier looks at once, and not again for each caller; it takes only numbers and plain memory.
+ */
+__noinline __u32 walk_path(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
 	struct vfsmount *root_mnt = BPF_CORE_READ(task, fs, root.mnt);
-	struct dentry *dentry = path->dentry;
-	struct vfsmount *mnt = path->mnt;
+	struct dentry *dentry = (void *)of_dentry;
+	struct vfsmount *mnt = (void *)of_mnt;
 	__u32 at = end;
+	char *room;
+
+	if (!into || end > PATH_ROOM)
+		return end;
+	room = into->bytes;
 
 	for (int i = 0; i < FP_PATH_DEPTH_MAX; i++) {
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
@@ -103,7 +115,10 @@ static __always_inline __u32 write_path(char *room, __u32 end, struct path *path
 
 		if (dentry == root && mnt == root_mnt)
 			break;
-		if (dentry == BPF_CORE_READ(mnt, mnt_root) || dentry == parent) {
+		/* a root that no mount leads to: memfd and its like, which have a name all the same */
+		if (dentry == parent && dentry != BPF_CORE_READ(mnt, mnt_root))
+			i = FP_PATH_DEPTH_MAX;
+		else if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
 			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 			struct mount *up = BPF_CORE_READ(m, mnt_parent);
 
@@ -134,5 +149,33 @@ static __always_inline __u32 write_path(char *room, __u32 end, struct path *path
 	}
 	return at;
 }
+
+static __always_inline __u32 write_path(char *room, __u32 end, struct path *path)
+{
+	return walk_path((struct walk_room *)room, end, (__u64)path->dentry, (__u64)path->mnt);
+}
+
+/* The path of an open file into the room, and where it is into the record's string. */
+static __always_inline void put_path(char *room, __u32 base, struct fp_record_str *str, struct file *file)
+{
+	struct path path;
+	__u32 begin;
+
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	begin = write_path(room, PATH_ROOM, &path);
+	str->offset = base + begin;
+	str->len = PATH_ROOM - begin;
+}
+#define PUT_PATH(record, file) put_path((record)->room_, sizeof((record)->r), &(record)->r.path, file)
+#define PUT_OBJECT(record, who)                                                                    \
+	do {                                                                                       \
+		(record)->r.object = (who).object;                                                 \
+		(record)->r.dev = (who).dev;                                                       \
+		(record)->r.ino = (who).ino;                                                       \
+		(record)->r.gen = (who).gen;                                                       \
+	} while (0)
+#define NO_OBJECT(record)                                                                          \
+	((record)->r.object = (record)->r.dev = (record)->r.ino = (record)->r.gen = 0)
 
 #endif

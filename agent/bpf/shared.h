@@ -32,6 +32,8 @@ enum {
 #include "schema/graph.def"
 #define FP_OBJECT(number, NAME, name, doc) FP_OBJECT_KIND_##NAME = number,
 #include "schema/graph.def"
+#define FP_OPERATION(number, NAME, name, doc) FP_OPERATION_KIND_##NAME = number,
+#include "schema/graph.def"
 #define FP_MARK(number, NAME, doc) FP_MARK_KIND_##NAME = number,
 #include "schema/mark.def"
 };
@@ -56,5 +58,9 @@ struct fp_watchdog {
 #define FP_PATH_DEPTH_MAX 48
 #define FP_ARGV_MAX 1024
 #define FP_PAYLOAD_MAX 512
+/* Descriptors taken from one message; the kernel allows 253. */
+#define FP_PASSED_MAX 32
+/* Messages of one sendmmsg or recvmmsg that are recorded one by one; those behind them are counted as lost. */
+#define FP_MESSAGES_MAX 32
 
 #endif

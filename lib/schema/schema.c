@@ -89,6 +89,10 @@ static const char *const app_names[] = {
 #define FP_APP(number, NAME, name, doc) [number] = #name,
 #include "schema/graph.def"
 };
+static const char *const operation_names[] = {
+#define FP_OPERATION(number, NAME, name, doc) [number] = #name,
+#include "schema/graph.def"
+};
 static const char *const loss_names[] = {
 #define FP_LOSS(number, NAME, name, doc) [number] = #name,
 #include "schema/graph.def"
@@ -101,4 +105,5 @@ DEFINE_SET(attribution)
 DEFINE_SET(rule)
 DEFINE_SET(object)
 DEFINE_SET(app)
+DEFINE_SET(operation)
 DEFINE_SET(loss)

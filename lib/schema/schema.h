@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 1
+#define FP_SCHEMA_VERSION 2
+/* Versions since then only added events, so their evidence is read like today's. */
+#define FP_SCHEMA_VERSION_OLDEST 1
 
 /* No string of an event is longer: 4 KiB holds PATH_MAX and a useful argv. */
 #define FP_STR_MAX 4096
@@ -126,6 +128,10 @@ enum fp_app {
 #define FP_APP(number, NAME, name, doc) FP_APP_##NAME = number,
 #include "schema/graph.def"
 };
+enum fp_operation {
+#define FP_OPERATION(number, NAME, name, doc) FP_OPERATION_##NAME = number,
+#include "schema/graph.def"
+};
 enum fp_loss {
 #define FP_LOSS(number, NAME, name, doc) FP_LOSS_##NAME = number,
 #include "schema/graph.def"
@@ -146,6 +152,7 @@ FP_DECLARE_SET(attribution, ATTRIBUTION)
 FP_DECLARE_SET(rule, RULE)
 FP_DECLARE_SET(object, OBJECT)
 FP_DECLARE_SET(app, APP)
+FP_DECLARE_SET(operation, OPERATION)
 FP_DECLARE_SET(loss, LOSS)
 
 static inline uint64_t *fp_event_num(const struct fp_event *event, const struct fp_field_info *info)

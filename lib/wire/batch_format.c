@@ -34,7 +34,7 @@ bool fp_batch_event_valid(const struct fp_event *event)
 		return false;
 	return fp_unit_name((unsigned)event->unit) && fp_attribution_name((unsigned)event->attribution) &&
 	       fp_rule_name((unsigned)event->rule) && fp_object_name((unsigned)event->object) &&
-	       fp_app_name((unsigned)event->app) &&
+	       fp_app_name((unsigned)event->app) && fp_operation_name((unsigned)event->operation) &&
 	       (event->type != FP_EVENT_TYPE_LOST || fp_loss_name((unsigned)event->cause));
 }
 

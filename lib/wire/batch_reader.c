@@ -33,7 +33,8 @@ int fp_batch_peek(const uint8_t *frame, size_t len, struct fp_batch_header *ret_
 	if (whole <= 0 || (size_t)whole != len)
 		return -EBADMSG;
 	if (fp_get_le(frame + FP_AT_FORMAT, 2) != FP_BATCH_FORMAT ||
-	    fp_get_le(frame + FP_AT_SCHEMA, 2) != FP_SCHEMA_VERSION)
+	    fp_get_le(frame + FP_AT_SCHEMA, 2) < FP_SCHEMA_VERSION_OLDEST ||
+	    fp_get_le(frame + FP_AT_SCHEMA, 2) > FP_SCHEMA_VERSION)
 		return -EPROTO;
 	memcpy(header.agent, frame + FP_AT_AGENT, sizeof(header.agent));
 	header.number = fp_get_le(frame + FP_AT_NUMBER, 8);

@@ -90,7 +90,8 @@ void fp_hello_read(const struct fp_message *message, struct fp_hello *ret_hello)
 
 bool fp_hello_supported(const struct fp_hello *hello)
 {
-	return hello->format == FP_BATCH_FORMAT && hello->schema == FP_SCHEMA_VERSION;
+	return hello->format == FP_BATCH_FORMAT && hello->schema >= FP_SCHEMA_VERSION_OLDEST &&
+	       hello->schema <= FP_SCHEMA_VERSION;
 }
 
 void fp_welcome_read(const struct fp_message *message, struct fp_welcome *ret_welcome)

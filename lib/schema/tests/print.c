@@ -23,6 +23,7 @@ static const struct member members[] = {
 #define FP_RULE(number, NAME, name, doc) {"rule", number, #name, doc},
 #define FP_OBJECT(number, NAME, name, doc) {"object", number, #name, doc},
 #define FP_APP(number, NAME, name, doc) {"app", number, #name, doc},
+#define FP_OPERATION(number, NAME, name, doc) {"operation", number, #name, doc},
 #define FP_LOSS(number, NAME, name, doc) {"loss", number, #name, doc},
 #include "schema/graph.def"
 #define FP_MARK(number, NAME, doc) {"mark", number, #NAME, doc},

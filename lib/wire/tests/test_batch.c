@@ -15,7 +15,8 @@
 #include "wire/batch.h"
 #include "wire/batch_format.h"
 
-#define GOLDEN "tests/golden/batch-v1.hex"
+#define GOLDEN "tests/golden/batch-v2.hex" /* by schema version */
+#define FORMER "tests/golden/batch-v1.hex"
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 FP_DEFINE_CLEANUP(struct fp_batch_writer, fp_batch_writer_free)
@@ -67,6 +68,7 @@ static void random_event(struct fp_event *event, unsigned type, size_t max_strin
 	event->rule %= 10;
 	event->object %= 7;
 	event->app %= 5;
+	event->operation %= 5;
 	event->cause = event->type == FP_EVENT_TYPE_LOST ? 1 + event->cause % 7 : 0;
 	event->request.len = event->request.len ? FP_REQUEST_ID_SIZE : 0;
 	event->candidates.len &= ~(size_t)15;
@@ -457,13 +459,14 @@ static void golden_event(struct fp_event *event, unsigned type)
 	event->unit = event->attribution = event->rule = 2;
 	event->object = event->object ? 1 : 0;
 	event->app = event->app ? 3 : 0;
+	event->operation = event->operation ? 3 : 0;
 	event->cause = event->cause ? 4 : 0;
 	event->result = -(int64_t)type;
 }
 
-static size_t read_golden(uint8_t *out, size_t max)
+static size_t read_golden(const char *path, uint8_t *out, size_t max)
 {
-	fp_cleanup(fp_fclosep) FILE *file = fopen(GOLDEN, "r");
+	fp_cleanup(fp_fclosep) FILE *file = fopen(path, "r");
 	char line[128];
 	size_t n = 0;
 
@@ -519,7 +522,7 @@ static void test_golden(void **context)
 	assert_int_equal(fp_batch_writer_finish(writer, &header, &frame, &len, hash), 0);
 	if (getenv("FP_GOLDEN_WRITE"))
 		write_golden(frame, len);
-	old_len = read_golden(old, sizeof(old));
+	old_len = read_golden(GOLDEN, old, sizeof(old));
 	assert_int_equal(fp_batch_open(old, old_len, &batch), 0);
 	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
 		if (fp_event_info(type)) {
@@ -533,6 +536,22 @@ static void test_golden(void **context)
 	assert_memory_equal(body, old_body, n);
 	memcpy(old + FP_AT_REST, frame + FP_AT_REST, 4);
 	assert_memory_equal(frame, old, prefix);
+}
+
+/* Evidence of the version before is read as it always was: versions since only added events. */
+static void test_former_version(void **context)
+{
+	fp_cleanup(fp_batch_freep) struct fp_batch *batch = NULL;
+	uint8_t old[8192];
+	struct fp_event event, read;
+	int r;
+
+	assert_int_equal(fp_batch_open(old, read_golden(FORMER, old, sizeof(old)), &batch), 0);
+	while ((r = fp_batch_next(batch, &read)) == 1) {
+		golden_event(&event, read.type);
+		assert_same(&event, &read);
+	}
+	assert_int_equal(r, 0);
 }
 
 int main(void)
@@ -549,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_bodies),
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_former_version),
 	};
 
 	for (size_t i = 0; i < sizeof(pool); i++)

@@ -1,0 +1,65 @@
+/*
+ * Operations that a process puts into an io_uring: they make no system call of
+ * their own.  They are recorded when they complete, as what they really did to
+ * which object; the program runs in a thread of the process that asked, whoever
+ * of its threads that is.
+ */
+#ifndef FP_AGENT_BPF_URING_H
+#define FP_AGENT_BPF_URING_H
+
+#include "agent/bpf/process.bpf.h"
+
+#define REQUEST_SKIPS_COMPLETION 64ull /* REQ_F_CQE_SKIP */
+/* REQ_F_FIXED_FILE: the descriptor is a place in the ring's own table */
+#define REQUEST_FIXED_FILE 1ull
+
+enum {
+	OP_READV = 1, OP_WRITEV = 2, OP_READ_FIXED = 4, OP_WRITE_FIXED = 5, OP_SENDMSG = 9, OP_RECVMSG = 10,
+	OP_ACCEPT = 13, OP_CONNECT = 16, OP_FALLOCATE = 17, OP_OPENAT = 18, OP_CLOSE = 19, OP_READ = 22, OP_WRITE = 23,
+	OP_SEND = 26, OP_RECV = 27, OP_OPENAT2 = 28, OP_SPLICE = 30, OP_TEE = 33, OP_SHUTDOWN = 34, OP_RENAMEAT = 35,
+	OP_UNLINKAT = 36, OP_MKDIRAT = 37, OP_SYMLINKAT = 38, OP_LINKAT = 39, OP_FSETXATTR = 41, OP_SETXATTR = 42,
+	OP_SOCKET = 45, OP_URING_CMD = 46, OP_SEND_ZC = 47, OP_SENDMSG_ZC = 48, OP_READ_MULTISHOT = 49,
+	OP_FTRUNCATE = 55, OP_BIND = 56, OP_LISTEN = 57, OP_RECV_ZC = 58, OP_READV_FIXED = 60, OP_WRITEV_FIXED = 61,
+};
+
+/* 1: bytes come in, 2: bytes go out, 0: something else */
+static __always_inline int way_of(int opcode)
+{
+	switch (opcode) {
+	case OP_READV: case OP_READ_FIXED: case OP_READ: case OP_RECVMSG: case OP_RECV: case OP_READ_MULTISHOT:
+	case OP_RECV_ZC: case OP_READV_FIXED:
+		return 1;
+	case OP_WRITEV: case OP_WRITE_FIXED: case OP_WRITE: case OP_SENDMSG: case OP_SEND: case OP_SEND_ZC:
+	case OP_SENDMSG_ZC: case OP_WRITEV_FIXED:
+		return 2;
+	}
+	return 0;
+}
+
+/* Operations on names, of which nothing is left when they complete but their result. */
+static __always_inline int is_unseen(int opcode)
+{
+	switch (opcode) {
+	case OP_SPLICE: case OP_TEE: case OP_RENAMEAT: case OP_UNLINKAT: case OP_MKDIRAT: case OP_SYMLINKAT:
+	case OP_LINKAT: case OP_SETXATTR: case OP_URING_CMD: case OP_FALLOCATE: case OP_FSETXATTR: case OP_FTRUNCATE:
+		return 1;
+	}
+	return 0;
+}
+
+static __noinline int uring_moved(__u64 cgroup, struct io_kiocb *request, long result, int way)
+{
+	struct call call = {.result = result, .cgroup = cgroup};
+	struct file *file = BPF_CORE_READ(request, file);
+	struct data data = {};
+	struct identity who;
+
+	if (!file)
+		return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	if (who.object == FP_OBJECT_KIND_SOCKET)
+		return record_transfer_socket(&call, file, BPF_CORE_READ(request, cqe.fd), &data, way == 2);
+	return record_transfer(&call, &who, BPF_CORE_READ(request, cqe.fd), way == 2);
+}
+
+#endif

@@ -1,0 +1,155 @@
+/*
+ * A child in a cgroup of its own does known things under the real kernel side; all
+ * its records are then in `events`.  For the tests of the capture, one a program.
+ */
+#ifndef FP_AGENT_TESTS_RECORDED_H
+#define FP_AGENT_TESTS_RECORDED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/bpf/shared.h"
+#include "agent/capture.h"
+#include "agent/cgroup.h"
+#include "agent/decode.h"
+
+#pragma GCC diagnostic ignored "-Wunused-function"
+
+#define EVENTS_MAX 16384
+
+static struct fp_cgroup cgroup;
+static struct fp_capture *capture;
+static char *raw[EVENTS_MAX];
+static struct fp_event events[EVENTS_MAX];
+static size_t n_events;
+static pid_t child;
+static char directory[] = "/tmp/faasprov-test-XXXXXX";
+
+static int take(void *arg, const void *data, size_t len)
+{
+	assert_true(n_events < EVENTS_MAX);
+	raw[n_events] = malloc(len);
+	memcpy(raw[n_events], data, len);
+	assert_int_equal(fp_decode(raw[n_events], len, &events[n_events]), 0);
+	n_events++;
+	return 0;
+}
+
+/* Runs `work` as a recorded process, then has all its records in `events`. */
+static void record(int (*work)(void))
+{
+	int go = eventfd(0, 0), status;
+	uint64_t one = 1;
+
+	for (size_t i = 0; i < n_events; i++)
+		free(raw[i]);
+	n_events = 0;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (read(go, &one, sizeof(one)) != sizeof(one))
+			_exit(99);
+		_exit(work());
+	}
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	assert_int_equal(write(go, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(go);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* The n-th event of a type (from 0), which must be there. */
+static const struct fp_event *nth(enum fp_event_type type, unsigned n)
+{
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == type && n-- == 0)
+			return &events[i];
+	fail_msg("no such %s", fp_event_info(type)->name);
+	return NULL;
+}
+
+static unsigned count(enum fp_event_type type)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < n_events; i++)
+		n += events[i].type == type;
+	return n;
+}
+
+static void assert_text(struct fp_str text, const char *expected)
+{
+	assert_int_equal(text.len, strlen(expected));
+	assert_memory_equal(text.data, expected, text.len);
+}
+
+static const char *in_directory(const char *name)
+{
+	static char path[2][256];
+	static unsigned turn;
+
+	turn ^= 1;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", directory, name);
+	return path[turn];
+}
+
+static uint64_t ino_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+static int group_setup(void **state)
+{
+	struct fp_capture_options options = {.ring_size = 1 << 20};
+	char error[256], name[64];
+
+	snprintf(name, sizeof(name), "faasprov-test-%d", getpid());
+	if (fp_cgroup_make(name, &cgroup) < 0) {
+		print_message("skipped: cannot make a cgroup\n");
+		exit(77);
+	}
+	options.root_cgroup = cgroup.id;
+	options.root_level = options.container_level = cgroup.level;
+	if (fp_capture_open(&options, &capture, error) < 0 || fp_capture_start(capture, error) < 0) {
+		print_message("skipped: %s\n", error);
+		fp_cgroup_remove(&cgroup);
+		exit(77);
+	}
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static int group_teardown(void **state)
+{
+	char command[300];
+
+	fp_capture_free(capture);
+	fp_cgroup_remove(&cgroup);
+	snprintf(command, sizeof(command), "rm -rf %s", directory);
+	return system(command);
+}
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * What processes do to each other and to what they may do, operations through
+ * io_uring, scripts, and calls of another architecture.  Needs root and BPF.
+ */
+#include "agent/tests/recorded.h"
+
+#include <linux/io_uring.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+
+static pid_t other; /* of the child: not recorded by fork order, found in the FORK event */
+
+static pid_t fork_sleeper(void)
+{
+	other = fork();
+	if (other == 0) {
+		pause();
+		_exit(0);
+	}
+	return other;
+}
+
+static char victim[16] = "secret";
+
+static int act_on_another(void)
+{
+	pid_t pid = fork_sleeper();
+	char stolen[16];
+	struct iovec here = {stolen, sizeof(stolen)}, there = {victim, sizeof(victim)};
+	int status, pidfd = syscall(SYS_pidfd_open, pid, 0);
+
+	if (process_vm_readv(pid, &here, 1, &there, 1, 0) != 16 || process_vm_writev(pid, &here, 1, &there, 1, 0) != 16 ||
+	    syscall(SYS_pidfd_getfd, pidfd, 1, 0) < 0)
+		return 1;
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) || waitpid(pid, &status, 0) != pid ||
+	    ptrace(PTRACE_DETACH, pid, NULL, NULL))
+		return 2;
+	return kill(pid, SIGKILL) || waitpid(pid, &status, 0) != pid;
+}
+
+static const struct fp_event *traced(enum fp_operation operation)
+{
+	for (unsigned i = 0; i < count(FP_EVENT_TYPE_TRACE); i++)
+		if (nth(FP_EVENT_TYPE_TRACE, i)->operation == operation)
+			return nth(FP_EVENT_TYPE_TRACE, i);
+	fail_msg("no %s", fp_operation_name(operation));
+	return NULL;
+}
+
+static void who_is_acted_upon_is_known(void **state)
+{
+	static const enum fp_operation operations[] = {FP_OPERATION_VM_READ, FP_OPERATION_VM_WRITE, FP_OPERATION_GET_FD,
+						       FP_OPERATION_PTRACE};
+	const struct fp_event *forked, *event;
+
+	record(act_on_another);
+	forked = nth(FP_EVENT_TYPE_FORK, 0);
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		event = traced(operations[i]);
+		assert_int_equal(event->tgid, child);
+		assert_int_equal(event->target_tgid, forked->child_tgid);
+		assert_int_equal(event->target_start, forked->child_start);
+	}
+	assert_int_equal(traced(FP_OPERATION_VM_READ)->bytes, 16);
+	assert_int_equal(traced(FP_OPERATION_PTRACE)->flags, PTRACE_ATTACH);
+	assert_int_equal(nth(FP_EVENT_TYPE_PASS, 0)->operation, FP_OPERATION_TAKEN);
+	event = nth(FP_EVENT_TYPE_SIGNAL, count(FP_EVENT_TYPE_SIGNAL) - 1);
+	assert_int_equal(event->signal, SIGKILL);
+	assert_int_equal(event->target_tgid, forked->child_tgid);
+	assert_int_equal(event->target_start, forked->child_start);
+}
+
+static int change_itself(void)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("faasprov", directory, "tmpfs", MS_NOSUID, NULL) || umount2(directory, MNT_DETACH) || chroot("/"))
+		return 1;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return 2;
+	return syscall(SYS_setresgid, 1001, 1001, 1001) || syscall(SYS_setresuid, 1002, 1002, 1002);
+}
+
+static void a_process_changes_what_it_may_do(void **state)
+{
+	static const enum fp_operation operations[] = {FP_OPERATION_UNSHARE, FP_OPERATION_MOUNT,  FP_OPERATION_MOUNT,
+						       FP_OPERATION_UMOUNT,  FP_OPERATION_CHROOT, FP_OPERATION_PRCTL,
+						       FP_OPERATION_CREDENTIALS, FP_OPERATION_CREDENTIALS};
+	const struct fp_event *event;
+
+	record(change_itself);
+	for (unsigned i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->operation, operations[i]);
+	event = nth(FP_EVENT_TYPE_CONTROL, 2);
+	assert_text(event->new_path, directory);
+	assert_text(event->attribute, "tmpfs");
+	assert_int_equal(event->flags, MS_NOSUID);
+	assert_int_equal(event->euid, 0);
+	assert_true(event->capabilities & 1ull << 21); /* CAP_SYS_ADMIN */
+	event = nth(FP_EVENT_TYPE_CONTROL, 7);
+	assert_int_equal(event->euid, 1002);
+	assert_int_equal(event->egid, 1001);
+	assert_int_equal(event->capabilities, 0);
+}
+
+/* A ring with one entry, without a library: submit one operation and wait for its result. */
+static int through_ring(int ring, struct io_uring_params *p, struct io_uring_sqe operation)
+{
+	static char *sq, *cq;
+	static struct io_uring_sqe *sqes;
+	unsigned *tail, *head;
+
+	if (!sq) {
+		sq = mmap(NULL, p->sq_off.array + p->sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+			  IORING_OFF_SQ_RING);
+		cq = mmap(NULL, p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe), PROT_READ | PROT_WRITE,
+			  MAP_SHARED, ring, IORING_OFF_CQ_RING);
+		sqes = mmap(NULL, p->sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+	}
+	sqes[0] = operation;
+	((unsigned *)(sq + p->sq_off.array))[0] = 0;
+	tail = (unsigned *)(sq + p->sq_off.tail);
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		return -errno;
+	head = (unsigned *)(cq + p->cq_off.head);
+	int result = ((struct io_uring_cqe *)(cq + p->cq_off.cqes))[*head & (p->cq_entries - 1)].res;
+	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+static int work_through_a_ring(void)
+{
+	struct io_uring_params p = {0};
+	int ring = syscall(SYS_io_uring_setup, 1, &p), fd;
+	char data[20] = "written by nobody";
+
+	if (ring < 0)
+		return errno == ENOSYS || errno == EPERM ? 0 : 1;
+	fd = through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD,
+							  .addr = (uintptr_t)in_directory("ring"), .len = 0644,
+							  .open_flags = O_RDWR | O_CREAT | O_TRUNC});
+	if (fd < 0)
+		return 2;
+	if (through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_WRITE, .fd = fd, .addr = (uintptr_t)data, .len = 17}) != 17)
+		return 3;
+	return through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_READ, .fd = fd, .addr = (uintptr_t)data, .len = 5}) != 5;
+}
+
+static void a_ring_hides_nothing(void **state)
+{
+	const struct fp_event *event;
+
+	record(work_through_a_ring);
+	if (count(FP_EVENT_TYPE_OPEN) == 0)
+		skip(); /* not allowed here */
+	event = nth(FP_EVENT_TYPE_OPEN, 0);
+	assert_text(event->path, in_directory("ring"));
+	assert_true(event->flags & FP_OPEN_CREATED && event->flags & O_TRUNC);
+	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->bytes, 17);
+	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->ino, ino_of(in_directory("ring")));
+	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->tgid, child);
+	assert_int_equal(nth(FP_EVENT_TYPE_READ, 0)->bytes, 5);
+}
+
+static int run_script(void)
+{
+	int fd = open(in_directory("script"), O_WRONLY | O_CREAT, 0755), status;
+	pid_t pid;
+
+	if (write(fd, "#!/bin/sh\nexit 0\n", 17) != 17 || close(fd))
+		return 1;
+	pid = fork();
+	if (pid == 0) {
+		execl(in_directory("script"), "script", NULL);
+		_exit(1);
+	}
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+static void a_script_is_loaded(void **state)
+{
+	const struct fp_event *event, *executed;
+
+	record(run_script);
+	executed = nth(FP_EVENT_TYPE_EXEC, 0);
+	for (unsigned i = 0; i < count(FP_EVENT_TYPE_LOAD); i++) {
+		event = nth(FP_EVENT_TYPE_LOAD, i);
+		if (event->path.len != strlen(in_directory("script")) ||
+		    memcmp(event->path.data, in_directory("script"), event->path.len) != 0)
+			continue;
+		assert_int_equal(event->tgid, executed->tgid);
+		assert_int_equal(event->exec_id, executed->exec_id);
+		assert_true(event->seq > executed->seq || event->cpu != executed->cpu);
+		return;
+	}
+	fail_msg("the script was not loaded");
+}
+
+static int run_memory(void)
+{
+	int from = open("/bin/true", O_RDONLY), memory = syscall(SYS_memfd_create, "hidden", 0), status;
+	char *const arguments[] = {"innocent", NULL}, *const environment[] = {NULL};
+	pid_t pid;
+
+	while (sendfile(memory, from, NULL, 1 << 20) > 0)
+		;
+	pid = fork();
+	if (pid == 0) {
+		syscall(SYS_execveat, memory, "", arguments, environment, 0x1000);
+		_exit(1);
+	}
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+static void a_program_in_memory_is_known(void **state)
+{
+	const struct fp_event *made = NULL, *executed;
+
+	record(run_memory);
+	executed = nth(FP_EVENT_TYPE_EXEC, 0);
+	for (unsigned i = 0; i < count(FP_EVENT_TYPE_OPEN); i++)
+		if (nth(FP_EVENT_TYPE_OPEN, i)->path.len && memmem(nth(FP_EVENT_TYPE_OPEN, i)->path.data,
+								   nth(FP_EVENT_TYPE_OPEN, i)->path.len, "memfd:hidden", 12))
+			made = nth(FP_EVENT_TYPE_OPEN, i);
+	assert_non_null(made);
+	assert_int_equal(executed->ino, made->ino);
+	assert_int_equal(executed->dev, made->dev);
+	assert_non_null(memmem(executed->path.data, executed->path.len, "memfd:hidden", 12));
+}
+
+#if defined(__x86_64__)
+static int call_as_32_bit(void)
+{
+	long result;
+
+	/* close(-1) by the old gate: number 6 is another call in the 64-bit table */
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(6), "b"(-1) : "memory", "r8", "r9", "r10", "r11");
+	return result != -EBADF;
+}
+
+static uint64_t n_foreign;
+
+static void take_foreign(void *arg, uint64_t of_cgroup, uint32_t cause, uint64_t lost)
+{
+	if (of_cgroup == cgroup.id && cause == FP_LOSS_FOREIGN_CALL)
+		n_foreign += lost;
+}
+
+static void a_32_bit_call_is_counted_and_not_misread(void **state)
+{
+	record(call_as_32_bit);
+	fp_capture_take_losses(capture, take_foreign, NULL);
+	assert_int_equal(n_foreign, 1);
+}
+#endif
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_is_acted_upon_is_known),
+		cmocka_unit_test(a_process_changes_what_it_may_do),
+		cmocka_unit_test(a_ring_hides_nothing),
+		cmocka_unit_test(a_script_is_loaded),
+		cmocka_unit_test(a_program_in_memory_is_known),
+#if defined(__x86_64__)
+		cmocka_unit_test(a_32_bit_call_is_counted_and_not_misread),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
