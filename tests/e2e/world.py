@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("FAASPROV_BIN", os.path.join(ROOT, "build", "bin"))
@@ -58,7 +59,8 @@ class LabCase(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = tempfile.mkdtemp(prefix="faasprov-e2e-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch)
-        cls.home = f"/run/faasprov-e2e-{cls.__name__.lower()}"
+        # the same again after a run that was killed, another one for another checkout
+        cls.home = f"/run/faasprov-e2e-{zlib.crc32(ROOT.encode()) & 0xffff:04x}-{cls.__name__.lower()}"
         cls.store = os.path.join(cls.scratch, "store.db")
         cls.addClassCleanup(shutil.rmtree, cls.home, True)
         cls.addClassCleanup(cls.lab, "down")
