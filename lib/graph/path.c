@@ -5,10 +5,13 @@
 
 #include <igraph/igraph.h>
 
-/* A node; of an ambiguous unit, the node as one of its candidates uses it (NULL: as all of them do). */
+#include "graph/flow.h"
+
+/* A node, split as flow.h's rules need it. */
 struct place {
-	const char *candidate; /* in an edge's list */
+	const void *who; /* a candidate in an edge's list, or the request that an object was given to; NULL: as for all */
 	size_t len;
+	size_t version; /* of a file */
 	/* the times at which it stands in the unrolled graph */
 	uint64_t *times;
 	size_t n, size;
@@ -19,7 +22,8 @@ struct place {
 /* An edge from place to place. */
 struct link {
 	uint32_t from, to, edge;
-	uint64_t first, last;
+	uint64_t first, last; /* when it can be taken */
+	uint64_t begin; /* before that there is nothing at `to` */
 };
 
 struct moment {
@@ -31,6 +35,7 @@ struct unrolled {
 	struct fp_graph *graph;
 	struct place *places;
 	size_t n_places, places_size;
+	struct fp_versions *versions; /* by node */
 	uint32_t *first_place; /* by node; those of node n end where those of n + 1 begin */
 	struct link *links; /* ordered by where they begin */
 	size_t n_links, links_size;
@@ -68,35 +73,45 @@ static int grow(void *array, size_t used, size_t *size, size_t item)
 
 /* --- places and links ----------------------------------------------------- */
 
-struct candidates {
+struct splitter {
 	struct unrolled *unrolled;
 	uint32_t node;
 };
 
-static int add_place(struct unrolled *unrolled, const char *candidate, size_t len)
+static int add_place(struct unrolled *unrolled, const void *who, size_t len, size_t version)
 {
 	if (unrolled->n_places >= FP_PATH_STATES_MAX)
 		return -E2BIG;
 	if (grow(&unrolled->places, unrolled->n_places, &unrolled->places_size, sizeof(*unrolled->places)) < 0)
 		return -ENOMEM;
-	unrolled->places[unrolled->n_places++] = (struct place){.candidate = candidate, .len = len};
+	unrolled->places[unrolled->n_places++] = (struct place){.who = who, .len = len, .version = version};
 	return 0;
 }
 
-static bool is_place_of(const struct place *place, const char *candidate, size_t len)
+static bool is_place_of(const struct place *place, const void *who, size_t len)
 {
-	return place->candidate && place->len == len && memcmp(place->candidate, candidate, len) == 0;
+	return place->who && place->len == len && memcmp(place->who, who, len) == 0;
 }
 
-static int add_candidate(void *arg, const char *id, size_t len)
+static int add_who(void *arg, const char *who, size_t len)
 {
-	const struct candidates *candidates = arg;
-	struct unrolled *unrolled = candidates->unrolled;
+	const struct splitter *splitter = arg;
+	struct unrolled *unrolled = splitter->unrolled;
 
-	for (size_t i = unrolled->first_place[candidates->node]; i < unrolled->n_places; i++)
-		if (is_place_of(&unrolled->places[i], id, len))
+	for (size_t i = unrolled->first_place[splitter->node]; i < unrolled->n_places; i++)
+		if (is_place_of(&unrolled->places[i], who, len))
 			return 0;
-	return add_place(unrolled, id, len);
+	return add_place(unrolled, who, len, 0);
+}
+
+/* Splits a node by what an edge into it says. */
+static int split(struct splitter *splitter, const struct fp_store_node *node, const struct fp_store_edge *row)
+{
+	if (node->kind == FP_NODE_FILE)
+		return fp_versions_add(&splitter->unrolled->versions[splitter->node], row);
+	if (fp_flow_is_given(node, row))
+		return add_who(splitter, (const char *)row->request, FP_REQUEST_ID_SIZE);
+	return fp_graph_ambiguous(node) ? fp_graph_each_candidate(row, add_who, splitter) : 0;
 }
 
 static int find_places(struct unrolled *unrolled)
@@ -106,22 +121,24 @@ static int find_places(struct unrolled *unrolled)
 	int r = 0;
 
 	unrolled->first_place = calloc(n + 1, sizeof(*unrolled->first_place));
-	if (!unrolled->first_place)
+	unrolled->versions = calloc(n + 1, sizeof(*unrolled->versions));
+	if (!unrolled->first_place || !unrolled->versions)
 		return -ENOMEM;
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		struct candidates candidates = {unrolled, i};
+		const struct fp_store_node *node = &fp_graph_node(graph, i)->row;
+		struct splitter splitter = {unrolled, i};
 		const uint32_t *into;
-		ssize_t n_into;
+		ssize_t n_into = fp_graph_edges_into(graph, i, &into);
 
-		unrolled->first_place[i] = (uint32_t)unrolled->n_places;
-		r = add_place(unrolled, NULL, 0);
-		if (r < 0 || !fp_graph_ambiguous(&fp_graph_node(graph, i)->row))
-			continue;
-		n_into = fp_graph_edges_into(graph, i, &into);
 		if (n_into < 0)
 			return (int)n_into;
+		unrolled->first_place[i] = (uint32_t)unrolled->n_places;
+		r = add_place(unrolled, NULL, 0, 0);
 		for (ssize_t j = 0; r == 0 && j < n_into; j++)
-			r = fp_graph_each_candidate(&fp_graph_edge(graph, into[j])->row, add_candidate, &candidates);
+			r = split(&splitter, node, &fp_graph_edge(graph, into[j])->row);
+		fp_versions_sort(&unrolled->versions[i]);
+		for (size_t version = 1; r == 0 && version <= unrolled->versions[i].n; version++)
+			r = add_place(unrolled, NULL, 0, version);
 	}
 	unrolled->first_place[n] = (uint32_t)unrolled->n_places;
 	return r;
@@ -132,35 +149,59 @@ static int is_named(void *arg, const char *id, size_t len)
 	return is_place_of(arg, id, len);
 }
 
-/* Whether the edge can be taken from the place; whether it leads there. */
-static bool leaves(const struct place *place, const struct fp_store_edge *row)
+/* Whether the edge can be taken from the place, and when. */
+static bool leaves(const struct unrolled *unrolled, const struct fp_graph_edge *edge, const struct place *place,
+		   struct link *link)
 {
-	return !place->candidate || !row->candidates || fp_graph_each_candidate(row, is_named, (void *)place);
+	const struct fp_versions *versions = &unrolled->versions[edge->from];
+	uint64_t begin = fp_versions_begin(versions, place->version), end = fp_versions_end(versions, place->version);
+	const struct fp_store_edge *row = &edge->row;
+
+	link->first = link->first > begin ? link->first : begin;
+	link->last = link->last < end ? link->last : end;
+	if (!place->who)
+		return true;
+	if (fp_graph_node(unrolled->graph, edge->from)->row.kind == FP_NODE_OBJECT)
+		return row->kind == FP_EDGE_GET && row->has_request && is_place_of(place, row->request, FP_REQUEST_ID_SIZE);
+	return !row->candidates || fp_graph_each_candidate(row, is_named, (void *)place);
 }
 
-static bool enters(const struct place *place, const struct fp_store_edge *row, bool ambiguous)
+/* Whether it leads to the place, and from when on. */
+static bool enters(const struct unrolled *unrolled, const struct fp_graph_edge *edge, const struct place *place,
+		   struct link *link)
 {
-	if (!ambiguous || !row->candidates)
-		return !place->candidate;
-	return place->candidate && fp_graph_each_candidate(row, is_named, (void *)place);
+	const struct fp_store_node *node = &fp_graph_node(unrolled->graph, edge->to)->row;
+	const struct fp_versions *versions = &unrolled->versions[edge->to];
+	uint64_t end = fp_versions_end(versions, place->version);
+	const struct fp_store_edge *row = &edge->row;
+
+	link->begin = fp_versions_begin(versions, place->version);
+	link->last = link->last < end ? link->last : end;
+	if (node->kind == FP_NODE_FILE)
+		return link->begin <= end && fp_versions_has(versions, place->version, row);
+	if (fp_flow_is_given(node, row))
+		return is_place_of(place, row->request, FP_REQUEST_ID_SIZE);
+	if (!fp_graph_ambiguous(node) || !row->candidates)
+		return !place->who;
+	return place->who && fp_graph_each_candidate(row, is_named, (void *)place);
 }
 
 static int add_links(struct unrolled *unrolled, const struct fp_graph_edge *edge)
 {
-	bool ambiguous = fp_graph_ambiguous(&fp_graph_node(unrolled->graph, edge->to)->row);
 	const uint32_t *first = unrolled->first_place;
 
 	for (uint32_t from = first[edge->from]; from < first[edge->from + 1]; from++)
 		for (uint32_t to = first[edge->to]; to < first[edge->to + 1]; to++) {
-			if (!leaves(&unrolled->places[from], &edge->row) ||
-			    !enters(&unrolled->places[to], &edge->row, ambiguous))
+			struct link link = {from, to, edge->index, edge->row.first, edge->row.last, 0};
+
+			if (!leaves(unrolled, edge, &unrolled->places[from], &link) ||
+			    !enters(unrolled, edge, &unrolled->places[to], &link) || link.first > link.last)
 				continue;
 			if (unrolled->n_links >= FP_PATH_STATES_MAX)
 				return -E2BIG;
 			if (grow(&unrolled->links, unrolled->n_links, &unrolled->links_size, sizeof(*unrolled->links)) < 0)
 				return -ENOMEM;
-			unrolled->links[unrolled->n_links++] =
-				(struct link){from, to, edge->index, edge->row.first, edge->row.last};
+			unrolled->links[unrolled->n_links++] = link;
 		}
 	return 0;
 }
@@ -192,6 +233,11 @@ static int find_links(struct unrolled *unrolled)
 			link++;
 	}
 	return 0;
+}
+
+static uint64_t arrival(const struct link *link, uint64_t time)
+{
+	return time > link->begin ? time : link->begin;
 }
 
 /* --- states --------------------------------------------------------------- */
@@ -244,7 +290,7 @@ static int find_moments(struct unrolled *unrolled)
 
 		r = add_moment(unrolled, link->from, link->first);
 		if (r == 0)
-			r = add_moment(unrolled, link->to, link->first);
+			r = add_moment(unrolled, link->to, arrival(link, link->first));
 	}
 	while (r == 0 && unrolled->n_todo > 0) {
 		struct moment moment = unrolled->todo[--unrolled->n_todo];
@@ -254,7 +300,7 @@ static int find_moments(struct unrolled *unrolled)
 			const struct link *link = &unrolled->links[i];
 
 			if (link->first < moment.time && moment.time <= link->last)
-				r = add_moment(unrolled, link->to, moment.time);
+				r = add_moment(unrolled, link->to, arrival(link, moment.time));
 		}
 	}
 	return r;
@@ -281,7 +327,8 @@ static int add_arcs_of_link(struct unrolled *unrolled, const struct link *link)
 	int r = 0;
 
 	for (size_t i = position(from, link->first); r == 0 && i < from->n && from->times[i] <= link->last; i++)
-		r = add_arc(unrolled, from->first_state + i, to->first_state + position(to, from->times[i]), link->edge);
+		r = add_arc(unrolled, from->first_state + i,
+			    to->first_state + position(to, arrival(link, from->times[i])), link->edge);
 	return r;
 }
 
@@ -309,12 +356,10 @@ static int add_arcs(struct unrolled *unrolled, const uint32_t *from, size_t n_fr
 
 	for (size_t i = 0; r == 0 && i < unrolled->n_links; i++)
 		r = add_arcs_of_link(unrolled, &unrolled->links[i]);
-	for (size_t i = 0; r == 0 && i < n_from; i++) {
-		const struct place *place = &unrolled->places[unrolled->first_place[from[i]]];
-
-		if (place->n > 0)
-			r = add_arc(unrolled, source, place->first_state, NO_EDGE);
-	}
+	for (size_t i = 0; r == 0 && i < n_from; i++)
+		for (uint32_t j = unrolled->first_place[from[i]]; r == 0 && j < unrolled->first_place[from[i] + 1]; j++)
+			if (unrolled->places[j].n > 0 && !unrolled->places[j].who)
+				r = add_arc(unrolled, source, unrolled->places[j].first_state, NO_EDGE);
 	for (size_t i = 0; r == 0 && i < n_to; i++)
 		for (uint32_t j = unrolled->first_place[to[i]]; r == 0 && j < unrolled->first_place[to[i] + 1]; j++)
 			if (unrolled->places[j].n > 0)
@@ -421,6 +466,9 @@ ssize_t fp_path_shortest(struct fp_graph *graph, const uint32_t *from, size_t n_
 	igraph_set_warning_handler(warnings);
 	for (size_t i = 0; i < unrolled.n_places; i++)
 		free(unrolled.places[i].times);
+	for (size_t i = 0; unrolled.versions && i < fp_graph_nodes(graph); i++)
+		fp_versions_done(&unrolled.versions[i]);
+	free(unrolled.versions);
 	free(unrolled.places);
 	free(unrolled.first_place);
 	free(unrolled.links);

@@ -6,8 +6,7 @@
  * Fewest edges and time pull apart: the way with fewest edges may arrive too late
  * to go on.  So the graph is unrolled in time: each node stands once for each
  * time at which something could leave or reach it, waiting costs nothing and an
- * edge costs one; the ambiguous unit of a process stands there once for each of
- * its candidates, as in slice.h.  In that graph the shortest path is found by igraph; it is the
+ * edge costs one; nodes are split there as in slices (flow.h).  In that graph the shortest path is found by igraph; it is the
  * only place that uses igraph.
  */
 #ifndef FP_GRAPH_PATH_H

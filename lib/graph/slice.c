@@ -3,32 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) ((element)->unhashed = true)
-#include <uthash.h>
-
-#define CANDIDATE_MAX (2 * FP_REQUEST_ID_SIZE)
-
-/* A node; of an ambiguous unit, the node as one of its candidates uses it (empty: as all of them do). */
-struct name {
-	uint32_t node; /* index in the graph */
-	char candidate[CANDIDATE_MAX];
-};
-
-/* Where the search can be, and what it knows of it. */
-struct place {
-	struct name name;
-	uint64_t time; /* best so far */
-	uint64_t next; /* best in the layer being made */
-	bool reached, reached_next;
-	bool done; /* taken from the queue: time is final */
-	bool unhashed;
-	UT_hash_handle hh;
-};
+#include "graph/slice_place.h"
 
 struct item {
 	uint64_t time;
-	struct place *place;
+	struct fp_place *place;
 };
 
 struct items {
@@ -41,13 +20,14 @@ struct slicer {
 	struct fp_graph *graph;
 	enum fp_slice_direction direction;
 	struct fp_slice_options options;
-	struct place *places; /* by name */
+	struct fp_places places;
 	struct items queue; /* a heap, best time first; with a depth: the layer being made */
 	/* edges of the node being expanded: copies, because a source is not asked while it answers */
 	struct fp_store_edge *found;
 	size_t n_found, found_size;
 	/* the place being expanded, and from when */
-	const struct place *at;
+	const struct fp_place *at;
+	bool given; /* the edges are those given to a request */
 	uint64_t time;
 };
 
@@ -131,22 +111,11 @@ static void forget_found(struct slicer *slicer)
 	slicer->n_found = 0;
 }
 
-static int is_candidate(void *arg, const char *id, size_t len)
-{
-	const struct name *name = arg;
-
-	return len <= CANDIDATE_MAX && strnlen(name->candidate, CANDIDATE_MAX) == len &&
-	       memcmp(name->candidate, id, len) == 0;
-}
-
-static bool counts(const struct slicer *slicer, const struct fp_store_edge *edge)
+static bool counts(struct slicer *slicer, const struct fp_store_edge *edge)
 {
 	const struct fp_slice_options *options = &slicer->options;
-	const struct name *name = &slicer->at->name;
 
 	if (edge->last < options->since || edge->first > options->until)
-		return false;
-	if (*name->candidate && edge->candidates && !fp_graph_each_candidate(edge, is_candidate, (void *)name))
 		return false;
 	return slicer->direction == FP_SLICE_BACKWARD ? edge->first <= slicer->time : edge->last >= slicer->time;
 }
@@ -156,7 +125,8 @@ static int keep_found(void *arg, const struct fp_store_edge *edge)
 	struct slicer *slicer = arg;
 	struct fp_store_edge copy = *edge;
 
-	if (!counts(slicer, edge))
+	if (!counts(slicer, edge) ||
+	    (!slicer->given && !fp_place_has(&slicer->places, slicer->at, slicer->direction, edge)))
 		return 0;
 	/* A node with very many edges must not fill memory before the limit is noticed. */
 	if (slicer->n_found >= slicer->options.edges_max)
@@ -195,43 +165,10 @@ static int node_of(struct slicer *slicer, uint64_t id, struct fp_graph_node **re
 	return 0;
 }
 
-static struct place *place_of(struct slicer *slicer, uint32_t node, const char *candidate, size_t len)
-{
-	struct place *place;
-	struct name name;
-
-	memset(&name, 0, sizeof(name)); /* hashed with its padding */
-	name.node = node;
-	memcpy(name.candidate, candidate, len < CANDIDATE_MAX ? len : CANDIDATE_MAX);
-	HASH_FIND(hh, slicer->places, &name, sizeof(name), place);
-	if (place)
-		return place;
-	place = calloc(1, sizeof(*place));
-	if (!place)
-		return NULL;
-	place->name = name;
-	HASH_ADD(hh, slicer->places, name, sizeof(name), place);
-	if (place->unhashed) {
-		free(place);
-		return NULL;
-	}
-	return place;
-}
-
-static void forget_places(struct slicer *slicer)
-{
-	struct place *place, *next;
-
-	HASH_ITER(hh, slicer->places, place, next) {
-		HASH_DEL(slicer->places, place);
-		free(place);
-	}
-}
-
 /* --- searching ------------------------------------------------------------ */
 
 /* The search has come to the place at the time. */
-static int reach(struct slicer *slicer, struct place *place, uint64_t time)
+static int reach(struct slicer *slicer, struct fp_place *place, uint64_t time)
 {
 	const struct item item = {time, place};
 
@@ -257,26 +194,76 @@ struct arrival {
 	struct slicer *slicer;
 	uint32_t node;
 	uint64_t time;
+	const struct fp_store_edge *edge; /* NULL: the search starts here */
 };
 
-static int reach_candidate(void *arg, const char *id, size_t len)
+static int reach_who(void *arg, const char *who, size_t len)
 {
 	const struct arrival *arrival = arg;
+	struct slicer *slicer = arrival->slicer;
 
-	return reach(arrival->slicer, place_of(arrival->slicer, arrival->node, id, len), arrival->time);
+	return reach(slicer, fp_place_get(&slicer->places, arrival->node, 0, who, len), arrival->time);
+}
+
+/* Backward: the versions that can have been read.  Forward: those that what was done is part of. */
+static int arrive_at_file(const struct arrival *arrival)
+{
+	struct slicer *slicer = arrival->slicer;
+	bool backward = slicer->direction == FP_SLICE_BACKWARD;
+	const struct fp_store_edge *edge = arrival->edge;
+	struct fp_place_node *node;
+	size_t from, to;
+	int r = fp_place_node(&slicer->places, arrival->node, &node);
+
+	if (r < 0)
+		return r;
+	from = backward && !edge ? 0 : fp_versions_at(&node->versions, backward ? edge->first : arrival->time);
+	to = backward ? fp_versions_at(&node->versions, arrival->time) : node->versions.n;
+	for (size_t version = from; r == 0 && version <= to; version++) {
+		uint64_t begin = fp_versions_begin(&node->versions, version);
+		uint64_t end = fp_versions_end(&node->versions, version), time = arrival->time;
+
+		if (end < begin || (!backward && edge && !fp_versions_has(&node->versions, version, edge)))
+			continue;
+		if (backward ? time > end : time < begin)
+			time = backward ? end : begin;
+		r = reach(slicer, fp_place_get(&slicer->places, arrival->node, (uint32_t)version, "", 0), time);
+	}
+	return r;
+}
+
+static int arrive_at_object(struct arrival *arrival)
+{
+	bool backward = arrival->slicer->direction == FP_SLICE_BACKWARD;
+	const struct fp_store_edge *edge = arrival->edge;
+	bool get = edge && edge->kind == FP_EDGE_GET;
+	char who[FP_WHO_MAX + 1];
+	int r;
+
+	strcpy(who, edge ? "-" : "*");
+	if (get)
+		fp_place_who(edge, who);
+	if (!backward)
+		return reach_who(arrival, who, get && edge->has_request ? strlen(who) : 0);
+	r = reach_who(arrival, "", 0);
+	return r == 0 ? reach_who(arrival, who, strlen(who)) : r;
 }
 
 /* The search has come to the node at the time, by an edge when there is one. */
 static int arrive(struct slicer *slicer, struct fp_graph_node *node, uint64_t time, const struct fp_store_edge *edge)
 {
-	struct arrival arrival = {slicer, node->index, time};
+	struct arrival arrival = {slicer, node->index, time, edge};
 
 	node->slices |= slicer->direction;
 	if (!node->start && fp_graph_terminal(node->row.kind))
 		return 0;
+	if (node->row.kind == FP_NODE_FILE)
+		return arrive_at_file(&arrival);
+	if (node->row.kind == FP_NODE_OBJECT)
+		return arrive_at_object(&arrival);
 	if (edge && edge->candidates && fp_graph_ambiguous(&node->row))
-		return fp_graph_each_candidate(edge, reach_candidate, &arrival);
-	return reach_candidate(&arrival, "", 0);
+		return fp_graph_each_candidate(edge, reach_who, &arrival);
+	return reach_who(&arrival, "", 0);
 }
 
 static int follow(struct slicer *slicer, const struct fp_store_edge *row)
@@ -302,15 +289,19 @@ static int follow(struct slicer *slicer, const struct fp_store_edge *row)
 	return arrive(slicer, other, time, row);
 }
 
-static int expand(struct slicer *slicer, const struct place *place, uint64_t time)
+static int expand(struct slicer *slicer, const struct fp_place *place, uint64_t time)
 {
 	const struct fp_source *source = slicer->source;
-	uint64_t id = fp_graph_node(slicer->graph, place->name.node)->row.id;
+	const struct fp_store_node *row = &fp_graph_node(slicer->graph, place->name.node)->row;
+	uint64_t id = row->id;
 	int r;
 
 	slicer->at = place;
 	slicer->time = time;
-	if (slicer->direction == FP_SLICE_BACKWARD)
+	slicer->given = row->kind == FP_NODE_OBJECT && slicer->direction == FP_SLICE_BACKWARD && *place->name.who;
+	if (slicer->given)
+		r = fp_place_each_given(&slicer->places, place, keep_found, slicer);
+	else if (slicer->direction == FP_SLICE_BACKWARD)
 		r = source->edges_into(source->arg, id, keep_found, slicer);
 	else
 		r = source->edges_out_of(source->arg, id, keep_found, slicer);
@@ -341,7 +332,7 @@ static int begin(struct slicer *slicer, const struct fp_slice_start *starts, siz
 			const char *candidate = starts[i].candidate;
 
 			node->slices |= slicer->direction;
-			r = reach(slicer, place_of(slicer, node->index, candidate, strlen(candidate)),
+			r = reach(slicer, fp_place_get(&slicer->places, node->index, 0, candidate, strlen(candidate)),
 				  start_time(slicer, &starts[i]));
 		} else {
 			node->start |= !starts[i].beside;
@@ -383,7 +374,7 @@ static int search_by_depth(struct slicer *slicer)
 
 		slicer->queue = (struct items){0};
 		for (size_t i = 0; i < layer.n; i++) {
-			struct place *place = layer.list[i].place;
+			struct fp_place *place = layer.list[i].place;
 
 			place->time = place->next;
 			place->reached = true;
@@ -399,7 +390,8 @@ static int search_by_depth(struct slicer *slicer)
 int fp_slice(const struct fp_source *source, enum fp_slice_direction direction, const struct fp_slice_start *starts,
 	     size_t n_starts, const struct fp_slice_options *options, struct fp_graph *graph)
 {
-	struct slicer slicer = {.source = source, .graph = graph, .direction = direction, .options = *options};
+	struct slicer slicer = {.source = source, .graph = graph, .direction = direction, .options = *options,
+				.places = {.source = source, .graph = graph}};
 	int r;
 
 	if (slicer.options.until == 0)
@@ -410,7 +402,7 @@ int fp_slice(const struct fp_source *source, enum fp_slice_direction direction, 
 	if (r >= 0)
 		r = slicer.options.depth == 0 ? search_by_time(&slicer) : search_by_depth(&slicer);
 	forget_found(&slicer);
-	forget_places(&slicer);
+	fp_places_done(&slicer.places);
 	free(slicer.found);
 	free(slicer.queue.list);
 	return r < 0 ? r : 0;

@@ -15,9 +15,8 @@
  * when a layer improves its time.
  *
  * Clients and unrecorded hosts are shown and not passed through, unless they are
- * where the slice starts.  Through the ambiguous unit of a process flows what one
- * of its candidates can have carried: for the search it is one node for each
- * candidate, and an edge is at those that it names.
+ * where the slice starts.  What cannot flow through a node although time would let
+ * it is told by flow.h: for the search, such a node is several places.
  */
 #ifndef FP_GRAPH_SLICE_H
 #define FP_GRAPH_SLICE_H

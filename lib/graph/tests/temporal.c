@@ -53,117 +53,182 @@ static unsigned candidates_of(const struct fp_store_edge *edge)
 	return set;
 }
 
+static enum fp_node_kind random_kind(uint64_t *state, const struct random_options *options, unsigned i, char key[40])
+{
+	*key = '\0';
+	if (options->terminals && random_next(state, 5) == 0)
+		return random_next(state, 2) ? FP_NODE_CLIENT : FP_NODE_HOST;
+	if (options->doubts && random_next(state, 2) == 0) {
+		snprintf(key, 40, "process:h:b:1:%u:0:ambiguous", i);
+		return FP_NODE_PROCESS;
+	}
+	if (options->contents && random_next(state, 3) == 0)
+		return FP_NODE_OBJECT;
+	return FP_NODE_FILE;
+}
+
+static void random_content(uint64_t *state, const struct fp_graph *graph, struct fp_store_edge *row)
+{
+	enum fp_node_kind from = fp_graph_find_node(graph, row->from)->row.kind;
+	enum fp_node_kind to = fp_graph_find_node(graph, row->to)->row.kind;
+
+	row->kind = from == FP_NODE_OBJECT || to == FP_NODE_OBJECT ? random_next(state, 3) ? FP_EDGE_GET : FP_EDGE_PUT :
+		    to == FP_NODE_FILE			       ? random_next(state, 5) ? FP_EDGE_WRITE : FP_EDGE_CHMOD :
+								 FP_EDGE_READ;
+	if (row->kind == FP_EDGE_WRITE && row->first > 0 && random_next(state, 3) == 0)
+		row->attributes = "{\"open\":\"truncated\"}";
+	row->has_request = random_next(state, 4) > 0;
+	row->request[0] = row->has_request ? (uint8_t)random_next(state, 2) : 0;
+}
+
 struct fp_graph *random_graph(uint64_t *state, const struct random_options *options)
 {
 	struct fp_graph *graph;
 
 	assert_int_equal(fp_graph_new(&graph), 0);
 	for (unsigned i = 1; i <= options->n_nodes; i++) {
-		enum fp_node_kind kind = FP_NODE_FILE;
-		char key[40] = "";
+		char key[40];
+		enum fp_node_kind kind = random_kind(state, options, i, key);
 
-		if (options->terminals && random_next(state, 5) == 0)
-			kind = random_next(state, 2) ? FP_NODE_CLIENT : FP_NODE_HOST;
-		else if (options->doubts && random_next(state, 2) == 0) {
-			kind = FP_NODE_PROCESS;
-			snprintf(key, sizeof(key), "process:h:b:1:%u:0:ambiguous", i);
-		}
 		add_node(graph, i, kind, *key ? key : NULL);
 	}
 	for (unsigned i = 1; i <= options->n_edges; i++) {
 		unsigned first = random_next(state, TIMES), last = first + random_next(state, options->longest);
+		struct fp_store_edge *row;
 
 		add_edge(graph, i, 1 + random_next(state, options->n_nodes), 1 + random_next(state, options->n_nodes), first,
 			 last < TIMES ? last : TIMES - 1);
+		row = &fp_graph_find_edge(graph, i)->row;
 		if (options->doubts)
-			fp_graph_find_edge(graph, i)->row.candidates = candidates_text(random_next(state, 1 << CANDIDATES));
+			row->candidates = candidates_text(random_next(state, 1 << CANDIDATES));
+		if (options->contents)
+			random_content(state, graph, row);
 	}
 	return graph;
 }
 
-/* A walk that is at one end of the edge as `candidate` may take it. */
-static bool may_take(const struct fp_store_edge *edge, unsigned candidate)
+/* The content of the file at the time holds what the edge wrote, unless it was truncated in between. */
+static bool still_there(struct fp_graph *graph, const struct fp_store_edge *in, uint64_t time)
 {
-	return candidate == 0 || !edge->candidates || candidates_of(edge) & 1u << (candidate - 1);
-}
+	uint64_t last = 0, first = 0;
 
-static bool arrive(struct fp_graph *graph, const struct fp_store_edge *edge, uint64_t there, uint64_t time,
-		   struct truth *after)
-{
-	bool doubt = fp_graph_ambiguous(&fp_graph_find_node(graph, there)->row) && edge->candidates, news = false;
+	if (in->kind != FP_EDGE_WRITE)
+		return true;
+	for (size_t i = 0; i < fp_graph_edges(graph); i++) {
+		const struct fp_store_edge *row = &fp_graph_edge(graph, i)->row;
 
-	for (unsigned candidate = 0; candidate <= CANDIDATES; candidate++) {
-		if (doubt ? candidate == 0 || !may_take(edge, candidate) : candidate > 0)
-			continue;
-		news |= !after->at[there][candidate][time];
-		after->at[there][candidate][time] = true;
+		/* The latest that was surely over; of those over at once, the one that began last. */
+		if (row->to == in->to && row->attributes && row->last <= time &&
+		    (row->last > last || (row->last == last && row->first > first))) {
+			last = row->last;
+			first = row->first;
+		}
 	}
-	return news;
+	return last == 0 || in->last >= first;
 }
 
-/* One step of all walks at once; true when it led to something new. */
-static bool step(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, const struct truth *before,
-		 struct truth *after)
+/* What came in by the one edge may leave, at the time, by the other. */
+static bool goes_together(struct fp_graph *graph, const struct fp_store_edge *in, const struct fp_store_edge *out,
+			  uint64_t time)
+{
+	const struct fp_store_node *row = &fp_graph_find_node(graph, in->to)->row;
+
+	if (fp_graph_ambiguous(row) && in->candidates && out->candidates)
+		return candidates_of(in) & candidates_of(out);
+	if (row->kind == FP_NODE_FILE)
+		return still_there(graph, in, time);
+	if (row->kind == FP_NODE_OBJECT && in->kind == FP_EDGE_GET && in->has_request)
+		return out->kind == FP_EDGE_GET && out->has_request && out->request[0] == in->request[0];
+	return true;
+}
+
+/* Walks that end with an edge, taken at a time. */
+struct walks {
+	bool taken[EDGES_MAX + 1][TIMES];
+};
+
+/* A walk that came to `here` by `before` (NULL: begins there) at the time goes on by all edges that it may. */
+static bool go_on(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t here,
+		  const struct fp_store_edge *before, uint64_t time, struct walks *after)
 {
 	bool backward = direction == FP_SLICE_BACKWARD, news = false;
 
 	for (size_t i = 0; i < fp_graph_edges(graph); i++) {
 		const struct fp_store_edge *edge = &fp_graph_edge(graph, i)->row;
-		uint64_t here = backward ? edge->to : edge->from, there = backward ? edge->from : edge->to;
 
-		if (here != start && fp_graph_terminal(fp_graph_find_node(graph, here)->row.kind))
+		if ((backward ? edge->to : edge->from) != here)
 			continue;
-		for (unsigned state = 0; state < (CANDIDATES + 1) * TIMES; state++) {
-			unsigned candidate = state / TIMES;
-			uint64_t time = state % TIMES, next = time;
-
-			if (!before->at[here][candidate][time] || !may_take(edge, candidate) ||
-			    (backward ? edge->first > time : edge->last < time))
+		for (uint64_t at = edge->first; at <= edge->last; at++) {
+			if (backward ? at > time : at < time)
 				continue;
-			if (backward ? edge->last < time : edge->first > time)
-				next = backward ? edge->last : edge->first;
-			after->edge[edge->id] = true;
-			news |= arrive(graph, edge, there, next, after);
+			if (before && !(backward ? goes_together(graph, edge, before, time) :
+						   goes_together(graph, before, edge, at)))
+				continue;
+			news |= !after->taken[edge->id][at];
+			after->taken[edge->id][at] = true;
 		}
 	}
 	return news;
 }
 
-bool truth_has(const struct truth *truth, uint64_t node)
+/* One step of all walks at once; true when it led to something new. */
+static bool step(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, const struct walks *before,
+		 struct walks *after)
 {
-	for (unsigned candidate = 0; candidate <= CANDIDATES; candidate++)
-		for (uint64_t time = 0; time < TIMES; time++)
-			if (truth->at[node][candidate][time])
-				return true;
-	return false;
+	bool news = false;
+
+	for (size_t i = 0; i < fp_graph_edges(graph); i++) {
+		const struct fp_store_edge *edge = &fp_graph_edge(graph, i)->row;
+		uint64_t here = direction == FP_SLICE_BACKWARD ? edge->from : edge->to;
+
+		if (here != start && fp_graph_terminal(fp_graph_find_node(graph, here)->row.kind))
+			continue;
+		for (uint64_t time = edge->first; time <= edge->last; time++)
+			if (before->taken[edge->id][time])
+				news |= go_on(graph, direction, here, edge, time, after);
+	}
+	return news;
 }
 
 void truth_find(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, uint64_t time, unsigned depth,
 		struct truth *ret_truth)
 {
-	struct truth before, after = {0};
-	unsigned steps = 0;
+	struct walks before, after = {0};
+	unsigned steps = 1;
+	bool news = go_on(graph, direction, start, NULL, time, &after);
 
-	after.at[start][0][time] = true;
-	do {
+	while (news && steps++ != depth) {
 		before = after;
-		steps++;
-	} while (step(graph, direction, start, &before, &after) && steps != depth);
-	*ret_truth = after;
+		news = step(graph, direction, start, &before, &after);
+	}
+	*ret_truth = (struct truth){0};
+	ret_truth->node[start] = true;
+	for (uint64_t id = 1; id <= fp_graph_edges(graph); id++)
+		for (time = 0; time < TIMES; time++)
+			if (after.taken[id][time]) {
+				const struct fp_store_edge *edge = &fp_graph_find_edge(graph, id)->row;
+
+				ret_truth->edge[id] = true;
+				ret_truth->node[edge->from] = ret_truth->node[edge->to] = true;
+			}
 }
 
 int truth_distance(struct fp_graph *graph, uint64_t from, uint64_t to)
 {
-	struct truth before, after = {0};
-	int distance = 0;
+	struct truth truth;
 
-	after.at[from][0][0] = true;
-	for (;;) {
-		if (truth_has(&after, to))
-			return distance;
-		before = after;
-		distance++;
-		if (!step(graph, FP_SLICE_FORWARD, from, &before, &after))
+	if (from == to)
+		return 0;
+	for (unsigned depth = 1; depth <= TIMES * EDGES_MAX; depth++) {
+		struct truth longer;
+
+		truth_find(graph, FP_SLICE_FORWARD, from, 0, depth, &truth);
+		if (truth.node[to])
+			return (int)depth;
+		/* Nothing more comes with all the time in the world. */
+		truth_find(graph, FP_SLICE_FORWARD, from, 0, 0, &longer);
+		if (!longer.node[to])
 			return -1;
 	}
+	return -1;
 }

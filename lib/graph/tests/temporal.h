@@ -10,6 +10,7 @@
 
 #define NODES_MAX 12
 #define TIMES 24 /* times are 0 .. TIMES - 1 */
+#define EDGES_MAX 64
 #define CANDIDATES 3 /* "a", "b", "c" */
 
 /* A small generator of its own: the same seed gives the same graph on every machine. */
@@ -24,21 +25,19 @@ struct random_options {
 	unsigned n_nodes, n_edges, longest; /* longest edge in time */
 	bool terminals; /* some nodes are clients and hosts */
 	bool doubts; /* some are ambiguous units, and edges have candidates */
+	bool contents; /* some are files that are truncated, and objects that hosts gave to requests */
 };
 
 struct fp_graph *random_graph(uint64_t *state, const struct random_options *options);
 
 struct truth {
-	/* By node id: a walk can be there then; at an ambiguous unit, as candidate 1 .. CANDIDATES or (0) as any. */
-	bool at[NODES_MAX + 1][CANDIDATES + 1][TIMES];
-	bool edge[256]; /* by edge id: a walk takes it */
+	bool node[NODES_MAX + 1]; /* by id: a walk can be there */
+	bool edge[EDGES_MAX + 1]; /* by id: a walk takes it */
 };
 
 /* All walks from the node at the time of at most `depth` edges (0: any number). */
 void truth_find(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, uint64_t time, unsigned depth,
 		struct truth *ret_truth);
-/* A walk can be at the node at all. */
-bool truth_has(const struct truth *truth, uint64_t node);
 /* Fewest edges of a time-respecting walk between two nodes, -1 when there is none. */
 int truth_distance(struct fp_graph *graph, uint64_t from, uint64_t to);
 

@@ -57,7 +57,7 @@ static void random_graphs_agree_with_all_walks(void **state)
 	for (unsigned round = 0; round < 1500; round++) {
 		unsigned n = 2 + random_next(&seed, NODES_MAX - 2);
 		struct random_options options = {.n_nodes = n, .n_edges = 1 + random_next(&seed, 30),
-						 .longest = 1 + random_next(&seed, 8), .doubts = round % 2};
+						 .longest = 1 + random_next(&seed, 8), .doubts = round % 2, .contents = round % 3 == 0};
 		struct fp_graph *graph = random_graph(&seed, &options);
 		uint32_t from = random_next(&seed, n), to = random_next(&seed, n), *edges;
 		int wanted = truth_distance(graph, from + 1, to + 1);

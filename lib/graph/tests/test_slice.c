@@ -90,7 +90,7 @@ static void compare_with_truth(struct fp_graph *graph, enum fp_slice_direction d
 
 	truth_find(graph, direction, start, time, depth, &truth);
 	for (uint64_t id = 1; id <= fp_graph_nodes(graph); id++) {
-		bool reached = truth_has(&truth, id);
+		bool reached = truth.node[id];
 
 		if (reached != has_node(slice, id))
 			fail_msg("node %u: all walks say %d", (unsigned)id, reached);
@@ -109,7 +109,7 @@ static void random_graphs_agree_with_all_walks(void **state)
 		unsigned n = 2 + random_next(&seed, NODES_MAX - 2);
 		struct random_options options = {.n_nodes = n, .n_edges = 1 + random_next(&seed, 40),
 						 .longest = 1 + random_next(&seed, 8), .terminals = round % 2,
-						 .doubts = round % 3 == 0};
+						 .doubts = round % 3 == 0, .contents = round % 5 < 2};
 		struct fp_graph *graph = random_graph(&seed, &options);
 		enum fp_slice_direction direction = round % 4 < 2 ? FP_SLICE_BACKWARD : FP_SLICE_FORWARD;
 
@@ -342,6 +342,85 @@ static void doubt_is_not_passed_on(void **state)
 	fp_graph_free(graph);
 }
 
+/* Written, truncated, written again: a reader depends on what was there when it read; the mode stays. */
+static void truncation_ends_what_was_written(void **state)
+{
+	struct fp_graph *graph, *slice;
+
+	assert_int_equal(fp_graph_new(&graph), 0);
+	for (uint64_t id = 1; id <= 7; id++)
+		add_node(graph, id, id == 4 ? FP_NODE_FILE : FP_NODE_PROCESS, NULL);
+	add_edge(graph, 1, 1, 4, 2, 2); /* written */
+	add_edge(graph, 2, 7, 4, 3, 3); /* made executable */
+	fp_graph_find_edge(graph, 2)->row.kind = FP_EDGE_CHMOD;
+	add_edge(graph, 3, 4, 5, 5, 5); /* read */
+	add_edge(graph, 4, 2, 4, 8, 9); /* truncated */
+	fp_graph_find_edge(graph, 4)->row.attributes = "{\"open\":\"truncated\"}";
+	add_edge(graph, 5, 3, 4, 11, 11); /* written anew, under a name that means to look like a truncation */
+	fp_graph_find_edge(graph, 5)->row.attributes = "{\"path\":\"\\\"open\\\":\\\"truncated\\\"\"}";
+	add_edge(graph, 6, 4, 6, 14, 14); /* read */
+	add_edge(graph, 7, 3, 4, 12, 12);
+	slice = slice_of(graph, FP_SLICE_BACKWARD, 6, TIMES - 1);
+	assert_false(has_node(slice, 1));
+	assert_true(has_node(slice, 2));
+	assert_true(has_node(slice, 3));
+	assert_true(has_node(slice, 7));
+	fp_graph_free(slice);
+	slice = slice_of(graph, FP_SLICE_BACKWARD, 5, TIMES - 1);
+	assert_true(has_node(slice, 1));
+	assert_false(has_node(slice, 2));
+	fp_graph_free(slice);
+	slice = slice_of(graph, FP_SLICE_FORWARD, 1, 0);
+	assert_true(has_node(slice, 5));
+	assert_false(has_node(slice, 6));
+	fp_graph_free(slice);
+	/* The file itself, asked about, has a whole history. */
+	slice = slice_of(graph, FP_SLICE_BACKWARD, 4, TIMES - 1);
+	assert_true(has_node(slice, 1));
+	assert_true(has_node(slice, 3));
+	fp_graph_free(slice);
+	fp_graph_free(graph);
+}
+
+/* Two requests fetch the same URL: each got it by its own fetch; who stored something there changes it for both. */
+static void what_a_host_gave_to_one_is_not_of_another(void **state)
+{
+	struct fp_graph *graph, *slice;
+
+	assert_int_equal(fp_graph_new(&graph), 0);
+	add_node(graph, 1, FP_NODE_HOST, NULL);
+	add_node(graph, 2, FP_NODE_OBJECT, NULL);
+	for (uint64_t id = 3; id <= 5; id++)
+		add_node(graph, id, FP_NODE_PROCESS, NULL);
+	for (uint64_t i = 0; i < 2; i++) {
+		add_edge(graph, 1 + 2 * i, 1, 2, 4 + i, 4 + i);
+		add_edge(graph, 2 + 2 * i, 2, 3 + i, 4 + i, 6 + i);
+		for (uint64_t j = 1; j <= 2; j++) {
+			struct fp_store_edge *row = &fp_graph_find_edge(graph, j + 2 * i)->row;
+
+			row->kind = FP_EDGE_GET;
+			row->has_request = true;
+			row->request[0] = (uint8_t)i;
+		}
+	}
+	add_edge(graph, 5, 5, 2, 1, 1);
+	fp_graph_find_edge(graph, 5)->row.kind = FP_EDGE_PUT;
+	slice = slice_of(graph, FP_SLICE_BACKWARD, 4, TIMES - 1);
+	assert_non_null(fp_graph_find_edge(slice, 3));
+	assert_null(fp_graph_find_edge(slice, 1));
+	assert_true(has_node(slice, 5));
+	fp_graph_free(slice);
+	slice = slice_of(graph, FP_SLICE_FORWARD, 5, 0);
+	assert_true(has_node(slice, 3));
+	assert_true(has_node(slice, 4));
+	fp_graph_free(slice);
+	slice = slice_of(graph, FP_SLICE_BACKWARD, 2, TIMES - 1);
+	assert_non_null(fp_graph_find_edge(slice, 1));
+	assert_non_null(fp_graph_find_edge(slice, 3));
+	fp_graph_free(slice);
+	fp_graph_free(graph);
+}
+
 /* An operation of two candidates is in the slices of both, one of a third request is not. */
 static void candidates_start_only_their_own_edges(void **state)
 {
@@ -382,6 +461,8 @@ int main(void)
 		cmocka_unit_test(too_large_a_slice_is_an_error),
 		cmocka_unit_test(units_are_joined_only_by_the_conservative_mode),
 		cmocka_unit_test(doubt_is_not_passed_on),
+		cmocka_unit_test(truncation_ends_what_was_written),
+		cmocka_unit_test(what_a_host_gave_to_one_is_not_of_another),
 		cmocka_unit_test(candidates_start_only_their_own_edges),
 	};
 

@@ -1,0 +1,192 @@
+#include "graph/slice_place.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+
+void fp_places_done(struct fp_places *places)
+{
+	struct fp_place *place, *next_place;
+	struct fp_place_node *node, *next_node;
+
+	HASH_ITER(hh, places->places, place, next_place) {
+		HASH_DEL(places->places, place);
+		free(place);
+	}
+	HASH_ITER(hh, places->nodes, node, next_node) {
+		HASH_DEL(places->nodes, node);
+		fp_versions_done(&node->versions);
+		for (size_t i = 0; i < node->n_given; i++) {
+			free((char *)node->given[i].attributes);
+			free((char *)node->given[i].candidates);
+		}
+		free(node->given);
+		free(node);
+	}
+}
+
+struct fp_place *fp_place_get(struct fp_places *places, uint32_t node, uint32_t version, const char *who, size_t len)
+{
+	struct fp_place_name name = {.node = node, .version = version};
+	struct fp_place *place;
+
+	memcpy(name.who, who, len < FP_WHO_MAX ? len : FP_WHO_MAX);
+	HASH_FIND(hh, places->places, &name, sizeof(name), place);
+	if (place)
+		return place;
+	place = calloc(1, sizeof(*place));
+	if (!place)
+		return NULL;
+	place->name = name;
+	HASH_ADD(hh, places->places, name, sizeof(name), place);
+	if (place->unhashed) {
+		free(place);
+		return NULL;
+	}
+	return place;
+}
+
+/* Edges into a file that truncate it; edges into an object from whoever gave it. */
+static int look_at(void *arg, const struct fp_store_edge *row)
+{
+	struct fp_place_node *node = arg;
+	struct fp_store_edge *copy;
+
+	if (row->kind == FP_EDGE_WRITE)
+		return fp_versions_add(&node->versions, row);
+	if (row->kind != FP_EDGE_GET)
+		return 0;
+	if (node->n_given == node->given_size) {
+		size_t wanted = node->given_size ? node->given_size * 2 : 8;
+		void *bigger = realloc(node->given, wanted * sizeof(*node->given));
+
+		if (!bigger)
+			return -ENOMEM;
+		node->given = bigger;
+		node->given_size = wanted;
+	}
+	copy = &node->given[node->n_given++];
+	*copy = *row;
+	copy->attributes = row->attributes ? strdup(row->attributes) : NULL;
+	copy->candidates = row->candidates ? strdup(row->candidates) : NULL;
+	return !copy->attributes == !row->attributes && !copy->candidates == !row->candidates ? 0 : -ENOMEM;
+}
+
+static int compare_given(const void *a, const void *b)
+{
+	const struct fp_store_edge *x = a, *y = b;
+	int r;
+
+	if (x->has_request != y->has_request)
+		return x->has_request ? 1 : -1;
+	r = x->has_request ? memcmp(x->request, y->request, FP_REQUEST_ID_SIZE) : 0;
+	return r != 0 ? r : x->id < y->id ? -1 : x->id > y->id;
+}
+
+int fp_place_node(struct fp_places *places, uint32_t index, struct fp_place_node **ret_node)
+{
+	struct fp_place_node *node;
+	int r;
+
+	HASH_FIND(hh, places->nodes, &index, sizeof(index), node);
+	if (!node) {
+		node = calloc(1, sizeof(*node));
+		if (!node)
+			return -ENOMEM;
+		node->node = index;
+		HASH_ADD(hh, places->nodes, node, sizeof(index), node);
+		if (node->unhashed) {
+			free(node);
+			return -ENOMEM;
+		}
+		r = places->source->edges_into(places->source->arg, fp_graph_node(places->graph, index)->row.id, look_at, node);
+		if (r < 0)
+			return r;
+		fp_versions_sort(&node->versions);
+		if (node->n_given > 1)
+			qsort(node->given, node->n_given, sizeof(*node->given), compare_given);
+	}
+	*ret_node = node;
+	return 0;
+}
+
+void fp_place_who(const struct fp_store_edge *row, char out[FP_WHO_MAX + 1])
+{
+	strcpy(out, "-");
+	if (row->has_request)
+		fp_hex(row->request, FP_REQUEST_ID_SIZE, out);
+}
+
+/* The first given to the request; those given to none stand before all others. */
+static size_t find_given(const struct fp_place_node *node, const uint8_t request[FP_REQUEST_ID_SIZE])
+{
+	size_t low = 0, high = node->n_given;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct fp_store_edge *row = &node->given[middle];
+
+		if (!row->has_request || memcmp(row->request, request, FP_REQUEST_ID_SIZE) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int fp_place_each_given(struct fp_places *places, const struct fp_place *place, fp_store_edge_fn fn, void *arg)
+{
+	uint8_t request[FP_REQUEST_ID_SIZE];
+	char who[FP_WHO_MAX + 1] = "";
+	struct fp_place_node *node;
+	bool all = place->name.who[0] == '*';
+	int r = fp_place_node(places, place->name.node, &node);
+
+	for (size_t i = 0; r == 0 && i < node->n_given && (all || !node->given[i].has_request); i++)
+		r = fn(arg, &node->given[i]);
+	memcpy(who, place->name.who, FP_WHO_MAX);
+	if (r != 0 || fp_unhex(who, request, sizeof(request)) < 0)
+		return r;
+	for (size_t i = find_given(node, request); r == 0 && i < node->n_given; i++) {
+		if (memcmp(node->given[i].request, request, sizeof(request)) != 0)
+			break;
+		r = fn(arg, &node->given[i]);
+	}
+	return r;
+}
+
+static int is_who(void *arg, const char *id, size_t len)
+{
+	const struct fp_place_name *name = arg;
+
+	return len <= FP_WHO_MAX && strnlen(name->who, FP_WHO_MAX) == len && memcmp(name->who, id, len) == 0;
+}
+
+bool fp_place_has(struct fp_places *places, const struct fp_place *place, enum fp_slice_direction direction,
+		  const struct fp_store_edge *row)
+{
+	enum fp_node_kind kind = fp_graph_node(places->graph, place->name.node)->row.kind;
+	bool backward = direction == FP_SLICE_BACKWARD;
+	struct fp_place_node *node;
+	char who[FP_WHO_MAX + 1];
+
+	switch (kind) {
+	case FP_NODE_FILE:
+		/* It was read when the search came to the file. */
+		if (fp_place_node(places, place->name.node, &node) < 0)
+			return true;
+		if (backward)
+			return fp_versions_has(&node->versions, place->name.version, row);
+		return row->last >= fp_versions_begin(&node->versions, place->name.version) &&
+		       row->first <= fp_versions_end(&node->versions, place->name.version);
+	case FP_NODE_OBJECT:
+		if (backward)
+			return row->kind != FP_EDGE_GET; /* those are given */
+		fp_place_who(row, who);
+		return !*place->name.who || (row->kind == FP_EDGE_GET && is_who((void *)&place->name, who, strlen(who)));
+	default:
+		return !*place->name.who || !row->candidates ||
+		       fp_graph_each_candidate(row, is_who, (void *)&place->name);
+	}
+}
