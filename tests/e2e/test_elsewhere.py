@@ -7,7 +7,6 @@ from e2e.world import LabCase, needs_recording
 FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
 TOOL = "/tmp/update"
 URL = "http://198.18.8.8/update"
-SHELLS = "(da|ba)?sh"
 
 
 class Elsewhere:
@@ -41,13 +40,13 @@ class Elsewhere:
     def test_every_step_is_shown(self):
         trace = self.ask("trace", self.execute["request"], "--both")
         plant, execute = self.of(self.plant), self.of(self.execute)
-        self.assert_edge(trace, ("object", URL), "get", ("process", "curl"), request=plant)
-        self.assert_edge(trace, ("process", "curl"), "write", ("file", TOOL), request=plant)
-        self.assert_edge(trace, ("process", "chmod"), "chmod", ("file", TOOL), request=plant)
+        self.assert_edge(trace, ("object", URL), "get", ("process", r"curl\b.*"), request=plant)
+        self.assert_edge(trace, ("process", r"curl\b.*"), "write", ("file", TOOL), request=plant)
+        self.assert_edge(trace, ("process", r"chmod\b.*"), "chmod", ("file", TOOL), request=plant)
         loads = self.edges(trace, ("file", TOOL), "load", ("process", ".*"), request=execute) \
-            + self.edges(trace, ("file", TOOL), "read", ("process", SHELLS), request=execute)
+            + self.edges(trace, ("file", TOOL), "read", ("process", ".*"), request=execute)
         self.assertTrue(loads, "the tool was not executed")
-        self.assert_edge(trace, ("object", r"sql:payroll\.salaries"), "get", ("process", "mysql|mariadb"), request=execute)
+        self.assert_edge(trace, ("object", r"sql:payroll\.salaries"), "get", ("process", r"(mysql|mariadb)\b.*"), request=execute)
         self.assert_edge(trace, ("request", ".*"), "returns", ("client", ".*"), request=self.execute["request"])
 
     def test_the_others_are_not(self):
@@ -64,7 +63,7 @@ class Elsewhere:
 
     def test_there_is_a_path_from_the_place_of_the_tool_to_the_thief(self):
         trace = self.ask("path", f"object:{URL}", f"request:{self.execute['request']}")
-        self.assert_edge(trace, ("process", "curl"), "write", ("file", TOOL))
+        self.assert_edge(trace, ("process", r"curl\b.*"), "write", ("file", TOOL))
 
 
 @needs_recording
