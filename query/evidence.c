@@ -76,10 +76,10 @@ static int assign_requests(struct fp_answer *answer)
 
 /* --- links ---------------------------------------------------------------- */
 
+/* What a request does to a node that another may meet; a host's giving is nobody's doing, and a removed name is not used. */
 static bool changes(enum fp_edge_kind kind)
 {
-	return kind == FP_EDGE_WRITE || kind == FP_EDGE_PUT || kind == FP_EDGE_RENAME || kind == FP_EDGE_CHMOD ||
-	       kind == FP_EDGE_SEND;
+	return kind != FP_EDGE_GET && kind != FP_EDGE_UNLINK && kind != FP_EDGE_MISSING;
 }
 
 /*

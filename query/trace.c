@@ -7,6 +7,7 @@
 #include "query/answer.h"
 #include "query/json.h"
 #include "query/output.h"
+#include "query/prov.h"
 #include "query/render/graphml.h"
 #include "query/render/picture.h"
 #include "query/report.h"
@@ -39,6 +40,10 @@ static int write_view(void *arg, FILE *out)
 		return draw(view, out);
 	case FP_FORMAT_GRAPHML:
 		return fp_graphml_answer(view->answer, out);
+	case FP_FORMAT_PROV_JSON:
+		return fp_prov_json(view->answer, out);
+	case FP_FORMAT_PROV_N:
+		return fp_prov_n(view->answer, out);
 	default:
 		return fp_report_write(view, out);
 	}

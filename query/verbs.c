@@ -8,7 +8,9 @@
 #define READING (BIT(STORE) | BIT(NO_STITCH) | BIT(FORMAT) | BIT(OUTPUT))
 #define SLICING (READING | BIT(DEPTH) | BIT(SINCE) | BIT(UNTIL) | BIT(CONSERVATIVE) | BIT(ALL) | BIT(MAX_NODES))
 #define DIRECTIONS (BIT(BACKWARD) | BIT(FORWARD) | BIT(BOTH))
-#define PICTURES (FORMAT(TEXT) | FORMAT(DOT) | FORMAT(SVG) | FORMAT(PNG) | FORMAT(JSON) | FORMAT(GRAPHML))
+#define PICTURES                                                                                                \
+	(FORMAT(TEXT) | FORMAT(DOT) | FORMAT(SVG) | FORMAT(PNG) | FORMAT(JSON) | FORMAT(GRAPHML) | FORMAT(PROV_JSON) | \
+	 FORMAT(PROV_N))
 
 const struct fp_option_info fp_options[FP_OPTIONS] = {
 	[FP_OPTION_STORE] = {"store", "URL", 's', "the store to read: a path; default: $FAASPROV_STORE"},
@@ -63,7 +65,7 @@ const struct fp_verb *fp_verb_find(const char *name)
 
 const char *fp_format_name(enum fp_format format)
 {
-	static const char *const names[FP_FORMATS] = {"text", "dot", "svg", "png", "json", "graphml"};
+	static const char *const names[FP_FORMATS] = {"text", "dot", "svg", "png", "json", "graphml", "prov-json", "prov-n"};
 
 	return names[format];
 }

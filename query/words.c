@@ -39,22 +39,27 @@ void fp_words_bytes(struct fp_buffer *out, uint64_t bytes)
 		fp_buffer_add_format(out, "%.1f %s", size, units[unit]);
 }
 
-/* As things follow one another: what is written is read later. */
+/* As things follow one another: what is written is read later.  Kinds that are not here come last. */
 static const enum fp_edge_kind causal_order[] = {
-	FP_EDGE_CALLS,	FP_EDGE_CONNECT, FP_EDGE_ACCEPT, FP_EDGE_FORK,	 FP_EDGE_EXEC,	 FP_EDGE_SIGNAL, FP_EDGE_PTRACE,
-	FP_EDGE_PUT,	FP_EDGE_WRITE,	 FP_EDGE_SEND,	 FP_EDGE_RECEIVE, FP_EDGE_READ,	 FP_EDGE_GET,	 FP_EDGE_LOAD,
-	FP_EDGE_RENAME, FP_EDGE_CHMOD,	 FP_EDGE_UNLINK, FP_EDGE_RETURNS, FP_EDGE_MISSING,
+	FP_EDGE_CALLS, FP_EDGE_CONNECT, FP_EDGE_ACCEPT, FP_EDGE_FORK,	 FP_EDGE_EXEC, FP_EDGE_CREATE,
+	FP_EDGE_PUT,   FP_EDGE_WRITE,	FP_EDGE_SEND,	FP_EDGE_RECEIVE, FP_EDGE_READ, FP_EDGE_GET,
+	FP_EDGE_LOAD,
 };
 
 void fp_words_kinds(struct fp_buffer *out, uint32_t kinds)
 {
+	size_t n = sizeof(causal_order) / sizeof(*causal_order);
 	const char *before = "";
 
-	for (size_t i = 0; i < sizeof(causal_order) / sizeof(*causal_order); i++)
-		if (kinds & 1u << causal_order[i]) {
-			fp_buffer_add_format(out, "%s%s", before, fp_edge_kind_name(causal_order[i]));
-			before = ", ";
-		}
+	for (size_t i = 0; i < n + 32; i++) {
+		unsigned kind = i < n ? causal_order[i] : (unsigned)(i - n);
+
+		if (!(kinds & 1u << kind) || !fp_edge_kind_name(kind))
+			continue;
+		fp_buffer_add_format(out, "%s%s", before, fp_edge_kind_name(kind));
+		before = ", ";
+		kinds &= ~(1u << kind);
+	}
 }
 
 static void add_rules(struct fp_buffer *out, uint32_t rules)

@@ -13,6 +13,7 @@
 #include <libxml/parser.h>
 
 #include "query/json.h"
+#include "query/prov.h"
 #include "query/render/dot.h"
 #include "query/render/graphml.h"
 #include "query/render/picture.h"
@@ -129,6 +130,16 @@ static int write_graphml(const struct fp_view *view, FILE *out)
 	return fp_graphml_answer(view->answer, out);
 }
 
+static int write_prov_json(const struct fp_view *view, FILE *out)
+{
+	return fp_prov_json(view->answer, out);
+}
+
+static int write_prov_n(const struct fp_view *view, FILE *out)
+{
+	return fp_prov_n(view->answer, out);
+}
+
 static int write_svg(const struct fp_view *view, FILE *out)
 {
 	enum fp_layout layout;
@@ -226,6 +237,48 @@ static void json_keeps_everything(void **state)
 	fp_answer_free(answer);
 }
 
+static size_t count_lines(const char *text, const char *with)
+{
+	size_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, with)); at++)
+		n++;
+	return n;
+}
+
+/* Every edge is one relation, by what its ends are. */
+static void prov_says_the_same(void **state)
+{
+	static const char *const relations[] = {"used", "wasGeneratedBy", "wasInformedBy", "wasDerivedFrom",
+						"wasAssociatedWith", "wasAttributedTo", "wasInfluencedBy"};
+	struct fp_question question;
+	struct fp_answer *answer = attack_answer(&question);
+	size_t nodes = 0, edges = 0;
+	struct fp_view *view;
+	json_t *json;
+	char *text;
+
+	assert_int_equal(fp_view_new(answer, 0, &view), 0);
+	json = json_of(write_prov_json, view);
+	text = text_of(write_prov_n, view);
+	for (size_t i = 0; i < sizeof(relations) / sizeof(*relations); i++) {
+		char line[40];
+		size_t n = json_object_size(json_object_get(json, relations[i]));
+
+		snprintf(line, sizeof(line), "\n  %s(", relations[i]);
+		assert_int_equal(n, count_lines(text, line));
+		edges += n;
+	}
+	nodes = json_object_size(json_object_get(json, "entity")) + json_object_size(json_object_get(json, "activity")) +
+		json_object_size(json_object_get(json, "agent"));
+	assert_int_equal(edges, fp_graph_edges(answer->graph));
+	assert_int_equal(nodes, fp_graph_nodes(answer->graph) + 1); /* and the answer itself */
+	free(text);
+	json_decref(json);
+	fp_view_free(view);
+	fp_answer_free(answer);
+}
+
 /* --- hostile labels ------------------------------------------------------- */
 
 static const char *const hostile[] = {
@@ -287,7 +340,8 @@ static void assert_xml(const char *text)
 static void hostile_names_stay_names(void **state)
 {
 	static int (*const formats[])(const struct fp_view *, FILE *) = {fp_report_write, fp_dot_write, write_svg,
-									write_graphml, write_json, write_full_json};
+									write_graphml, write_json, write_full_json,
+									write_prov_json, write_prov_n};
 	char path[160];
 	struct fp_question question;
 
@@ -379,6 +433,7 @@ int main(void)
 		cmocka_unit_test(the_attack_fits_and_tells_its_story),
 		cmocka_unit_test(any_limit_is_kept),
 		cmocka_unit_test(json_keeps_everything),
+		cmocka_unit_test(prov_says_the_same),
 		cmocka_unit_test(hostile_names_stay_names),
 		cmocka_unit_test(a_crowd_becomes_a_picture_in_time),
 	};
