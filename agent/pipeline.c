@@ -187,8 +187,13 @@ static int store_message(void *arg, const struct fp_app_message *message)
 	struct fp_pipeline *p = context->pipeline;
 	struct fp_event event = *context->event;
 
-	/* what a function is asked is known from its invocation; what it asks others is news */
-	if (!message->outgoing || message->app == FP_APP_HTTP_RESPONSE || (message->app == FP_APP_SQL && !message->name.len))
+	/*
+	 * What a function is asked is known from its invocation; what it asks others is news, and of what
+	 * they answer the id that the gateway gave the call.
+	 */
+	if (message->app == FP_APP_HTTP_RESPONSE ? message->outgoing || !message->call_id.len : !message->outgoing)
+		return 0;
+	if (message->app == FP_APP_SQL && !message->name.len)
 		return 0;
 	fp_buffer_clear(&p->text);
 	/* room for all at once, so that no string moves while the next is made */

@@ -28,7 +28,10 @@ struct fp_request_state {
 	uint32_t node;
 	uint32_t caller; /* node that made it: a process unit or a client */
 	uint32_t message; /* item: the caller's message; FP_NONE: from outside */
-	const char *join; /* how the message was found */
+	uint32_t callback_of; /* the request whose result this one was given; FP_NONE: of none */
+	uint32_t maybe_at, maybe_n; /* messages that may be the call, when one cannot be told: maybe[] */
+	const char *join; /* how the caller was found */
+	uint32_t first_return; /* item: the first of the answer that the function gave, or FP_NONE */
 	uint64_t first, last; /* wall clock: from begin to end; without these, of all its events */
 	uint64_t lost;
 };
@@ -49,6 +52,13 @@ struct fp_link {
 	uint32_t node, unit; /* the socket node used last, number + 1, and its unit; node 0: none yet */
 	bool connected; /* who opened it is recorded */
 	bool is_received; /* some end that is recorded received from it */
+};
+
+/* What came back for a message: the head of the answer on its connection. */
+struct fp_reply {
+	uint32_t item; /* FP_NONE: not seen, or not told apart from another's */
+	uint32_t call_id; /* text: the id that the gateway gave the call */
+	uint32_t status;
 };
 
 struct fp_path_role {
@@ -89,6 +99,9 @@ struct fp_build {
 	struct fp_path_role *path_roles; /* by path */
 	uint32_t *joined; /* by message (detail of its item): request, or FP_NONE */
 	uint32_t *answers; /* by message: the item that received the first bytes after it, or FP_NONE */
+	struct fp_reply *replies; /* by message */
+	uint32_t *maybe; /* items of messages */
+	size_t n_maybe, maybe_room;
 	struct fp_intern bounds_by; /* (boot, boot) */
 	struct fp_clock_bound *bounds;
 	size_t bounds_room;
@@ -124,6 +137,9 @@ struct fp_build {
 int fp_build_order(struct fp_build *build);
 int fp_build_survey(struct fp_build *build);
 int fp_build_join(struct fp_build *build);
+/* Parts of the join: what was answered to messages; and, by names of calls, the callers that addresses do not tell. */
+int fp_build_replies(struct fp_build *build);
+int fp_build_join_names(struct fp_build *build);
 int fp_build_streams(struct fp_build *build);
 /*
  * Corrects the clocks of the evidence.  1 when that changed any (then the passes
@@ -161,6 +177,14 @@ static inline uint64_t fp_build_wall(const struct fp_build *build, const struct 
 {
 	return fp_evidence_wall(build->evidence, fp_item_source(build->evidence, item)->boot, time);
 }
+
+/* Can the message have been sent at or before `time`, a moment of the item, as far as clocks can be trusted? */
+bool fp_build_sent_before(const struct fp_build *build, const struct fp_item *message, const struct fp_item *item,
+			  uint64_t time);
+/* Does the message name the item's function in its path? */
+bool fp_build_names_function(const struct fp_build *build, const struct fp_item *message, const struct fp_item *begin);
+/* Did the caller get what the request answered? Not when it gave up, nor when the gateway answered in its place. */
+bool fp_build_is_answered(const struct fp_build *build, const struct fp_request_state *request);
 
 /* Request of a unit, or FP_NONE. */
 static inline uint32_t fp_unit_request(uint32_t unit)

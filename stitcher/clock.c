@@ -52,7 +52,11 @@ int fp_build_bound(struct fp_build *build, const struct fp_item *from, uint64_t 
 	return 0;
 }
 
-/* A request begins after it was called, and is answered after it ended. */
+/*
+ * A request begins after it was called, and its answer is read after it began and
+ * after the function first sent of it.  Not after it ended: a caller can have read
+ * it all before the watchdog comes to say so.
+ */
 static int bound_request(struct fp_build *build, const struct fp_request_state *request)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -63,11 +67,11 @@ static int bound_request(struct fp_build *build, const struct fp_request_state *
 		return 0;
 	message = &evidence->items[request->message];
 	r = fp_build_bound(build, message, message->start, begin, begin->time);
-	if (r >= 0 && request->end != FP_NONE && build->answers[message->detail] != FP_NONE) {
-		const struct fp_item *end = &evidence->items[request->end];
+	if (r >= 0 && request->end != FP_NONE && fp_build_is_answered(build, request)) {
+		const struct fp_item *first = request->first_return == FP_NONE ? begin : &evidence->items[request->first_return];
 		const struct fp_item *answer = &evidence->items[build->answers[message->detail]];
 
-		r = fp_build_bound(build, end, end->start, answer, answer->last);
+		r = fp_build_bound(build, first, first->start, answer, answer->last);
 	}
 	return r;
 }

@@ -226,6 +226,8 @@ static int emit_request(struct fp_build *build, uint32_t number)
 	}
 	if (state->message != FP_NONE)
 		parent = fp_unit_request(evidence->items[state->message].unit);
+	else if (state->callback_of != FP_NONE)
+		parent = state->callback_of;
 	if (parent != FP_NONE) {
 		request.has_parent = true;
 		memcpy(request.parent, fp_intern_key(&evidence->requests, parent, NULL), FP_REQUEST_ID_SIZE);

@@ -183,7 +183,8 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
 		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}};
 
-	if (event->app != FP_APP_HTTP_REQUEST && event->app != FP_APP_SQL)
+	if (event->app != FP_APP_HTTP_REQUEST && event->app != FP_APP_SQL &&
+	    !(event->app == FP_APP_HTTP_RESPONSE && event->call_id.len))
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);

@@ -9,9 +9,6 @@
 
 /* A call waits in the gateway at most that long before its function begins. */
 #define WAIT_MAX (600 * FP_NS_PER_SEC)
-/* By how much the clocks of two machines may differ. */
-#define SKEW_MAX FP_NS_PER_SEC
-
 /* HTTP requests sent from one address and port, in order. */
 struct caller {
 	uint32_t *messages; /* items */
@@ -92,14 +89,17 @@ static bool fits(const struct fp_build *build, const struct fp_item *message, co
 	const struct fp_evidence *evidence = build->evidence;
 	const struct fp_message *m = &evidence->messages[message->detail];
 	const struct fp_begin *b = &evidence->begins[begin->detail];
-	uint32_t function = evidence->containers[begin->container].function;
+	const struct fp_reply *reply = &build->replies[message->detail];
 	const char *url = fp_text(evidence, m->url);
 
 	if (build->joined[message->detail] != FP_NONE)
 		return false;
+	/* anybody can name an address as the caller's, but not the id that the gateway gave the call made from there */
+	if (reply->call_id && b->call_id && reply->call_id != b->call_id)
+		return false;
 	if (!forwarded)
 		return !b->url || !m->url || fp_join_same_path(url, fp_text(evidence, b->url));
-	return !function || fp_join_names_function(url, fp_text(evidence, function));
+	return fp_build_names_function(build, message, begin);
 }
 
 /* How many of the caller's messages were sent no later than `time`. */
@@ -130,12 +130,12 @@ static uint32_t find_message(const struct fp_build *build, const struct caller *
 	uint64_t time = fp_build_wall(build, begin, begin->time);
 	uint32_t found = FP_NONE;
 
-	for (size_t i = count_until(build, caller, time + SKEW_MAX); i > 0; i--) {
+	for (size_t i = count_until(build, caller, time + FP_JOIN_SKEW_MAX); i > 0; i--) {
 		const struct fp_item *message = &evidence->items[caller->messages[i - 1]];
 		uint64_t sent = fp_build_wall(build, message, message->start);
 		bool same_clock = boot_of(build, message) == boot_of(build, begin);
 
-		if (sent + WAIT_MAX < time || (found != FP_NONE && (same_clock || sent + SKEW_MAX < time)))
+		if (sent + WAIT_MAX < time || (found != FP_NONE && (same_clock || sent + FP_JOIN_SKEW_MAX < time)))
 			break;
 		if (same_clock && sent > time)
 			continue;
@@ -181,6 +181,8 @@ static void note_roles(struct fp_build *build)
 
 		if (item->type != FP_EVENT_TYPE_MESSAGE || item->kind != FP_ITEM_STREAM || item->rule == FP_RULE_CONNECTION)
 			continue;
+		if (evidence->messages[item->detail].app == FP_APP_HTTP_RESPONSE)
+			continue;
 		if (build->joined[item->detail] == FP_NONE) {
 			build->links[item->object].other++;
 		} else {
@@ -194,7 +196,7 @@ int fp_build_join(struct fp_build *build)
 {
 	const struct fp_evidence *evidence = build->evidence;
 	struct join join = {.build = build};
-	int r = 0;
+	int r = fp_build_replies(build);
 
 	fp_intern_init(&join.by_endpoint, SIZE_MAX);
 	for (size_t i = 0; r >= 0 && i < evidence->n_items; i++) {
@@ -220,6 +222,8 @@ int fp_build_join(struct fp_build *build)
 		r = fp_build_progress(build, "join", i, evidence->n_items);
 	}
 	join_done(&join);
+	if (r >= 0)
+		r = fp_build_join_names(build);
 	if (r >= 0)
 		note_roles(build);
 	return r < 0 ? r : 0;

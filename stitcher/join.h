@@ -10,6 +10,9 @@
 
 #include "stitcher/evidence.h"
 
+/* By how much the clocks of two machines may differ, as far as joins go. */
+#define FP_JOIN_SKEW_MAX 1000000000ull
+
 /*
  * The endpoint in an X-Forwarded-For or peer text.  Of a list the last counts:
  * the one nearest to us added it, those before are the client's word.  0, or
@@ -20,6 +23,8 @@ int fp_join_endpoint(const char *text, struct fp_endpoint *ret_endpoint);
 int fp_join_address(const char *text, uint64_t *ret_hi, uint64_t *ret_lo);
 /* Does the path of a call through the gateway name the function? /function/<name>, /async-function/<name>[.namespace] */
 bool fp_join_names_function(const char *url, const char *function);
+/* Is it the path of a call that is made later? */
+bool fp_join_is_later(const char *url);
 /* Are two request paths the same but for the query? */
 bool fp_join_same_path(const char *a, const char *b);
 

@@ -69,6 +69,13 @@ bool fp_join_names_function(const char *url, const char *function)
 	return false;
 }
 
+bool fp_join_is_later(const char *url)
+{
+	static const char prefix[] = "/async-function/";
+
+	return strncmp(url, prefix, sizeof(prefix) - 1) == 0;
+}
+
 bool fp_join_same_path(const char *a, const char *b)
 {
 	size_t n = strcspn(a, "?#"), m = strcspn(b, "?#");

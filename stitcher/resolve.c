@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "base/buffer.h"
 #include "stitcher/array.h"
 #include "stitcher/build.h"
 #include "stitcher/join.h"
@@ -211,13 +212,49 @@ static int resolve_exit(struct fp_build *build, const struct fp_item *item)
 	return r < 0 ? r : fp_build_add(build, fp_build_op(build, item, FP_EDGE_RETURNS), from, to);
 }
 
+static int set_join(struct fp_build *build, const char *join, struct fp_op *op)
+{
+	char attributes[64];
+	int n = snprintf(attributes, sizeof(attributes), "{\"join\":\"%s\"}", join);
+	int r = fp_intern_add(&build->graph.attributes, attributes, (size_t)n, &op->attributes);
+
+	return r < 0 ? r : 0;
+}
+
+/* The process unit that sent the message, and the operation: the call is its doing, at its time. */
+static int message_caller(struct fp_build *build, const struct fp_item *message, uint32_t *ret_node, struct fp_op *ret_op)
+{
+	int r = fp_graph_node(&build->graph, FP_NODE_PROCESS, message->process, message->exec_id, message->unit, ret_node);
+
+	if (r < 0)
+		return r;
+	if (build->graph.nodes[*ret_node].container == FP_NONE)
+		fp_graph_touch(&build->graph, *ret_node, fp_item_container(build, message));
+	*ret_op = fp_build_op(build, message, FP_EDGE_CALLS);
+	ret_op->count = 1;
+	return 0;
+}
+
+/* The result of another request was handed on to this one. */
+static int callback_caller(struct fp_build *build, struct fp_request_state *state, struct fp_op *op)
+{
+	const struct fp_item *end = &build->evidence->items[build->requests[state->callback_of].end];
+	int r = fp_build_request_node(build, state->callback_of, &state->caller);
+
+	*op = fp_build_op(build, end, FP_EDGE_CALLS);
+	op->count = 1;
+	op->attribution = FP_ATTRIBUTION_DERIVED;
+	op->rule = FP_RULE_NONE;
+	return r < 0 ? r : set_join(build, state->join, op);
+}
+
 static int resolve_caller(struct fp_build *build, uint32_t request, struct fp_op *op)
 {
 	struct fp_request_state *state = &build->requests[request];
-	const struct fp_item *message;
-	char attributes[64];
-	int r, n;
+	int r;
 
+	if (state->callback_of != FP_NONE)
+		return callback_caller(build, state, op);
 	if (state->message == FP_NONE) {
 		const struct fp_begin *begin = &build->evidence->begins[build->evidence->items[state->begin].detail];
 
@@ -226,18 +263,54 @@ static int resolve_caller(struct fp_build *build, uint32_t request, struct fp_op
 			return 0;
 		return fp_graph_node(&build->graph, FP_NODE_CLIENT, request, 0, 0, &state->caller);
 	}
-	message = &build->evidence->items[state->message];
-	r = fp_graph_node(&build->graph, FP_NODE_PROCESS, message->process, message->exec_id, message->unit,
-			  &state->caller);
-	if (r < 0)
-		return r;
-	if (build->graph.nodes[state->caller].container == FP_NONE)
-		fp_graph_touch(&build->graph, state->caller, fp_item_container(build, message));
-	/* the edge is the caller's doing: its time, its attribution, its event */
-	*op = fp_build_op(build, message, FP_EDGE_CALLS);
-	op->count = 1;
-	n = snprintf(attributes, sizeof(attributes), "{\"join\":\"%s\"}", state->join);
-	return fp_intern_add(&build->graph.attributes, attributes, (size_t)n, &op->attributes);
+	r = message_caller(build, &build->evidence->items[state->message], &state->caller, op);
+	return r < 0 ? r : set_join(build, state->join, op);
+}
+
+/* The requests, one or several, that the message may be of. */
+static void add_candidates(const struct fp_build *build, const struct fp_item *message, struct fp_buffer *ids)
+{
+	uint32_t request = fp_unit_request(message->unit);
+	size_t len;
+
+	if (request != FP_NONE) {
+		fp_buffer_add(ids, fp_intern_key(&build->evidence->requests, request, NULL), FP_REQUEST_ID_SIZE);
+	} else if (message->candidates) {
+		const char *text = fp_intern_key(&build->evidence->texts, message->candidates, &len);
+
+		fp_buffer_add(ids, text, len);
+	}
+}
+
+/* One of several messages was the call, or none of them: each may have been. */
+static int resolve_maybe(struct fp_build *build, const struct fp_request_state *state, uint32_t node)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer ids = FP_BUFFER_INIT;
+	const uint32_t *maybe = build->maybe + state->maybe_at;
+	uint32_t candidates = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; i < state->maybe_n; i++)
+		add_candidates(build, &build->evidence->items[maybe[i]], &ids);
+	if (fp_buffer_error(&ids) < 0)
+		return -ENOMEM;
+	if (ids.len)
+		r = fp_intern_add(&build->evidence->texts, ids.data, ids.len, &candidates);
+	for (uint32_t i = 0; r >= 0 && i < state->maybe_n; i++) {
+		struct fp_op op;
+		uint32_t caller;
+
+		r = message_caller(build, &build->evidence->items[maybe[i]], &caller, &op);
+		op.unit = FP_UNIT_IS_AMBIGUOUS;
+		op.candidates = candidates;
+		op.attribution = FP_ATTRIBUTION_AMBIGUOUS;
+		op.rule = FP_RULE_NONE;
+		if (r >= 0)
+			r = set_join(build, "call-id", &op);
+		if (r >= 0)
+			r = fp_build_add(build, op, caller, node);
+	}
+	return r;
 }
 
 static int resolve_begin(struct fp_build *build, const struct fp_item *item, uint32_t number)
@@ -251,6 +324,8 @@ static int resolve_begin(struct fp_build *build, const struct fp_item *item, uin
 	r = fp_build_request_node(build, request, &node);
 	if (r >= 0)
 		r = resolve_caller(build, request, &op);
+	if (r >= 0)
+		r = resolve_maybe(build, &build->requests[request], node);
 	if (r < 0 || build->requests[request].caller == FP_NONE)
 		return r;
 	return fp_build_add(build, op, build->requests[request].caller, node);
@@ -259,9 +334,13 @@ static int resolve_begin(struct fp_build *build, const struct fp_item *item, uin
 static int resolve_end(struct fp_build *build, const struct fp_item *item, uint32_t number)
 {
 	uint32_t request = fp_unit_request(item->unit), node;
+	const struct fp_request_state *state = &build->requests[request];
 	int r;
 
-	if (build->requests[request].end != number || build->requests[request].caller == FP_NONE)
+	if (state->end != number || state->caller == FP_NONE || state->callback_of != FP_NONE)
+		return 0;
+	/* a caller that is recorded and did not get the answer learnt nothing from it */
+	if (state->message != FP_NONE && !fp_build_is_answered(build, state))
 		return 0;
 	r = fp_build_request_node(build, request, &node);
 	return r < 0 ? r :

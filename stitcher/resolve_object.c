@@ -437,6 +437,9 @@ static int resolve_message(struct fp_build *build, const struct fp_item *item)
 	uint32_t node, attributes, unknown = 0;
 	int r;
 
+	/* an answer served the join */
+	if (message->app == FP_APP_HTTP_RESPONSE)
+		return 0;
 	/* the call of a function has edges of its own, and what the watchdog sends is no request of the function's */
 	if (build->joined[item->detail] != FP_NONE || item->rule == FP_RULE_CONNECTION)
 		return 0;

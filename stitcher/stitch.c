@@ -84,6 +84,8 @@ static void build_done(struct fp_build *build)
 	free(build->path_roles);
 	free(build->joined);
 	free(build->answers);
+	free(build->replies);
+	free(build->maybe);
 	fp_intern_done(&build->bounds_by);
 	free(build->bounds);
 	fp_intern_done(&build->images_by);

@@ -203,7 +203,8 @@ static int find_answers(struct fp_build *build, const struct table *table)
 	for (size_t i = 0; i < evidence->n_messages; i++)
 		build->answers[i] = FP_NONE;
 	for (size_t i = 0; i < evidence->n_items; i++)
-		if (evidence->items[i].type == FP_EVENT_TYPE_MESSAGE && evidence->items[i].kind == FP_ITEM_STREAM)
+		if (evidence->items[i].type == FP_EVENT_TYPE_MESSAGE && evidence->items[i].kind == FP_ITEM_STREAM &&
+		    evidence->messages[evidence->items[i].detail].app != FP_APP_HTTP_RESPONSE)
 			find_answer(build, table, &evidence->items[i]);
 	return 0;
 }

@@ -26,6 +26,7 @@ static int make_tables(struct fp_build *build)
 	for (uint32_t i = 0; i < n_requests; i++)
 		build->requests[i] = (struct fp_request_state){.begin = FP_NONE, .end = FP_NONE, .container = FP_NONE,
 							       .node = FP_NONE, .caller = FP_NONE, .message = FP_NONE,
+							       .callback_of = FP_NONE, .first_return = FP_NONE,
 							       .first = UINT64_MAX};
 	for (uint32_t i = 0; i < n_processes; i++)
 		build->processes[i] = (struct fp_process_state){
@@ -58,6 +59,8 @@ static void survey_request(struct fp_build *build, const struct fp_item *item, u
 		request->end = number;
 		request->last = last;
 	}
+	if (item->type == FP_EVENT_TYPE_SEND && item->rule == FP_RULE_CONNECTION && request->first_return == FP_NONE)
+		request->first_return = number;
 	if (request->begin == FP_NONE && first < request->first)
 		request->first = first;
 	if (request->end == FP_NONE && last > request->last)

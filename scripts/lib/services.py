@@ -8,7 +8,9 @@ from . import net, process
 from .say import Fail, run, wait_for
 
 GATEWAY_PORT = 8080
+QUEUE_PORT = 8081
 DATABASE_PORT = 3306
+QUEUE_WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "queue_worker.py")
 
 
 def gateway_url():
@@ -25,7 +27,7 @@ pid {dir}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
+{log}
   client_max_body_size 64m;
   client_body_temp_path {dir}/body;
   proxy_temp_path {dir}/proxy;
@@ -66,12 +68,26 @@ http {{
 """
 
 
-def start_gateway(lab, containers):
+# One line for each call: who called, what truth it carried, whom it reached and how that ended.
+CALLS = ('  log_format calls escape=json \'{{"caller": "$remote_addr:$remote_port", "truth": "$http_x_truth", '
+         '"uri": "$request_uri", "call_id": "$call_id", "request": "$upstream_http_x_faasprov_request", '
+         '"status": "$status"}}\';\n  access_log {path} calls;')
+
+
+def start_queue(lab):
+    """Behind /async-function/: calls that are made later."""
+    pid = process.start(lab, "queue", "queue", ["/usr/bin/python3", QUEUE_WORKER, net.QUEUE, QUEUE_PORT,
+                                                f"{net.GATEWAY}:{GATEWAY_PORT}"])
+    process.wait_ready(lab, "queue", lambda: net.listens(pid, QUEUE_PORT), 15)
+
+
+def start_gateway(lab, containers, calls_log=None):
     home = lab.make("gateway")
     config = f"{home}/nginx.conf"
     groups = _groups(containers)
     with open(config, "w") as file:
         file.write(NGINX.format(dir=home, user=_web_user(), address=net.GATEWAY, port=GATEWAY_PORT,
+                                log=CALLS.format(path=os.path.abspath(calls_log)) if calls_log else "  access_log off;",
                                 upstreams="".join(map(_upstream, groups)), routes="".join(map(_route, groups))))
     nginx = ["nginx", "-p", home, "-e", "stderr", "-c", config]
     pid = process.start(lab, "gateway", "gateway", nginx)
@@ -97,7 +113,10 @@ def _upstream(group):
 
 def _route(group):
     return (f"    location ~ ^/function/{group[0]}(?:/|$) {{ rewrite ^/function/[^/]+/?(.*)$ /$1 break;"
-            f" proxy_pass http://{group[1]}; }}\n")
+            f" proxy_pass http://{group[1]}; }}\n"
+            f"    location ~ ^/async-function/{group[0]}(?:/|$) {{ proxy_set_header X-Forwarded-For $http_x_forwarded_for;"
+            f" proxy_set_header Host $http_host; proxy_set_header Connection \"\"; proxy_set_header X-Call-Id $call_id;"
+            f" proxy_set_header X-Start-Time $start_time; proxy_pass http://{net.QUEUE}:{QUEUE_PORT}; }}\n")
 
 
 def _web_user():

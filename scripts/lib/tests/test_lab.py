@@ -113,7 +113,7 @@ class InvokeTest(LabCase):
 
     def test_status_names_everything(self):
         rows = json.loads(lab(self.home, "status", "--json").stdout)["rows"]
-        self.assertEqual({"node-1", "node-2", "python3-1", "binary-1", "gateway"}, {r["name"] for r in rows})
+        self.assertEqual({"node-1", "node-2", "python3-1", "binary-1", "gateway", "queue"}, {r["name"] for r in rows})
         self.assertTrue(all(r["up"] for r in rows))
 
     def test_a_second_up_is_refused(self):

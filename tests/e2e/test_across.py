@@ -1,0 +1,158 @@
+"""Which request called which: chains, many at once, retries, calls given up, calls made later, forged names.
+
+Every call carries its place in the tree behind the function's name (/t/0.2.1 is
+called by /t/0.2), so the truth stands in the URL that the callee's watchdog
+reports.  Nothing that finds callers looks there.
+"""
+import json
+import os
+import time
+import unittest
+
+from e2e.world import BIN, checked, LabCase, needs_recording
+
+FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
+GATEWAY = "http://gateway:8080"
+
+
+def call(to, at, **plan):
+    """The call of a function that is to do what the plan says; `how` is about the call itself."""
+    how = plan.pop("how", {})
+    return {"to": to, "at": f"t/{at}", "body": plan, **how}
+
+
+def chain(at, functions, **plan):
+    first, *rest = functions
+    return call(first, at, calls=[chain(f"{at}.1", rest, **plan)] if rest else [], **plan)
+
+
+@needs_recording
+class Across(LabCase):
+    @classmethod
+    def stack(cls):
+        return os.path.join(FUNCTIONS, "across.yml")
+
+    @classmethod
+    def start(cls, first, *options):
+        answer = cls.invoke(first["to"], json.dumps(first["body"]), "--path", first["at"], *options)
+        if answer["status"] != 200:
+            raise AssertionError(f"{first}: {answer}")
+        return answer
+
+    @classmethod
+    def story(cls):
+        # a chain of eight over both nodes and languages, each waiting for the next
+        cls.start(chain("chain", ["relay", "relay-py", "relay-two", "relay-py", "relay", "relay-two", "relay-py", "relay"]))
+        # fifty at once to the same function, by an event loop and by threads; and two after the other on kept connections
+        cls.start(call("relay", "fan", parallel=True, calls=[call("relay-two", f"fan.{n}") for n in range(50)]))
+        cls.start(call("relay-py", "threads", parallel=True, calls=[call("relay-two", f"threads.{n}") for n in range(50)]))
+        cls.start(call("relay", "kept", parallel=True, calls=[call("relay-two", f"kept.{n}", how={"agent": "kept"})
+                                                             for n in range(20)]))
+        cls.start(call("relay-py", "kept-py", calls=[call("relay-two", f"kept-py.{n}") for n in range(10)]))
+        # tried three times, because it fails
+        cls.start(call("relay", "again", calls=[call("relay-two", "again.1", status=503, how={"tries": 3})]))
+        # given up: the callee goes on, and calls somebody itself
+        cls.start(call("relay", "late", sleep=900, calls=[
+            call("relay-two", "late.1", sleep=600, calls=[call("relay-py", "late.1.1")], how={"timeout": 150})]))
+        # made later
+        cls.start(call("relay", "later", calls=[
+            call("relay-two", "later.1", calls=[call("relay-py", "later.1.1")], how={"async": True}),
+            call("relay-py", "later.2", how={"async": True}), call("relay-py", "later.3", how={"async": True})]))
+        cls.start(call("relay-py", "called-back", calls=[
+            call("relay-two", "called-back.1", how={"async": True, "headers": {
+                "X-Callback-Url": f"{GATEWAY}/function/relay-py/t/called-back.1.1"}})]))
+        # the function hands on the name it was called by
+        copying = {"copy": ["x-call-id"]}
+        cls.start(call("relay", "copied", parallel=True, **copying, calls=[
+            chain(f"copied.{n}", ["relay-two", "relay-py"], **copying) for n in range(5)]), "--header", "X-Call-Id: copied-name")
+        cls.start(call("relay", "all-copied", calls=[chain("all-copied.1", ["relay-two", "relay-py"],
+                                                           copy=["x-call-id", "x-forwarded-for", "x-start-time"])],
+                       copy=["x-call-id", "x-forwarded-for", "x-start-time"]))
+        # from outside under a name that another request bears, while that one is at work
+        cls.start(call("relay", "same-1", calls=[call("relay-two", "same-1.1")]), "--header", "X-Call-Id: the-same")
+        cls.start(call("relay", "same-2", calls=[call("relay-two", "same-2.1")]), "--header", "X-Call-Id: the-same")
+        cls.wait_for("/t/called-back.1.1", "/t/late.1.1", "/t/later.1.1", "/t/later.2", "/t/later.3")
+
+    @classmethod
+    def wait_for(cls, *urls):
+        """Until these requests, which nobody waited for, are in the store and over."""
+        patience = time.monotonic() + 60
+        while missing := set(urls) - {r["url"] for r in cls.seen() if r["last"]}:
+            if time.monotonic() > patience:
+                raise AssertionError(f"never came: {sorted(missing)}")
+
+    @classmethod
+    def seen(cls):
+        cls.lab("sync")
+        checked(os.path.join(BIN, "faasprov-stitcher"), "--quiet", "--store", cls.store)
+        return cls.ask("requests")["requests"]
+
+    def setUp(self):
+        self.by_id = {request["id"]: request for request in self.requests}
+
+    def urls(self, prefix):
+        return [r for r in self.requests if r["url"] == f"/t/{prefix}" or r["url"].startswith(f"/t/{prefix}.")]
+
+    def check(self, prefix, number):
+        """All of a tree are there and each has the caller that its place names."""
+        found = self.urls(prefix)
+        self.assertEqual(number, len(found), sorted(r["url"] for r in found))
+        wrong = []
+        for request in found:
+            place = request["url"].rpartition(".")[0] if "." in request["url"] else None
+            parent = self.by_id[request["parent"]]["url"] if request["parent"] else None
+            if place != parent:
+                wrong.append((request["url"], parent, request["join"]))
+        self.assertEqual([], wrong)
+        return found
+
+    def test_a_chain_of_eight(self):
+        self.check("chain", 8)
+
+    def test_fifty_at_once(self):
+        self.check("fan", 51)
+
+    def test_fifty_threads(self):
+        self.check("threads", 51)
+
+    def test_kept_connections(self):
+        self.check("kept", 21)
+        self.check("kept-py", 11)
+
+    def test_each_try_is_a_call(self):
+        found = self.check("again", 4)
+        self.assertEqual([200, 503, 503, 503], sorted(r["status"] for r in found))
+
+    def test_who_gave_up_is_still_the_caller(self):
+        found = self.check("late", 3)
+        late = next(r for r in found if r["url"] == "/t/late.1")
+        self.assertEqual([200], [r["status"] for r in found if r["url"] == "/t/late"])
+        trace = self.ask("trace", late["id"], "--both")
+        self.assert_edge(trace, ("process", ".*"), "calls", ("request", "relay-two POST /t/late.1"), request=late["parent"])
+        # what it answered nobody read
+        self.assertEqual([], self.edges(trace, ("request", ".*/t/late.1"), "returns", ("process", ".*")))
+        self.assertTrue(self.edges(trace, ("request", ".*/t/late.1.1"), "returns", ("process", ".*")))
+
+    def test_calls_made_later(self):
+        self.check("later", 5)
+
+    def test_a_callback(self):
+        found = self.check("called-back", 3)
+        self.assertEqual([None, "call-id", "callback"], [r["join"] for r in sorted(found, key=lambda r: r["url"])])
+        trace = self.ask("trace", found[0]["id"], "--forward")
+        self.assert_edge(trace, ("request", ".*/t/called-back.1"), "calls", ("request", ".*/t/called-back.1.1"),
+                         attribution="derived")
+
+    def test_names_handed_on(self):
+        self.check("copied", 11)
+
+    def test_addresses_handed_on(self):
+        self.check("all-copied", 3)
+
+    def test_a_name_borne_twice_merges_nothing(self):
+        self.check("same-1", 2)
+        self.check("same-2", 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
