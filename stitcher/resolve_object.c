@@ -362,12 +362,25 @@ static int resolve_accept(struct fp_build *build, const struct fp_item *item)
 	return r < 0 ? r : add_with(build, item, FP_EDGE_ACCEPT, host, true, 0);
 }
 
+/*
+ * The watchdog opened it to its own function: a connection for requests, also
+ * while none has gone over it (a pool opens some that it never needs).
+ */
+static bool is_spare(const struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_item *items = build->evidence->items;
+	uint32_t accepted = build->links[item->object].accepted;
+
+	return item->type == FP_EVENT_TYPE_CONNECT && accepted != FP_NONE && build->processes[item->process].is_watchdog &&
+	       items[accepted].container == item->container;
+}
+
 static int resolve_opening(struct fp_build *build, const struct fp_item *item)
 {
 	const struct fp_evidence *evidence = build->evidence;
 	const struct fp_path_role *out, *in;
 
-	if (item->kind != FP_ITEM_STREAM)
+	if (item->kind != FP_ITEM_STREAM || is_spare(build, item))
 		return 0;
 	out = &build->path_roles[evidence->streams[item->object].path];
 	in = &build->path_roles[evidence->streams[item->peer].path];

@@ -183,6 +183,26 @@ static void test_the_requests_own_connection(void **state)
 	lab_expect_edges(&lab, SETUP_EDGES + 3);
 }
 
+/* A watchdog's pool opens connections to its function that no request may ever use: nobody's cause. */
+static void test_a_connection_for_requests_to_come(void **state)
+{
+	WITH_TWO;
+	struct proc node = {.cgroup = 8, .tgid = 201, .start = 7};
+	struct link spare = lab_link("10.1.0.2:5000", "10.1.0.2:3000"), inside = lab_other_end(&spare);
+	struct link elsewhere = lab_link("10.1.0.2:5001", "10.1.0.1:9000"), there_too = lab_other_end(&elsewhere);
+
+	lab_exec(&lab, &node, "/bin/node", 3, "node");
+	lab_begin(&lab, &q, "A", "", "10.1.0.9:1", "/");
+	bytes(&lab, "background", &q, FP_EVENT_TYPE_CONNECT, &spare, 0);
+	bytes(&lab, "B", &node, FP_EVENT_TYPE_ACCEPT, &inside, 0);
+	/* what it opens to others is shown */
+	bytes(&lab, "background", &q, FP_EVENT_TYPE_CONNECT, &elsewhere, 0);
+	bytes(&lab, "B", &p, FP_EVENT_TYPE_ACCEPT, &there_too, 0);
+	lab_make(&lab);
+	assert_int_equal(lab_count(&lab, "", FP_EDGE_CONNECT, "process:node@B"), 0);
+	lab_edge(&lab, "process:q@background", FP_EDGE_CONNECT, "process:p@B");
+}
+
 static void test_connect_and_accept(void **state)
 {
 	WITH_TWO;
@@ -280,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_loopback_means_its_own_namespace),
 		cmocka_unit_test(test_across_machines),
 		cmocka_unit_test(test_the_requests_own_connection),
+		cmocka_unit_test(test_a_connection_for_requests_to_come),
 		cmocka_unit_test(test_connect_and_accept),
 		cmocka_unit_test(test_datagrams_depend_on_what_was_sent_before),
 		cmocka_unit_test(test_ends_of_streams_carry_nothing),
