@@ -5,27 +5,19 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "agent/app/app.h"
 #include "agent/attribute.h"
 #include "agent/decode.h"
+#include "agent/messages.h"
 #include "agent/names.h"
 #include "agent/redact/redact.h"
 #include "agent/sequence.h"
 #include "base/buffer.h"
 #include "base/text.h"
 
-/* Connections whose messages are followed; the oldest goes first, and its next message is recognised afresh. */
-#define CONNECTIONS_MAX 16384
 /* Containers remembered as announced. */
 #define ANNOUNCED_MAX 65536
 /* A container the runtime does not know yet is asked for again after this. */
 #define LOOKUP_INTERVAL (FP_NS_PER_SEC / 10)
-
-struct connection {
-	uint64_t ino;
-	struct fp_app_connection app;
-	UT_hash_handle hh;
-};
 
 struct announced {
 	uint64_t cgroup;
@@ -40,7 +32,7 @@ struct fp_pipeline {
 	struct fp_names *names;
 	struct fp_reducer *reducer;
 	struct fp_sequence sequence;
-	struct connection *connections;
+	struct fp_messages *messages;
 	struct announced *announced;
 	struct fp_buffer text; /* redacted strings of the event at hand */
 	uint64_t now; /* time of the newest record */
@@ -64,6 +56,13 @@ static int number_and_hand_on(void *arg, const struct fp_event *event)
 	return p->options.event(p->options.arg, &numbered);
 }
 
+static int store_message(void *arg, const struct fp_event *event)
+{
+	struct fp_pipeline *p = arg;
+
+	return fp_reducer_add(p->reducer, event);
+}
+
 int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline)
 {
 	struct fp_pipeline *p = calloc(1, sizeof(*p));
@@ -77,6 +76,8 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 		r = fp_names_new(&p->names);
 	if (r == 0)
 		r = fp_reducer_new(number_and_hand_on, p, &p->reducer);
+	if (r == 0)
+		r = fp_messages_new(store_message, p, &p->messages);
 	if (r < 0) {
 		fp_pipeline_free(p);
 		return r;
@@ -85,13 +86,6 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 		fp_attributor_set_whole_run(p->attributor, options->whole_run);
 	*ret_pipeline = p;
 	return 0;
-}
-
-static void forget_connection(struct fp_pipeline *p, struct connection *connection)
-{
-	HASH_DEL(p->connections, connection);
-	fp_app_connection_done(&connection->app);
-	free(connection);
 }
 
 static void forget_announced(struct fp_pipeline *p, struct announced *announced)
@@ -104,11 +98,10 @@ struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *p)
 {
 	if (!p)
 		return NULL;
-	while (p->connections)
-		forget_connection(p, p->connections);
 	while (p->announced)
 		forget_announced(p, p->announced);
 	fp_attributor_free(p->attributor);
+	fp_messages_free(p->messages);
 	fp_names_free(p->names);
 	fp_reducer_free(p->reducer);
 	fp_buffer_done(&p->text);
@@ -165,12 +158,7 @@ static int announce(struct fp_pipeline *p, const struct fp_event *event)
 	return fp_reducer_add(p->reducer, &said);
 }
 
-/* --- messages --------------------------------------------------------------------- */
-
-struct message_context {
-	struct fp_pipeline *pipeline;
-	const struct fp_event *event;
-};
+/* --- the way of an event ------------------------------------------------------------ */
 
 static struct fp_str redacted(struct fp_pipeline *p, struct fp_str text, enum fp_redact_kind kind)
 {
@@ -180,82 +168,6 @@ static struct fp_str redacted(struct fp_pipeline *p, struct fp_str text, enum fp
 		return (struct fp_str){"", 0};
 	return (struct fp_str){p->text.data + begin, p->text.len - begin};
 }
-
-static int store_message(void *arg, const struct fp_app_message *message)
-{
-	struct message_context *context = arg;
-	struct fp_pipeline *p = context->pipeline;
-	struct fp_event event = *context->event;
-
-	/*
-	 * What a function is asked is known from its invocation; what it asks others is news, and of what
-	 * they answer the id that the gateway gave the call.
-	 */
-	if (message->app == FP_APP_HTTP_RESPONSE ? message->outgoing || !message->call_id.len : !message->outgoing)
-		return 0;
-	if (message->app == FP_APP_SQL && !message->name.len)
-		return 0;
-	fp_buffer_clear(&p->text);
-	/* room for all at once, so that no string moves while the next is made */
-	if (!fp_buffer_reserve(&p->text, 4 * (message->url.len + message->name.len) + 256))
-		return -ENOMEM;
-	event.type = FP_EVENT_TYPE_MESSAGE;
-	event.app = message->app;
-	event.direction = message->direction;
-	event.method = message->method;
-	event.host_name = message->host_name;
-	event.url = redacted(p, message->url, FP_REDACT_URL);
-	event.name = redacted(p, message->name, FP_REDACT_URL);
-	event.status = (uint64_t)message->status;
-	event.call_id = message->call_id;
-	p->stats.messages++;
-	return fp_reducer_add(p->reducer, &event);
-}
-
-static struct connection *connection_of(struct fp_pipeline *p, uint64_t ino)
-{
-	struct connection *connection;
-
-	HASH_FIND(hh, p->connections, &ino, sizeof(ino), connection);
-	if (connection)
-		return connection;
-	if (HASH_COUNT(p->connections) >= CONNECTIONS_MAX)
-		forget_connection(p, p->connections);
-	connection = calloc(1, sizeof(*connection));
-	if (!connection)
-		return NULL;
-	connection->ino = ino;
-	fp_app_connection_init(&connection->app);
-	HASH_ADD(hh, p->connections, ino, sizeof(ino), connection);
-	return connection;
-}
-
-static int read_messages(struct fp_pipeline *p, const struct fp_event *event)
-{
-	struct message_context context = {p, event};
-	struct connection *connection;
-	int r;
-
-	if (event->payload.len == 0 || event->bytes == 0)
-		return 0;
-	connection = connection_of(p, event->ino);
-	if (!connection)
-		return -ENOMEM;
-	r = fp_app_feed(&connection->app, event->type == FP_EVENT_TYPE_SEND, event->payload.data, event->payload.len,
-			event->bytes, store_message, &context);
-	return r == -EINVAL || r > 0 ? 0 : r;
-}
-
-static void new_connection(struct fp_pipeline *p, uint64_t ino)
-{
-	struct connection *connection;
-
-	HASH_FIND(hh, p->connections, &ino, sizeof(ino), connection);
-	if (connection)
-		forget_connection(p, connection);
-}
-
-/* --- the way of an event ------------------------------------------------------------ */
 
 /* Threads come and go, descriptors are closed, files end: that served attribution, and carries nothing. */
 static bool is_stored(const struct fp_event *event)
@@ -307,11 +219,7 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 		r = store(p, event);
 	if (r < 0)
 		return r;
-	if (event->type == FP_EVENT_TYPE_SOCKET || event->type == FP_EVENT_TYPE_ACCEPT)
-		new_connection(p, event->ino);
-	else if (event->type == FP_EVENT_TYPE_SEND || event->type == FP_EVENT_TYPE_RECEIVE)
-		r = read_messages(p, event);
-	return r;
+	return fp_messages_note(p->messages, event);
 }
 
 int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
@@ -371,6 +279,7 @@ void fp_pipeline_stats(const struct fp_pipeline *p, struct fp_pipeline_stats *re
 	const struct fp_attributor_stats *attribution = fp_attributor_stats(p->attributor);
 
 	*ret_stats = p->stats;
+	ret_stats->messages = fp_messages_count(p->messages);
 	ret_stats->begun = attribution->begun;
 	ret_stats->ended = attribution->ended;
 	ret_stats->refused = attribution->refused;

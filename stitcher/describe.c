@@ -131,6 +131,15 @@ static void add_endpoint(const struct fp_build *build, uint32_t number, struct f
 	fp_buffer_add_text(out, text);
 }
 
+static void add_names(const struct fp_build *build, uint32_t number, struct fp_buffer *out)
+{
+	const struct fp_endpoint *endpoint = &build->evidence->endpoints[number];
+	const char *names = fp_evidence_names(build->evidence, endpoint->hi, endpoint->lo);
+
+	if (names)
+		fp_buffer_add_format(out, " (%s)", names);
+}
+
 /* Loopback addresses mean something within one network namespace only. */
 static void add_place(const struct fp_build *build, uint32_t endpoint, struct fp_buffer *out)
 {
@@ -212,6 +221,23 @@ static void add_pipe_key(const struct fp_build *build, const struct fp_gnode *no
 	fp_buffer_add_format(out, ":unix:%" PRIu64 "%s", end->ino, node->b == FP_SIDE_RECEIVED ? ":received" : "");
 }
 
+/* What stands before an object's name. */
+static const char *object_space(uint32_t app)
+{
+	switch (app) {
+	case FP_APP_SQL:
+		return "sql";
+	case FP_APP_REDIS:
+		return "redis";
+	case FP_APP_DNS:
+		return "dns";
+	case FP_APP_MAIL:
+		return "mail";
+	default:
+		return "http";
+	}
+}
+
 void fp_describe_key(const struct fp_build *build, const struct fp_gnode *node, struct fp_buffer *out)
 {
 	switch (node->kind) {
@@ -232,8 +258,7 @@ void fp_describe_key(const struct fp_build *build, const struct fp_gnode *node, 
 		add_socket_key(build, node, out);
 		break;
 	case FP_NODE_OBJECT:
-		fp_buffer_add_format(out, "object:%s:%s", node->b == FP_APP_SQL ? "sql" : "http",
-				     fp_text(build->evidence, node->a));
+		fp_buffer_add_format(out, "object:%s:%s", object_space(node->b), fp_text(build->evidence, node->a));
 		if (node->c)
 			fp_buffer_add_format(out, ":%" PRIu32, node->c);
 		break;
@@ -315,10 +340,13 @@ void fp_describe_label(const struct fp_build *build, const struct fp_gnode *node
 		add_endpoint(build, evidence->paths[evidence->streams[node->a].path].to, out);
 		break;
 	case FP_NODE_OBJECT:
-		fp_buffer_add_format(out, "%s%s", node->b == FP_APP_SQL ? "sql:" : "", fp_text(evidence, node->a));
+		if (node->b != FP_APP_HTTP_REQUEST) /* a URL has its own */
+			fp_buffer_add_format(out, "%s:", object_space(node->b));
+		fp_buffer_add_text(out, fp_text(evidence, node->a));
 		break;
 	case FP_NODE_HOST:
 		add_endpoint(build, node->a, out);
+		add_names(build, node->a, out);
 		break;
 	case FP_NODE_GAP:
 		add_gap_label(build, &build->gaps[node->a], out);

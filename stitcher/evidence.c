@@ -12,9 +12,9 @@
 
 #define ALL_TABLES(X)                                                                                            \
 	X(agents) X(boots_by) X(sources_by) X(processes_by) X(containers_by) X(files_by) X(unix_by)              \
-	X(endpoints_by) X(paths_by) X(streams_by) X(requests)
+	X(endpoints_by) X(paths_by) X(streams_by) X(requests) X(lookups_by)
 #define ALL_ARRAYS(X)                                                                                            \
-	X(items) X(boots) X(sources) X(batches) X(processes) X(containers) X(files) X(unix_ends) X(endpoints) X(paths) \
+	X(items) X(boots) X(sources) X(batches) X(processes) X(containers) X(files) X(unix_ends) X(endpoints) X(lookups) X(paths) \
 	X(streams) X(execs) X(messages) X(begins)
 
 void fp_evidence_init(struct fp_evidence *evidence, const struct fp_stitch_limits *limits)
@@ -183,8 +183,8 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
 		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}};
 
-	if (event->app != FP_APP_HTTP_REQUEST && event->app != FP_APP_SQL &&
-	    !(event->app == FP_APP_HTTP_RESPONSE && event->call_id.len))
+	if (event->app == FP_APP_UNKNOWN || event->app == FP_APP_OPAQUE ||
+	    (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);
@@ -194,6 +194,12 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	}
 	if (!message.name && message.app == FP_APP_HTTP_REQUEST) {
 		int r = fp_evidence_url(evidence, event, &message.name);
+
+		if (r < 0)
+			return r;
+	}
+	if (message.app == FP_APP_REDIS && message.name) {
+		int r = fp_evidence_key(evidence, event, item, &message.name);
 
 		if (r < 0)
 			return r;
@@ -319,6 +325,8 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_RECEIVE:
 		r = fp_evidence_socket(evidence, event, item);
 		return r < 0 ? r : item->kind != FP_ITEM_PLAIN;
+	case FP_EVENT_TYPE_LOOKUP:
+		return fp_evidence_lookup(evidence, event);
 	case FP_EVENT_TYPE_MESSAGE:
 		r = fp_evidence_socket(evidence, event, item);
 		return r < 0 ? r : add_message(evidence, event, item);

@@ -149,7 +149,7 @@ struct fp_evidence {
 
 	/* number 0 of texts is the empty one */
 	struct fp_intern texts, agents, boots_by, sources_by, processes_by, containers_by, files_by, unix_by,
-		endpoints_by, paths_by, streams_by, requests;
+		endpoints_by, paths_by, streams_by, requests, lookups_by;
 	struct fp_boot *boots;
 	struct fp_source *sources;
 	struct fp_batch_ref *batches;
@@ -158,13 +158,14 @@ struct fp_evidence {
 	struct fp_file *files;
 	struct fp_unix_end *unix_ends;
 	struct fp_endpoint *endpoints;
+	uint32_t *lookups; /* text: names of the address */
 	struct fp_path *paths;
 	struct fp_stream *streams;
 	struct fp_exec *execs;
 	struct fp_message *messages;
 	struct fp_begin *begins;
 	size_t boots_room, sources_room, batches_room, processes_room, containers_room, files_room, unix_room,
-		endpoints_room, paths_room, streams_room, execs_room, messages_room, begins_room;
+		lookups_room, endpoints_room, paths_room, streams_room, execs_room, messages_room, begins_room;
 	size_t n_batches, n_execs, n_messages, n_begins;
 
 	/* what the last event named: the next one is mostly of the same process, request and connection */
@@ -204,6 +205,13 @@ int fp_evidence_text(struct fp_evidence *evidence, struct fp_str text, uint32_t 
 int fp_evidence_socket(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item);
 /* Text of the URL that a request is about; without a Host the server's address stands for its name. */
 int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, uint32_t *ret_text);
+/* The key of a store with the server in front, because servers have keys of the same name: *ret_text is replaced. */
+int fp_evidence_key(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
+		    uint32_t *ret_text);
+/* Keeps the name that was looked up.  0, -ENOMEM, -EFBIG. */
+int fp_evidence_lookup(struct fp_evidence *evidence, const struct fp_event *event);
+/* The names of an address, or NULL when none was looked up. */
+const char *fp_evidence_names(const struct fp_evidence *evidence, uint64_t hi, uint64_t lo);
 int fp_evidence_unix_end(struct fp_evidence *evidence, struct fp_item *item, uint64_t ino, uint32_t *ret_end);
 
 static inline const char *fp_text(const struct fp_evidence *evidence, uint32_t text)

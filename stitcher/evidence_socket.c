@@ -1,5 +1,6 @@
 /* Sockets in the evidence: streams by addresses and base, ends of unix sockets. */
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include "base/text.h"
 #include "stitcher/array.h"
 #include "stitcher/evidence.h"
+
+/* Characters: of an address that has many names (a content network's) the first are named. */
+#define PEER_NAMES_MAX 128
 
 static bool is_loopback(uint64_t hi, uint64_t lo)
 {
@@ -189,4 +193,62 @@ int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, 
 		r = fp_evidence_text(evidence, (struct fp_str){url.data, url.len}, ret_text);
 	fp_buffer_done(&url);
 	return r;
+}
+
+int fp_evidence_key(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
+		    uint32_t *ret_text)
+{
+	struct fp_buffer key = FP_BUFFER_INIT;
+	char server[FP_ADDRESS_TEXT_SIZE];
+	int r;
+
+	if (strcmp(fp_text(evidence, *ret_text), "?") == 0)
+		return 0;
+	fp_endpoint_text(event->remote_hi, event->remote_lo, (uint16_t)event->remote_port, server);
+	fp_buffer_add_text(&key, server);
+	/* a server on loopback is another one in each network namespace */
+	if (is_loopback(event->remote_hi, event->remote_lo))
+		fp_buffer_add_format(&key, "@%" PRIu64 ".%" PRIu32, event->netns, fp_item_source(evidence, item)->boot);
+	fp_buffer_add_format(&key, "/%s", fp_text(evidence, *ret_text));
+	r = fp_buffer_error(&key);
+	if (r == 0)
+		r = fp_evidence_text(evidence, (struct fp_str){key.data, key.len}, ret_text);
+	fp_buffer_done(&key);
+	return r;
+}
+
+/* Several names of one address are all named, as long as there are few. */
+int fp_evidence_lookup(struct fp_evidence *evidence, const struct fp_event *event)
+{
+	uint64_t key[] = {event->remote_hi, event->remote_lo};
+	struct fp_buffer names = FP_BUFFER_INIT;
+	uint32_t address, name, *known;
+	int r = fp_evidence_text(evidence, event->host_name, &name);
+
+	if (r == 0)
+		r = fp_intern_add(&evidence->lookups_by, key, sizeof(key), &address);
+	if (r < 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->lookups, address, evidence->lookups_room))
+		return -ENOMEM;
+	known = &evidence->lookups[address];
+	if (r == 1 || !*known) {
+		*known = name;
+	} else if (!strstr(fp_text(evidence, *known), fp_text(evidence, name)) &&
+		   strlen(fp_text(evidence, *known)) < PEER_NAMES_MAX) {
+		fp_buffer_add_format(&names, "%s, %s", fp_text(evidence, *known), fp_text(evidence, name));
+		r = fp_buffer_error(&names);
+		if (r == 0)
+			r = fp_evidence_text(evidence, (struct fp_str){names.data, names.len}, known);
+		fp_buffer_done(&names);
+	}
+	return r < 0 ? r : 0;
+}
+
+const char *fp_evidence_names(const struct fp_evidence *evidence, uint64_t hi, uint64_t lo)
+{
+	uint64_t key[] = {hi, lo};
+	uint32_t address = fp_intern_find(&evidence->lookups_by, key, sizeof(key));
+
+	return address == FP_NONE ? NULL : fp_text(evidence, evidence->lookups[address]);
 }

@@ -6,9 +6,12 @@
 #include "agent/app/emit.h"
 #include "agent/app/http.h"
 #include "agent/app/mysql.h"
+#include "agent/app/pgsql.h"
+#include "agent/app/redis.h"
+#include "agent/app/smtp.h"
 #include "agent/app/tls.h"
 
-enum protocol { UNKNOWN, HTTP, MYSQL, ENCRYPTED };
+enum protocol { UNKNOWN, HTTP, MYSQL, PGSQL, REDIS, SMTP, ENCRYPTED };
 enum spoken { NOBODY, OUTGOING, INCOMING };
 
 void fp_app_connection_init(struct fp_app_connection *connection)
@@ -18,10 +21,25 @@ void fp_app_connection_init(struct fp_app_connection *connection)
 
 static void forget(struct fp_app_connection *connection)
 {
-	if (connection->protocol == HTTP)
+	switch (connection->protocol) {
+	case HTTP:
 		fp_http_free(connection->http);
-	else if (connection->protocol == MYSQL)
+		break;
+	case MYSQL:
 		fp_mysql_free(connection->mysql);
+		break;
+	case PGSQL:
+		fp_pgsql_free(connection->pgsql);
+		break;
+	case REDIS:
+		fp_redis_free(connection->redis);
+		break;
+	case SMTP:
+		fp_smtp_free(connection->smtp);
+		break;
+	default:
+		break;
+	}
 	connection->protocol = UNKNOWN;
 	connection->http = NULL;
 }
@@ -32,22 +50,53 @@ void fp_app_connection_done(struct fp_app_connection *connection)
 	connection->spoken = NOBODY;
 }
 
+/* In an order such that what is certain comes before what is only possible. */
 static int recognise(struct fp_app_connection *connection, struct fp_app_input *input)
 {
+	enum protocol protocol = UNKNOWN;
+
 	if (fp_tls_feed(input) == FP_APP_MINE) {
 		connection->protocol = ENCRYPTED;
+		return 0;
+	}
+	if (fp_pgsql_begins(input)) {
+		connection->pgsql = fp_pgsql_new();
+		protocol = PGSQL;
 	} else if (fp_mysql_begins(input)) {
 		connection->mysql = fp_mysql_new();
-		if (!connection->mysql)
-			return -ENOMEM;
-		connection->protocol = MYSQL;
+		protocol = MYSQL;
+	} else if (fp_redis_begins(input)) {
+		connection->redis = fp_redis_new();
+		protocol = REDIS;
+	} else if (fp_smtp_begins(input)) {
+		connection->smtp = fp_smtp_new();
+		protocol = SMTP;
 	} else if (fp_http_begins(input)) {
 		connection->http = fp_http_new();
-		if (!connection->http)
-			return -ENOMEM;
-		connection->protocol = HTTP;
+		protocol = HTTP;
 	}
+	if (protocol != UNKNOWN && !connection->parser)
+		return -ENOMEM;
+	connection->protocol = (uint8_t)protocol;
 	return 0;
+}
+
+static enum fp_app_verdict feed(struct fp_app_connection *connection, struct fp_app_input *input)
+{
+	switch (connection->protocol) {
+	case HTTP:
+		return fp_http_feed(connection->http, input);
+	case MYSQL:
+		return fp_mysql_feed(connection->mysql, input);
+	case PGSQL:
+		return fp_pgsql_feed(connection->pgsql, input);
+	case REDIS:
+		return fp_redis_feed(connection->redis, input);
+	case SMTP:
+		return fp_smtp_feed(connection->smtp, input);
+	default:
+		return FP_APP_MINE;
+	}
 }
 
 int fp_app_feed(struct fp_app_connection *connection, bool outgoing, const void *data, size_t have, size_t total,
@@ -63,7 +112,7 @@ int fp_app_feed(struct fp_app_connection *connection, bool outgoing, const void 
 		.fn = fn,
 		.arg = arg,
 	};
-	enum fp_app_verdict verdict = FP_APP_MINE;
+	enum fp_app_verdict verdict;
 	int r;
 
 	if (have > total)
@@ -76,10 +125,7 @@ int fp_app_feed(struct fp_app_connection *connection, bool outgoing, const void 
 		if (r < 0)
 			return r;
 	}
-	if (connection->protocol == HTTP)
-		verdict = fp_http_feed(connection->http, &input);
-	else if (connection->protocol == MYSQL)
-		verdict = fp_mysql_feed(connection->mysql, &input);
+	verdict = feed(connection, &input);
 	if (verdict != FP_APP_MINE)
 		forget(connection);
 	if (verdict == FP_APP_OVER)

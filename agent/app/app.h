@@ -1,7 +1,8 @@
 /*
- * What is said on a TCP connection: recognises HTTP/1.x, MySQL/MariaDB and TLS
- * from the first bytes of each send and receive, and hands on one message for
- * each request, response, table of a statement, or beginning of encryption.
+ * What is said on a TCP connection: recognises HTTP/1.x, MySQL/MariaDB,
+ * PostgreSQL, Redis, SMTP and TLS from the first bytes of each send and receive,
+ * and hands on one message for each request, response, table of a statement, key
+ * of a command, recipient of a mail, or beginning of encryption (DNS: dns.h).
  * The agent feeds it; it does no I/O, keeps no bodies, and never hands on a
  * literal or parameter of a statement.
  *
@@ -29,18 +30,21 @@ struct fp_app_message {
 	bool outgoing; /* as it was fed */
 	/*
 	 * 0: the object flows to who asks (GET, SELECT), 1: from it (POST, INSERT).
-	 * Who asks is the sender of an HTTP request or of a statement.
+	 * Who asks is the sender of an HTTP request, of a statement or command.
 	 */
 	unsigned direction;
 	bool truncated; /* the capture ended inside: fields may be missing or cut */
 	int status; /* HTTP response; 0 otherwise */
-	struct fp_str method; /* HTTP method of the request; verb of the statement */
+	struct fp_str method; /* HTTP method of the request; verb of the statement; Redis command; type of a DNS question */
 	struct fp_str host_name; /* HTTP Host; TLS server name */
-	struct fp_str url; /* request target as sent; for an absolute target its path */
+	struct fp_str url; /* request target as sent; for an absolute target its path.  Mail: the sender */
 	/*
 	 * HTTP request: http://<host>/<path> without the query, empty when no host is named.
 	 * SQL: <schema>.<table>, or <table> while the schema is not known; empty for a
 	 * statement without one; FP_APP_NAME_UNKNOWN.  TLS: the server name.
+	 * Redis: <database>/<key>, <database>/ and a star for all of it, channel/<name>,
+	 * config/<setting>; bytes that are no plain text as \xNN.  Mail: the recipient.
+	 * DNS: what is asked for.
 	 */
 	struct fp_str name;
 	struct fp_str call_id; /* X-Call-Id */
@@ -52,6 +56,9 @@ typedef int (*fp_app_message_fn)(void *arg, const struct fp_app_message *message
 
 struct fp_http;
 struct fp_mysql;
+struct fp_pgsql;
+struct fp_redis;
+struct fp_smtp;
 
 struct fp_app_connection {
 	uint8_t protocol; /* private: enum protocol of app.c */
@@ -59,6 +66,10 @@ struct fp_app_connection {
 	union {
 		struct fp_http *http;
 		struct fp_mysql *mysql;
+		struct fp_pgsql *pgsql;
+		struct fp_redis *redis;
+		struct fp_smtp *smtp;
+		const void *parser; /* any of them */
 	};
 };
 

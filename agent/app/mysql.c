@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/app/mysql_access.h"
+#include "agent/app/sql_access.h"
 #include "agent/app/mysql_compressed.h"
 #include "base/buffer.h"
 
@@ -31,6 +31,8 @@ enum command {
 	COM_STMT_BULK_EXECUTE = 0xfa, /* MariaDB */
 };
 
+#define LAST_PREPARED 0xffffffffu /* MariaDB: the one prepared just before */
+
 enum capability {
 	CLIENT_CONNECT_WITH_DB = 1 << 3,
 	CLIENT_COMPRESS = 1 << 5,
@@ -55,7 +57,8 @@ struct fp_mysql {
 	enum awaited awaited; /* what the server's answer decides on */
 	uint8_t reply[REPLY_MAX];
 	unsigned reply_len;
-	struct fp_mysql_access access;
+	struct fp_sql_access access;
+	uint32_t prepared; /* id that the server gave last */
 };
 
 struct fp_mysql *fp_mysql_new(void)
@@ -68,7 +71,7 @@ struct fp_mysql *fp_mysql_free(struct fp_mysql *mysql)
 	if (mysql) {
 		fp_buffer_done(&mysql->packet);
 		fp_buffer_done(&mysql->unpacked);
-		fp_mysql_access_done(&mysql->access);
+		fp_sql_access_done(&mysql->access);
 	}
 	free(mysql);
 	return NULL;
@@ -111,7 +114,7 @@ static bool is_statement_packet(const uint8_t *data, size_t have)
 	if (data[HEADER] != COM_QUERY && data[HEADER] != COM_STMT_PREPARE)
 		return false;
 	text = statement_text(data + HEADER + 1, have - HEADER - 1);
-	return fp_sql_begins(text.data, text.len);
+	return fp_sql_begins(FP_SQL_MYSQL, text.data, text.len);
 }
 
 bool fp_mysql_begins(const struct fp_app_input *input)
@@ -132,15 +135,22 @@ static void read_greeting(struct fp_mysql *mysql, const struct fp_app_input *inp
 	mysql->server_compresses = input->have >= at + 2 && fp_app_read_le(input->data + at, 2) & CLIENT_COMPRESS;
 }
 
+static struct fp_str key_of(const uint32_t *id)
+{
+	return (struct fp_str){(const char *)id, sizeof(*id)};
+}
+
 static void read_reply(struct fp_mysql *mysql)
 {
 	const uint8_t *reply = mysql->reply + HEADER;
 	bool refused = reply[0] == 0xff;
 
 	if (mysql->awaited == SCHEMA && refused)
-		fp_mysql_access_restore_schema(&mysql->access);
-	if (mysql->awaited == STATEMENT && reply[0] == 0 && mysql->reply_len == REPLY_MAX)
-		fp_mysql_access_keep(&mysql->access, fp_app_read_le(reply + 1, 4));
+		fp_sql_access_restore_schema(&mysql->access);
+	if (mysql->awaited == STATEMENT && reply[0] == 0 && mysql->reply_len == REPLY_MAX) {
+		mysql->prepared = fp_app_read_le(reply + 1, 4);
+		fp_sql_access_keep(&mysql->access, key_of(&mysql->prepared));
+	}
 	mysql->awaited = NOTHING;
 }
 
@@ -204,7 +214,7 @@ static enum fp_app_verdict read_login(struct fp_mysql *mysql, const uint8_t *dat
 	schema = pos;
 	n = skip_text(data, len, &pos);
 	if (n > 0)
-		fp_mysql_access_set_schema(&mysql->access, (const char *)data + schema, (size_t)n);
+		fp_sql_access_set_schema(&mysql->access, (const char *)data + schema, (size_t)n);
 	return FP_APP_MINE;
 }
 
@@ -214,14 +224,22 @@ static void read_change_user(struct fp_mysql *mysql, const uint8_t *data, size_t
 	size_t pos = 0, schema;
 	ssize_t n;
 
-	fp_mysql_access_forget(&mysql->access, true);
+	fp_sql_access_forget(&mysql->access, true);
 	if (skip_text(data, len, &pos) < 0 || pos >= len)
 		return;
 	schema = pos + 1u + data[pos];
 	pos = schema;
 	n = skip_text(data, len, &pos);
 	if (n > 0)
-		fp_mysql_access_set_schema(&mysql->access, (const char *)data + schema, (size_t)n);
+		fp_sql_access_set_schema(&mysql->access, (const char *)data + schema, (size_t)n);
+}
+
+/* The statement that a command names by its first four bytes. */
+static uint32_t statement_id(const struct fp_mysql *mysql, const uint8_t *data)
+{
+	uint32_t id = fp_app_read_le(data, 4);
+
+	return id == LAST_PREPARED ? mysql->prepared : id;
 }
 
 static void read_command(struct fp_mysql *mysql, struct fp_app_input *input, bool truncated)
@@ -229,41 +247,42 @@ static void read_command(struct fp_mysql *mysql, struct fp_app_input *input, boo
 	const uint8_t *data = (const uint8_t *)mysql->packet.data + 1;
 	size_t len = mysql->packet.len - 1;
 	struct fp_str text = statement_text(data, len);
+	uint32_t id = len >= 4 ? statement_id(mysql, data) : 0;
 
 	mysql->awaited = NOTHING;
 	switch ((uint8_t)mysql->packet.data[0]) {
 	case COM_INIT_DB:
-		fp_mysql_access_set_schema(&mysql->access, text.data, text.len);
+		fp_sql_access_set_schema(&mysql->access, text.data, text.len);
 		await(mysql, SCHEMA);
 		break;
 	case COM_QUERY:
-		if (fp_mysql_access_read(&mysql->access, text, truncated))
+		if (fp_sql_access_read(&mysql->access, text, truncated))
 			await(mysql, SCHEMA);
-		fp_mysql_access_emit(&mysql->access, input);
+		fp_sql_access_emit(&mysql->access, input);
 		break;
 	case COM_STMT_PREPARE:
-		fp_mysql_access_read(&mysql->access, text, truncated);
+		fp_sql_access_read(&mysql->access, text, truncated);
 		await(mysql, STATEMENT);
 		break;
 	case COM_STMT_EXECUTE:
 	case COM_STMT_BULK_EXECUTE:
 		if (len >= 4)
-			fp_mysql_access_execute(&mysql->access, fp_app_read_le(data, 4), input);
+			fp_sql_access_execute(&mysql->access, key_of(&id), input);
 		break;
 	case COM_STMT_CLOSE:
 		if (len >= 4)
-			fp_mysql_access_close(&mysql->access, fp_app_read_le(data, 4));
+			fp_sql_access_close(&mysql->access, key_of(&id));
 		break;
 	case COM_BINLOG_DUMP:
 	case COM_BINLOG_DUMP_GTID:
-		fp_mysql_access_unknown(&mysql->access, "BINLOG_DUMP");
-		fp_mysql_access_emit(&mysql->access, input);
+		fp_sql_access_unknown(&mysql->access, "BINLOG_DUMP");
+		fp_sql_access_emit(&mysql->access, input);
 		break;
 	case COM_CHANGE_USER:
 		read_change_user(mysql, data, len);
 		break;
 	case COM_RESET_CONNECTION:
-		fp_mysql_access_forget(&mysql->access, false);
+		fp_sql_access_forget(&mysql->access, false);
 		break;
 	default:
 		break;
@@ -389,8 +408,8 @@ static enum fp_app_verdict feed_compressed(struct fp_mysql *mysql, struct fp_app
 		return FP_APP_MINE;
 	}
 	if (r < 0 && client) {
-		fp_mysql_access_unknown(&mysql->access, FP_APP_NAME_UNKNOWN);
-		fp_mysql_access_emit(&mysql->access, input);
+		fp_sql_access_unknown(&mysql->access, FP_APP_NAME_UNKNOWN);
+		fp_sql_access_emit(&mysql->access, input);
 	}
 	if (r < 0)
 		return FP_APP_MINE;

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "agent/app/sql_token.h"
 
 /* Parentheses deeper than this are stepped over; 512 bytes of text hardly hold more. */
 #define DEPTH_MAX 64
@@ -63,6 +62,13 @@ static const struct verb {
 	{"ANALYZE", SILENT, false},   {"CHECK", SILENT, false},	     {"FLUSH", SILENT, false},
 	{"KILL", SILENT, false},      {"DEALLOCATE", SILENT, false}, {"VALUES", SILENT, false},
 	{"END", SILENT, false},	      {"XA", SILENT, false},	     {"OPTIMIZE", SILENT, false},
+	/* PostgreSQL's own */
+	{"COPY", CHANGE, true},	      {"MERGE", CHANGE, true},	     {"REFRESH", DEFINE, true},
+	{"DECLARE", SILENT, false},   {"FETCH", SILENT, false},	     {"CLOSE", SILENT, false},
+	{"LISTEN", SILENT, false},    {"UNLISTEN", SILENT, false},   {"NOTIFY", SILENT, false},
+	{"RESET", SILENT, false},     {"DISCARD", SILENT, false},    {"ABORT", SILENT, false},
+	{"VACUUM", SILENT, false},    {"REINDEX", SILENT, false},    {"CLUSTER", SILENT, false},
+	{"CHECKPOINT", SILENT, false}, {"COMMENT", KIND, true},	     {"REASSIGN", KIND, true},
 };
 
 static const struct verb unknown_verb = {"?", QUERY, false}, with_verb = {"WITH", QUERY, false};
@@ -101,6 +107,11 @@ static struct fp_sql_token peek(const struct scan *s)
 	return fp_sql_next(&ahead);
 }
 
+static bool is_postgres(const struct scan *s)
+{
+	return s->lexer.dialect == FP_SQL_POSTGRES;
+}
+
 static struct frame *frame(struct scan *s)
 {
 	return &s->frames[s->depth < DEPTH_MAX ? s->depth : DEPTH_MAX - 1];
@@ -121,9 +132,10 @@ static bool is_cte(const struct scan *s, struct fp_str name)
 	return false;
 }
 
-static void add_table(struct scan *s, struct fp_str schema, struct fp_str name)
+static void add_table(struct scan *s, const struct fp_sql_table *table)
 {
 	struct fp_sql_statement *statement = s->statement;
+	struct fp_str schema = table->schema, name = table->name;
 
 	if (name.len == 0 || (schema.len == 0 && (is_cte(s, name) || same(name, (struct fp_str){"dual", 4}))))
 		return;
@@ -135,22 +147,26 @@ static void add_table(struct scan *s, struct fp_str schema, struct fp_str name)
 		statement->incomplete = true;
 		return;
 	}
-	statement->tables[statement->n_tables++] = (struct fp_sql_table){schema, name, frame(s)->put};
+	statement->tables[statement->n_tables] = *table;
+	statement->tables[statement->n_tables++].put = frame(s)->put;
 }
 
 /* A name where a table is expected: name, schema.name, or a function's. */
 static void read_table(struct scan *s)
 {
-	struct fp_str schema = {NULL, 0}, name = s->token.text;
+	struct fp_sql_table table = {.name = s->token.text, .name_quoted = s->token.kind == FP_SQL_QUOTED};
 	bool cut = s->token.cut;
 	struct fp_sql_token next = peek(s);
 
-	if (!cut && sign_is(&next, '.')) {
+	/* PostgreSQL allows the database's own name in front */
+	for (int part = 0; part < 2 && !cut && sign_is(&next, '.'); part++) {
 		fp_sql_next(&s->lexer);
 		next = fp_sql_next(&s->lexer);
 		cut = next.kind == FP_SQL_END || next.cut;
-		schema = name;
-		name = next.text;
+		table.schema = table.name;
+		table.schema_quoted = table.name_quoted;
+		table.name = next.text;
+		table.name_quoted = next.kind == FP_SQL_QUOTED;
 		next = peek(s);
 	}
 	s->expect = false;
@@ -160,7 +176,7 @@ static void read_table(struct scan *s)
 	}
 	if (s->from_list && sign_is(&next, '('))
 		return;
-	add_table(s, schema, name);
+	add_table(s, &table);
 }
 
 /* --- words ----------------------------------------------------------------- */
@@ -168,10 +184,11 @@ static void read_table(struct scan *s)
 /* Words that may stand between a verb or INTO and its table. */
 static bool steps_over(const struct scan *s)
 {
+	static const char *const of_postgres[] = {"ONLY", "CONCURRENTLY", NULL};
 	static const char *const reserved[] = {"INTO", "TABLE", "TABLES", "IF", "NOT", "EXISTS", "IGNORE",
-					       "LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "LATERAL", NULL};
+					       "LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "LATERAL", "FROM", NULL};
 
-	return word_in(&s->token, reserved);
+	return word_in(&s->token, reserved) || (is_postgres(s) && word_in(&s->token, of_postgres));
 }
 
 static bool ends_list(const struct scan *s)
@@ -195,8 +212,12 @@ static void read_from(struct scan *s)
 	bool removes = s->verb->grammar == REMOVE && s->depth == 0;
 
 	/* elsewhere FROM belongs to a function (TRIM, EXTRACT) or to SHOW */
+	if (is_postgres(s) && word_is(&s->before, "DISTINCT"))
+		return; /* a IS DISTINCT FROM b */
 	if (frame(s)->select || removes)
 		want_table(s, removes, true);
+	else if (is_postgres(s) && s->depth == 0 && strcmp(s->verb->name, "UPDATE") == 0)
+		want_table(s, false, true);
 }
 
 /* FOR of an index hint or of a period of system time does not end the list. */
@@ -227,9 +248,11 @@ static void read_main_verb(struct scan *s, const struct verb *verb)
 		frame(s)->list = verb->grammar == CHANGE_LIST;
 		break;
 	case DEFINE:
-		/* TRUNCATE t */
-		if (word_is(&s->token, "TRUNCATE"))
+		/* TRUNCATE t, u */
+		if (word_is(&s->token, "TRUNCATE")) {
 			want_table(s, true, false);
+			frame(s)->list = true;
+		}
 		break;
 	default:
 		break;
@@ -259,7 +282,8 @@ static bool read_define(struct scan *s)
 		return false;
 	if (word_is(&s->token, "TABLE") || word_is(&s->token, "TABLES") || word_is(&s->token, "VIEW")) {
 		want_table(s, true, false);
-		frame(s)->list = strcmp(s->verb->name, "DROP") == 0 || strcmp(s->verb->name, "RENAME") == 0;
+		frame(s)->list = strcmp(s->verb->name, "DROP") == 0 || strcmp(s->verb->name, "RENAME") == 0 ||
+				 strcmp(s->verb->name, "TRUNCATE") == 0;
 		return true;
 	}
 	if (word_is(&s->token, "TO") && (strcmp(s->verb->name, "RENAME") == 0 || word_is(&s->before, "RENAME"))) {
@@ -281,11 +305,42 @@ static bool begins_with(struct scan *s)
 		(s->verb->grammar == CHANGE && s->depth == 0 && !frame(s)->select));
 }
 
+/* DELETE FROM a USING b: MySQL names there again what is changed, PostgreSQL what is read; so does its MERGE. */
+static void read_using(struct scan *s)
+{
+	struct fp_sql_token next = peek(s);
+
+	if (sign_is(&next, '('))
+		return; /* JOIN … USING (column) */
+	if (s->verb->grammar == REMOVE)
+		want_table(s, !is_postgres(s), true);
+	else if (strcmp(s->verb->name, "MERGE") == 0)
+		want_table(s, false, true);
+}
+
+/* COPY t TO: what seemed written is read. */
+static void turn_around(struct fp_sql_statement *statement)
+{
+	statement->put = false;
+	for (unsigned i = 0; i < statement->n_tables; i++)
+		statement->tables[i].put = false;
+}
+
+/* WITH x AS (DELETE FROM t RETURNING *) */
+static bool changes_within(const struct scan *s)
+{
+	static const char *const words[] = {"INSERT", "UPDATE", "DELETE", NULL};
+
+	return is_postgres(s) && s->depth > 0 && sign_is(&s->before, '(') && word_in(&s->token, words);
+}
+
 static void read_keyword(struct scan *s)
 {
 	if (word_is(&s->token, "SELECT")) {
 		*frame(s) = (struct frame){.select = true};
 		s->expect = false;
+	} else if (changes_within(s)) {
+		want_table(s, true, false);
 	} else if (begins_with(s)) {
 		frame(s)->with = true;
 		s->expect = false;
@@ -296,11 +351,10 @@ static void read_keyword(struct scan *s)
 		read_from(s);
 	} else if (word_is(&s->token, "JOIN") || word_is(&s->token, "STRAIGHT_JOIN")) {
 		s->expect = frame(s)->list;
-	} else if (word_is(&s->token, "USING") && s->verb->grammar == REMOVE && s->depth == 0) {
-		struct fp_sql_token next = peek(s);
-
-		if (!sign_is(&next, '('))
-			want_table(s, true, true);
+	} else if (word_is(&s->token, "USING") && s->depth == 0) {
+		read_using(s);
+	} else if (word_is(&s->token, "TO") && s->depth == 0 && strcmp(s->verb->name, "COPY") == 0) {
+		turn_around(s->statement);
 	} else if (word_is(&s->token, "FOR")) {
 		read_for(s);
 	} else if (word_is(&s->token, "UNION") || word_is(&s->token, "EXCEPT") || word_is(&s->token, "INTERSECT")) {
@@ -406,10 +460,11 @@ static void read_statement(struct scan *s)
 		s->statement->incomplete = true;
 }
 
-size_t fp_sql_read(const char *text, size_t len, bool truncated, struct fp_sql_statement *ret_statement)
+size_t fp_sql_read(enum fp_sql_dialect dialect, const char *text, size_t len, bool truncated,
+		   struct fp_sql_statement *ret_statement)
 {
 	struct scan s = {
-		.lexer = {.text = text, .len = len},
+		.lexer = {.dialect = dialect, .text = text, .len = len},
 		.truncated = truncated,
 		.statement = ret_statement,
 	};
@@ -423,9 +478,9 @@ size_t fp_sql_read(const char *text, size_t len, bool truncated, struct fp_sql_s
 	return 0;
 }
 
-bool fp_sql_begins(const char *text, size_t len)
+bool fp_sql_begins(enum fp_sql_dialect dialect, const char *text, size_t len)
 {
-	struct fp_sql_lexer lexer = {.text = text, .len = len};
+	struct fp_sql_lexer lexer = {.dialect = dialect, .text = text, .len = len};
 	struct fp_sql_token token;
 
 	do

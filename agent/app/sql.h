@@ -1,7 +1,7 @@
 /*
- * Which tables does a statement of MySQL/MariaDB touch, and how?  A scanner of
+ * Which tables does a statement to MySQL/MariaDB or PostgreSQL touch, and how?  A scanner of
  * tokens, not a parser of the language: it knows where the grammar lets a table
- * stand (FROM, JOIN, INTO, UPDATE, TABLE, USING of DELETE) and steps over
+ * stand (FROM, JOIN, INTO, UPDATE, TABLE, USING of DELETE and MERGE) and steps over
  * everything else, literals above all.  Pure; borrows from the text.
  *
  * What is executed counts as said: the inside of version comments is read, other
@@ -11,6 +11,7 @@
 #ifndef FP_AGENT_APP_SQL_H
 #define FP_AGENT_APP_SQL_H
 
+#include "agent/app/sql_token.h"
 #include "schema/schema.h"
 
 #define FP_SQL_VERB_MAX 16
@@ -20,6 +21,7 @@
 struct fp_sql_table {
 	struct fp_str schema; /* empty: the connection's */
 	struct fp_str name; /* as written between its quotes */
+	bool schema_quoted, name_quoted; /* without quotes PostgreSQL takes it in lower case */
 	bool put; /* the statement changes it */
 };
 
@@ -37,8 +39,9 @@ struct fp_sql_statement {
  * with its semicolon; 0 at the end, when nothing but blanks and comments is left.
  * `truncated`: the text goes on behind its end.
  */
-size_t fp_sql_read(const char *text, size_t len, bool truncated, struct fp_sql_statement *ret_statement);
+size_t fp_sql_read(enum fp_sql_dialect dialect, const char *text, size_t len, bool truncated,
+		   struct fp_sql_statement *ret_statement);
 /* Does the text begin with a verb that this knows? */
-bool fp_sql_begins(const char *text, size_t len);
+bool fp_sql_begins(enum fp_sql_dialect dialect, const char *text, size_t len);
 
 #endif

@@ -27,6 +27,21 @@ static void skip_line(struct fp_sql_lexer *lexer)
 	lexer->pos = end ? (size_t)(end - lexer->text) + 1 : lexer->len;
 }
 
+/* PostgreSQL's comments may stand in one another. */
+static void skip_nested_comment(struct fp_sql_lexer *lexer)
+{
+	unsigned depth = 0;
+
+	do {
+		if (starts_with(lexer, "/*") || starts_with(lexer, "*/")) {
+			depth += lexer->text[lexer->pos] == '/' ? 1u : -1u;
+			lexer->pos += 2;
+		} else {
+			lexer->pos++;
+		}
+	} while (depth > 0 && lexer->pos < lexer->len);
+}
+
 static void skip_comment(struct fp_sql_lexer *lexer)
 {
 	const char *end;
@@ -39,7 +54,15 @@ static void skip_comment(struct fp_sql_lexer *lexer)
 /* True when it stood on a comment (or a mark of a version comment) and is now behind it. */
 static bool skip_one_comment(struct fp_sql_lexer *lexer)
 {
-	if (starts_with(lexer, "/*!") || starts_with(lexer, "/*M!")) {
+	bool postgres = lexer->dialect == FP_SQL_POSTGRES;
+
+	if (postgres && starts_with(lexer, "/*")) {
+		skip_nested_comment(lexer);
+	} else if (postgres && starts_with(lexer, "--")) {
+		skip_line(lexer);
+	} else if (postgres) {
+		return false;
+	} else if (starts_with(lexer, "/*!") || starts_with(lexer, "/*M!")) {
 		lexer->pos += lexer->text[lexer->pos + 2] == 'M' ? 4 : 3;
 		while (lexer->pos < lexer->len && isdigit((unsigned char)lexer->text[lexer->pos]))
 			lexer->pos++;
@@ -68,15 +91,15 @@ static void skip_blanks(struct fp_sql_lexer *lexer)
 	} while (lexer->pos < lexer->len && skip_one_comment(lexer));
 }
 
-/* A doubled quote stands for itself; a backslash quotes in strings, not in `names`. */
-static void read_quoted(struct fp_sql_lexer *lexer, struct fp_sql_token *token, char quote)
+/* A doubled quote stands for itself; a backslash quotes where the caller says so. */
+static void read_quoted(struct fp_sql_lexer *lexer, struct fp_sql_token *token, char quote, bool backslash)
 {
 	size_t start = ++lexer->pos;
 
 	for (; lexer->pos < lexer->len; lexer->pos++) {
 		char c = lexer->text[lexer->pos];
 
-		if (c == '\\' && quote != '`')
+		if (c == '\\' && backslash)
 			lexer->pos++;
 		else if (c == quote && lexer->pos + 1 < lexer->len && lexer->text[lexer->pos + 1] == quote)
 			lexer->pos++;
@@ -91,6 +114,43 @@ static void read_quoted(struct fp_sql_lexer *lexer, struct fp_sql_token *token, 
 	token->text = (struct fp_str){lexer->text + start, lexer->pos - start};
 	if (!token->cut)
 		lexer->pos++;
+}
+
+/* $tag$ … $tag$; false when no such string begins here ($1 is a parameter). */
+static bool read_dollar_quoted(struct fp_sql_lexer *lexer, struct fp_sql_token *token)
+{
+	const char *text = lexer->text + lexer->pos, *end;
+	size_t left = lexer->len - lexer->pos, tag = 1;
+
+	while (tag < left && is_word(text[tag]) && text[tag] != '$' && !(tag == 1 && isdigit((unsigned char)text[tag])))
+		tag++;
+	if (tag == left || text[tag++] != '$')
+		return false;
+	token->kind = FP_SQL_STRING;
+	end = memmem(text + tag, left - tag, text, tag);
+	token->cut = !end;
+	token->text = (struct fp_str){text + tag, end ? (size_t)(end - text) - tag : left - tag};
+	lexer->pos = end ? (size_t)(end - lexer->text) + tag : lexer->len;
+	return true;
+}
+
+/* Strings and quoted names, each with the dialect's rules; false when none begins here. */
+static bool read_quotes(struct fp_sql_lexer *lexer, struct fp_sql_token *token)
+{
+	bool postgres = lexer->dialect == FP_SQL_POSTGRES;
+	char c = lexer->text[lexer->pos];
+
+	if (postgres && c == '$')
+		return read_dollar_quoted(lexer, token);
+	if (postgres && (c == 'E' || c == 'e') && lexer->pos + 1 < lexer->len && lexer->text[lexer->pos + 1] == '\'') {
+		lexer->pos++;
+		read_quoted(lexer, token, '\'', true);
+		return true;
+	}
+	if (c != '\'' && c != '"' && (postgres || c != '`'))
+		return false;
+	read_quoted(lexer, token, c, !postgres && c != '`');
+	return true;
 }
 
 static void read_word(struct fp_sql_lexer *lexer, struct fp_sql_token *token)
@@ -114,9 +174,9 @@ struct fp_sql_token fp_sql_next(struct fp_sql_lexer *lexer)
 	if (lexer->pos >= lexer->len)
 		return token;
 	c = lexer->text[lexer->pos];
-	if (c == '\'' || c == '"' || c == '`') {
-		read_quoted(lexer, &token, c);
-	} else if (is_word(c)) {
+	if (read_quotes(lexer, &token))
+		return token;
+	if (is_word(c)) {
 		read_word(lexer, &token);
 	} else {
 		token.kind = FP_SQL_SIGN;

@@ -18,6 +18,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define PORT_DNS 53 /* of datagrams only these are read (agent/app/dns.h) */
 #define MAPPED_IPV4 0xffff00000000ull
 
 /* The fields that all socket records share, in a place of their own. */
@@ -204,7 +206,9 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	fill_endpoints(file, &e);
 	if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)
 		return 0;
-	if (e.protocol == IPPROTO_TCP && e.family != AF_UNIX) {
+	if (e.family != AF_UNIX)
+		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
+	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
 		fill_transfer(&record->r, file, fd, &e, call->result, sends);
 		len = call->result < (long)data->len ? call->result : data->len;
@@ -217,8 +221,6 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 		record->r.payload.len = len;
 		emit(record);
 	} else {
-		if (e.family != AF_UNIX)
-			fill_address(&e, data->address);
 		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, 0, 1, call->result);
 		fill_transfer(&record->r, file, fd, &e, call->result, sends);
 		record->r.payload.offset = sizeof(record->r);

