@@ -88,6 +88,22 @@ static const char *distrust(struct container *container, const struct fp_event *
 	return NULL;
 }
 
+/* The id of an ENTER; recordings of the first version have it as text. */
+static int entered_id(const struct fp_event *event, uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	char text[2 * FP_REQUEST_ID_SIZE + 1];
+
+	if (event->details.len == 0) {
+		put_id(id, event->id_hi, event->id_lo);
+		return 0;
+	}
+	if (event->details.len != sizeof(text) - 1)
+		return -EBADMSG;
+	memcpy(text, event->details.data, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	return fp_unhex(text, id, FP_REQUEST_ID_SIZE) < 0 ? -EBADMSG : 0;
+}
+
 /*
  * ENTER is the function's word.  It chooses only among requests that its own
  * container has served, and says nothing about any other thread.
@@ -96,17 +112,12 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 		      struct fp_event *event)
 {
 	static const uint8_t none[FP_REQUEST_ID_SIZE];
-	char text[2 * FP_REQUEST_ID_SIZE + 1];
 	uint8_t id[FP_REQUEST_ID_SIZE];
 	struct fp_idset *ids;
 
 	if (fp_state_is_watchdog(container, event))
 		return refuse(a, event, "the watchdog does no function's work");
-	if (event->details.len != sizeof(text) - 1)
-		return refuse(a, event, "details that make no sense");
-	memcpy(text, event->details.data, sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	if (fp_unhex(text, id, sizeof(id)) < 0)
+	if (entered_id(event, id) < 0)
 		return refuse(a, event, "details that make no sense");
 	if (memcmp(id, none, sizeof(id)) == 0) {
 		fp_context_clear(&thread->assist);

@@ -16,7 +16,6 @@
 #include "faasprov.skel.h"
 
 /* BPF programs cannot include schema.h. */
-_Static_assert(sizeof(FP_MARK_ENTER_PREFIX) == sizeof(FP_MARK_ENTER_PATH), "one carrier of ENTER");
 _Static_assert(FP_MARK_PRCTL == FP_MARK_OPTION && FP_MARK_ROOM == FP_MARK_DETAILS_MAX, "one carrier of marks");
 
 struct fp_capture {

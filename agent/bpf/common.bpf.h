@@ -72,6 +72,9 @@ struct {
 struct thread_state {
 	__u64 turn;
 	__u64 polls; /* uses an event loop: then only that makes a turn */
+	__u64 board; /* address of its own board, and the exec that it was told in */
+	__u64 board_exec;
+	__u64 said[2]; /* what the last ENTER told of it */
 };
 
 struct {
@@ -89,6 +92,18 @@ struct {
 	__type(value, struct fp_watchdog);
 } watchdogs SEC(".maps");
 
+struct board {
+	__u64 address, exec, process_start;
+};
+
+/* The boards that speak for threads without one of their own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FP_BOARDS_MAX);
+	__type(key, __u32); /* tgid */
+	__type(value, struct board);
+} boards SEC(".maps");
+
 struct call {
 	struct pt_regs *regs;
 	long result;
@@ -103,6 +118,9 @@ static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->r10; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->r8; }
 #define TS_COMPAT 2
+#define CALL_OPENAT 257
+/* Calls by which pools move bytes: read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev. */
+#define MOVES_BYTES(nr) (((nr) <= 3 && (nr) != 2) || ((nr) >= 17 && (nr) <= 20) || (nr) == 295 || (nr) == 296)
 /* A call of the 32-bit kind: its numbers and arguments mean something else. */
 static __always_inline int is_foreign(void)
 {
@@ -119,6 +137,9 @@ static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
 static __always_inline int is_foreign(void) { return 0; }
+#define CALL_OPENAT 56
+/* Calls by which pools move bytes: close, read, write, readv, writev, pread64, pwrite64, preadv, pwritev. */
+#define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
 #endif
 
 /* The guard: 0 when the current task is not recorded, else the cgroup of its container. */
@@ -219,11 +240,92 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 	head->result = result;
 }
 
+/*
+ * Which of the board's ids speaks for what a pool's thread does now.  An open
+ * carries its number in the bits of its mode that mean nothing; a descriptor
+ * has it in the board's table.
+ */
+static __always_inline __u32 board_place(__u64 board)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	__u64 number = call_number(regs);
+	unsigned short place = 0;
+
+	if (number == CALL_OPENAT)
+		return (__u32)call_arg4(regs) >> 12;
+	if (!MOVES_BYTES(number) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
+		return 0;
+	bpf_probe_read_user(&place, sizeof(place), (void *)(board + FP_BOARD_DESCRIPTORS + 2 * call_arg1(regs)));
+	return place;
+}
+
+static __always_inline void read_board(struct thread_state *state, __u64 id[2])
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct task_struct *leader = task->group_leader;
+	__u32 tgid = task->tgid, place;
+	struct board *board;
+
+	if (state && state->board) {
+		if (state->board_exec != leader->self_exec_id || bpf_probe_read_user(id, 16, (void *)state->board) < 0)
+			id[0] = id[1] = 0;
+		return;
+	}
+	board = bpf_map_lookup_elem(&boards, &tgid);
+	if (!board || board->exec != leader->self_exec_id || board->process_start != leader->start_boottime)
+		return;
+	place = board_place(board->address);
+	if (place && place < FP_BOARD_IDS_MAX &&
+	    bpf_probe_read_user(id, 16, (void *)(board->address + FP_BOARD_IDS + 16ull * place)) < 0)
+		id[0] = id[1] = 0;
+}
+
+/*
+ * What the thread's board says, as an ENTER, when it is not what was said last.
+ * Called before a record that it can matter to: a context that nothing was done
+ * in makes none.
+ */
+static __noinline int say_whose(__u64 cgroup)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
+	struct fp_record_mark *record;
+	__u64 id[2] = {};
+
+	read_board(state, id);
+	if (!state && (id[0] || id[1]))
+		state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state || (state->said[0] == id[0] && state->said[1] == id[1]))
+		return 0;
+	record = reserve(cgroup, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	state->said[0] = id[0];
+	state->said[1] = id[1];
+	__builtin_memset(record, 0, sizeof(*record));
+	fill_head(&record->head, FP_RECORD_TYPE_MARK, sizeof(*record), cgroup, 0);
+	record->mark = FP_MARK_KIND_ENTER | 1 << 8;
+	record->id_hi = __builtin_bswap64(id[0]);
+	record->id_lo = __builtin_bswap64(id[1]);
+	record->details.offset = sizeof(*record);
+	emit(record);
+	return 0;
+}
+
+/* What an event loop takes in is judged without the assist, which has its word only after that; a close is nobody's deed. */
+#define NEEDS_NO_WORD(EVENT)                                                                              \
+	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \
+	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_MARK)
+
 #define BEGIN_RECORD(var, event, EVENT, cgroup, room, bulk, result)                                       \
 	struct {                                                                                          \
 		struct fp_record_##event r;                                                               \
 		char room_[room];                                                                         \
-	} *var = reserve(cgroup, sizeof(*var), bulk);                                                     \
+	} *var;                                                                                           \
+	if (!NEEDS_NO_WORD(EVENT))                                                                             \
+		say_whose(cgroup);                                                                        \
+	var = reserve(cgroup, sizeof(*var), bulk);                                                        \
 	if (!var)                                                                                         \
 		return 0;                                                                                 \
 	fill_head(&var->r.head, FP_RECORD_TYPE_##EVENT, sizeof(*var), cgroup, result)

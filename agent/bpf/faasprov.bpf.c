@@ -209,7 +209,36 @@ HANDLER(on_openat, IF_DONE(record_open(&call, a3)))
 HANDLER(on_openat2, IF_DONE(record_open(&call, openat2_flags(a3))))
 HANDLER(on_creat, IF_DONE(record_open(&call, 01 | 0100 | 01000)))
 HANDLER(on_read, IF_DONE(moved_buffer(&call, a1, a2, a3, 0)))
-HANDLER(on_write, IF_DONE(moved_buffer(&call, a1, a2, a3, 1)))
+/*
+ * The runtime assist shows its board: a write to a descriptor that cannot be, of
+ * which only the buffer's address is taken.  One with tables speaks for the
+ * threads of the process that have none of their own, too.
+ */
+static __always_inline int take_board(__u64 address, __u64 size)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct task_struct *leader = task->group_leader;
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct board board = {
+		.address = address, .exec = leader->self_exec_id, .process_start = leader->start_boottime};
+	__u32 tgid = task->tgid;
+
+	if (!state || size < FP_BOARD_DESCRIPTORS)
+		return 0;
+	state->board = address;
+	state->board_exec = leader->self_exec_id;
+	if (size == FP_BOARD_SIZE)
+		bpf_map_update_elem(&boards, &tgid, &board, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int any_write(struct call *call, __u64 fd, __u64 data, __u64 size)
+{
+	if (fd == FP_BOARD_DESCRIPTOR)
+		return call->result < 0 ? take_board(data, size) : 0;
+	return call->result < 0 ? 0 : moved_buffer(call, fd, data, size, 1);
+}
+HANDLER(on_write, any_write(&call, a1, a2, a3))
 HANDLER(on_readv, IF_DONE(moved_vector(&call, a1, a2, a3, 0)))
 HANDLER(on_writev, IF_DONE(moved_vector(&call, a1, a2, a3, 1)))
 HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, 0)))
@@ -348,35 +377,6 @@ static __always_inline int any_prctl(struct call *call, __u64 option, __u64 arg2
 	return 0;
 }
 HANDLER(on_prctl, any_prctl(&call, a1, a2, a3, a4, (void *)a5))
-
-/*
- * A runtime's word for whose work the thread does now: a question after a file
- * that never exists (mark.def).  Any other question costs one read of its name.
- */
-static __always_inline int record_enter(struct call *call, const char *name)
-{
-	static const char prefix[] = FP_MARK_ENTER_PREFIX;
-	struct endpoints e = {};
-	char text[FP_MARK_ENTER_SIZE];
-
-	if (bpf_probe_read_user(text, sizeof(text), name) < 0)
-		return 0;
-	for (int i = 0; i < (int)sizeof(prefix) - 1; i++)
-		if (text[i] != prefix[i])
-			return 0;
-	BEGIN_RECORD(record, mark, MARK, call->cgroup, FP_MARK_ENTER_SIZE, 0, call->result);
-	record->r.mark = FP_MARK_KIND_ENTER | 1 << 8;
-	record->r.id_hi = record->r.id_lo = record->r.ns_tgid = record->r.parent_tgid = 0;
-	COPY_ENDPOINTS(&record->r, 0, &e);
-	__builtin_memcpy(record->room_, text, sizeof(text));
-	record->r.details.offset = sizeof(record->r) + sizeof(prefix) - 1;
-	record->r.details.len = sizeof(text) - (sizeof(prefix) - 1);
-	emit(record);
-	return 0;
-}
-
-HANDLER(on_access, if (result == -2) record_enter(&call, (void *)a1))
-HANDLER(on_faccessat, if (result == -2) record_enter(&call, (void *)a2))
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)

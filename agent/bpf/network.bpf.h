@@ -206,6 +206,8 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	fill_endpoints(file, &e);
 	if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)
 		return 0;
+	if (sends)
+		say_whose(call->cgroup);
 	if (e.family != AF_UNIX)
 		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {

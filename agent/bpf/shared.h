@@ -21,9 +21,18 @@
 
 #define FP_MARK_PRCTL 0x46505256
 #define FP_MARK_ROOM 1024
-/* The carrier of ENTER: this, then the id in hexadecimal digits. */
-#define FP_MARK_ENTER_PREFIX "/.faasprov/enter/"
-#define FP_MARK_ENTER_SIZE (sizeof(FP_MARK_ENTER_PREFIX) - 1 + 32)
+/*
+ * The runtime assist's board (mark.def): memory of the process in which it keeps
+ * whose work a thread does.  Only its address is ever told.
+ */
+#define FP_BOARD_DESCRIPTOR FP_MARK_PRCTL /* never a descriptor: beyond the kernel's limit of them */
+#define FP_BOARD_DESCRIPTORS 64 /* where the table of descriptors begins */
+#define FP_BOARD_DESCRIPTORS_MAX 4096
+#define FP_BOARD_IDS (FP_BOARD_DESCRIPTORS + 2 * FP_BOARD_DESCRIPTORS_MAX)
+#define FP_BOARD_IDS_MAX 4096
+#define FP_BOARD_SIZE (FP_BOARD_IDS + 16 * FP_BOARD_IDS_MAX)
+/* Processes with thread pools that have an assist, on one node. */
+#define FP_BOARDS_MAX 4096
 
 enum {
 #define FP_EVENT(id, NAME, name, doc) FP_RECORD_TYPE_##NAME = id,

@@ -27,7 +27,6 @@
 #define FP_MARK_OPTION 0x46505256 /* "FPRV" */
 #define FP_MARK_VERSION 1
 #define FP_MARK_DETAILS_MAX 1024
-#define FP_MARK_ENTER_PATH "/.faasprov/enter/"
 
 /* In `flags` of OPEN, beside the flags of the call: the call made the file. */
 #define FP_OPEN_CREATED (1ull << 32)

@@ -1,43 +1,199 @@
 'use strict'
 /*
- * The runtime assist for Node: tells the recorder which invocation the thread
- * works for, whenever the asynchronous context changes.  fwatchdog loads it before the
- * function (--require in NODE_OPTIONS); nothing of the function is changed.
+ * The runtime assist for Node: keeps, in memory that it has shown to the
+ * recorder once, which invocation each thread works for.  fwatchdog loads it
+ * before the function (--require in NODE_OPTIONS); nothing of the function is
+ * changed, and a change of context is four stores and no system call.
  *
- * A mark is a question after a file that never exists, whose name carries the
- * invocation id (lib/schema/mark.def, ENTER): the one system call that
- * JavaScript can make synchronously, cheaply and without effect.  It is made
- * only when the invocation differs from the last one marked.
+ * The memory is the board of lib/schema/mark.def.  Whose an asynchronous resource
+ * is, is kept by its number, in tables of fixed size: of what is too old for
+ * them, the board says nothing, which is never wrong.  What the thread pool does for
+ * JavaScript is told by the board's own tables: which descriptor is whose, and, in
+ * bits of an open's mode that mean nothing, whose the open is.
  */
-const { AsyncLocalStorage, createHook } = require('node:async_hooks')
-const { existsSync } = require('node:fs')
+const { createHook } = require('node:async_hooks')
+const { writeSync } = require('node:fs')
 const { Server } = require('node:http')
+const { Socket } = require('node:net')
+const { isMainThread, setEnvironmentData, getEnvironmentData } = require('node:worker_threads')
 
-const CARRIER = '/.faasprov/enter/'
+const BOARD_DESCRIPTOR = 0x46505256
+const DESCRIPTORS = 4096
+const PLACES = 4096
+const MODE_BITS = 12
 const HEADER = 'x-faasprov-request'
 const ID = /^[0-9a-f]{32}$/
-const NONE = '0'.repeat(32)
+const WORKER = 'faasprov.invocation' // environment data that a worker thread is born with
 
-const storage = new AsyncLocalStorage()
-let marked = NONE
+const board = Buffer.allocUnsafeSlow(64 + 2 * DESCRIPTORS + 16 * PLACES).fill(0)
+const current = new Int32Array(board.buffer, 0, 4)
+const descriptors = new Uint16Array(board.buffer, 64, DESCRIPTORS)
+const ids = new Int32Array(board.buffer, 64 + 2 * DESCRIPTORS, 4 * PLACES)
 
-function mark (id) {
-  if (id === marked) return
-  marked = id
-  existsSync(CARRIER + id)
+// --- invocations: numbers from 1; the last ones have a place on the board ------
+
+const numbers = new Float64Array(PLACES) // which invocation each place holds
+let newest = 0
+let working = 0 // the one that this thread works for; 0: none is known
+
+function place (invocation) {
+  return 1 + invocation % (PLACES - 1)
 }
 
+function known (invocation) {
+  return invocation !== 0 && numbers[place(invocation)] === invocation
+}
+
+function take (id) {
+  const at = place(++newest)
+  numbers[at] = newest
+  board.write(id, ids.byteOffset + 16 * at, 'hex')
+  return newest
+}
+
+function work (invocation) {
+  const from = known(invocation) ? 4 * place(invocation) : 0 // the first place holds zeros
+  working = from === 0 ? 0 : invocation
+  current[0] = ids[from]
+  current[1] = ids[from + 1]
+  current[2] = ids[from + 2]
+  current[3] = ids[from + 3]
+}
+
+// --- whose is which asynchronous resource ---------------------------------------
+
+const REMEMBERED = 1 << 17 // resources; a request of some size makes a few hundred
+const resources = new Float64Array(REMEMBERED)
+const owners = new Float64Array(REMEMBERED)
+const interrupted = [] // callbacks run within callbacks: what each goes back to
+
+function own (resource, invocation) {
+  const at = resource % REMEMBERED
+  resources[at] = resource
+  owners[at] = invocation
+}
+
+function ownerOf (resource) {
+  const at = resource % REMEMBERED
+  return resources[at] === resource ? owners[at] : 0
+}
+
+createHook({
+  init (resource, type) {
+    if (working !== 0) own(resource, working)
+    if (type === 'WORKER') setEnvironmentData(WORKER, working === 0 ? undefined : idOf(working))
+  },
+  before (resource) {
+    interrupted.push(working)
+    const invocation = ownerOf(resource) || first
+    if (invocation !== working) work(invocation)
+  },
+  after () {
+    const invocation = interrupted.pop() ?? 0
+    if (invocation !== working) work(invocation)
+  }
+}).enable()
+
+function idOf (invocation) {
+  const at = ids.byteOffset + 16 * place(invocation)
+  return board.toString('hex', at, at + 16)
+}
+
+// Everything that a request sets going runs, at whatever distance, in its context: also what
+// its connection brings later, which Node gives to the connection's resources.
 const emit = Server.prototype.emit
-
-// Everything that a request sets going runs, at whatever distance, in its context.
-Server.prototype.emit = function (event, request, ...rest) {
+Server.prototype.emit = function (event, request) {
   const id = event === 'request' ? request.headers[HEADER] : undefined
-  if (id === undefined || !ID.test(id)) return emit.call(this, event, request, ...rest)
+  if (id === undefined || !ID.test(id)) return emit.apply(this, arguments)
   delete request.headers[HEADER]
-  return storage.run(id, () => {
-    mark(id)
-    return emit.call(this, event, request, ...rest)
-  })
+  const before = working
+  const invocation = take(id)
+  claim(request.socket?.parser, invocation)
+  claim(request.socket?._handle, invocation)
+  work(invocation)
+  try {
+    return emit.apply(this, arguments)
+  } finally {
+    work(before)
+  }
 }
 
-createHook({ before () { mark(storage.getStore() ?? NONE) } }).enable()
+// A connection that is used again, as those of pools are, works for who wrote to it last, not for who made it.
+const write = Socket.prototype._writeGeneric
+Socket.prototype._writeGeneric = function () {
+  if (working !== 0) claim(this._handle, working)
+  return write.apply(this, arguments)
+}
+
+function claim (handle, invocation) {
+  if (typeof handle?.getAsyncId === 'function') own(handle.getAsyncId(), invocation)
+}
+
+const born = getEnvironmentData(WORKER)
+const first = !isMainThread && ID.test(born) ? take(born) : 0
+
+work(first)
+try {
+  // A worker thread speaks for itself alone, because the thread pool is the whole process's.
+  writeSync(BOARD_DESCRIPTOR, board, 0, isMainThread ? board.length : 64)
+} catch {} // as it must: there is no such descriptor
+
+if (isMainThread && typeof process.binding === 'function') tellOfPool(process.binding('fs'))
+
+/*
+ * The pool's threads.  A descriptor that one invocation opened is its own until
+ * another uses it through the pool; from then on the board does not say.
+ */
+function tellOfPool (fs) {
+  const users = new Float64Array(DESCRIPTORS) // who uses each descriptor; -1: several
+
+  function opened (file, invocation) {
+    const fd = typeof file === 'object' ? file?.fd : file
+    if (!(fd >= 0 && fd < DESCRIPTORS)) return
+    users[fd] = invocation
+    descriptors[fd] = known(invocation) ? place(invocation) : 0
+  }
+
+  function using (fd) {
+    if (!(fd >= 0 && fd < DESCRIPTORS) || users[fd] === -1) return
+    if (working !== 0 && (users[fd] === working || users[fd] === 0)) {
+      opened(fd, working)
+    } else {
+      users[fd] = -1
+      descriptors[fd] = 0
+    }
+  }
+
+  // Node's own code counts the arguments: they are handed on as they came.
+  for (const name of ['open', 'openFileHandle']) {
+    const original = fs[name]
+    fs[name] = function (path, flags, mode, request) {
+      const invocation = working
+      if (request === undefined) { // synchronous: this thread's board tells
+        const file = original.apply(this, arguments)
+        opened(file, invocation)
+        return file
+      }
+      if (invocation !== 0 && Number.isInteger(mode)) {
+        arguments[2] = (mode & (1 << MODE_BITS) - 1) | place(invocation) << MODE_BITS
+      }
+      if (typeof request === 'object') {
+        const complete = request.oncomplete
+        request.oncomplete = function (error, file) {
+          if (!error) opened(file, invocation)
+          return complete.apply(this, arguments)
+        }
+      }
+      const result = original.apply(this, arguments)
+      if (typeof result?.then === 'function') result.then(file => opened(file, invocation), () => {})
+      return result
+    }
+  }
+  for (const name of ['read', 'readBuffers', 'writeBuffer', 'writeBuffers', 'writeString']) {
+    const original = fs[name]
+    fs[name] = function (fd) {
+      using(fd)
+      return original.apply(this, arguments)
+    }
+  }
+}
