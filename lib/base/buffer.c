@@ -85,13 +85,9 @@ void fp_buffer_add_format(struct fp_buffer *buffer, const char *format, ...)
 
 void fp_buffer_add_varint(struct fp_buffer *buffer, uint64_t value)
 {
-	uint8_t bytes[10];
-	size_t n = 0;
+	uint8_t bytes[FP_VARINT_MAX];
 
-	for (; value >= 0x80; value >>= 7)
-		bytes[n++] = (uint8_t)(value | 0x80);
-	bytes[n++] = (uint8_t)value;
-	fp_buffer_add(buffer, bytes, n);
+	fp_buffer_add(buffer, bytes, fp_varint_put(bytes, value));
 }
 
 int fp_buffer_error(const struct fp_buffer *buffer)
@@ -99,7 +95,7 @@ int fp_buffer_error(const struct fp_buffer *buffer)
 	return buffer->failed ? -ENOMEM : 0;
 }
 
-int fp_varint_read(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value)
+int fp_varint_read_long(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 

@@ -30,8 +30,29 @@ void fp_buffer_add_varint(struct fp_buffer *buffer, uint64_t value);
 /* 0 or -ENOMEM. */
 int fp_buffer_error(const struct fp_buffer *buffer);
 
-/* Reads a varint and advances *pos; 0 or -EBADMSG. */
-int fp_varint_read(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value);
+#define FP_VARINT_MAX 10 /* bytes */
+
+/* Writes a varint where FP_VARINT_MAX bytes of room are; returns how many it took. */
+static inline size_t fp_varint_put(uint8_t *out, uint64_t value)
+{
+	size_t n = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		out[n++] = (uint8_t)(value | 0x80);
+	out[n++] = (uint8_t)value;
+	return n;
+}
+
+int fp_varint_read_long(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value);
+
+/* Reads a varint and advances *pos; 0 or -EBADMSG.  Most are of one byte. */
+static inline int fp_varint_read(const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_value)
+{
+	if (*pos >= len || data[*pos] >= 0x80)
+		return fp_varint_read_long(data, len, pos, ret_value);
+	*ret_value = data[(*pos)++];
+	return 0;
+}
 
 static inline uint64_t fp_zigzag(int64_t value)
 {

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct fp_field_info fields[FP_FIELD_MAX] = {
+const struct fp_field_info fp_fields[FP_FIELD_MAX] = {
 #define FP_FIELD(id, field, k, d) \
 	[id] = {.name = #field, .doc = d, .kind = FP_KIND_##k, .offset = offsetof(struct fp_event, field)},
 #include "schema/events.def"
@@ -19,7 +19,7 @@ static const struct fp_field_info fields[FP_FIELD_MAX] = {
 		FP_EVENT_##NAME(FROM_KERNEL, FROM_KERNEL, FROM_KERNEL_TRANSIENT, FROM_AGENT)};
 #include "schema/events.def"
 
-static const struct fp_event_info events[FP_EVENT_TYPE_MAX] = {
+const struct fp_event_info fp_events[FP_EVENT_TYPE_MAX] = {
 #define FP_EVENT(id, NAME, event, d)                                                       \
 	[id] = {.name = #event,                                                            \
 		.doc = d,                                                                  \
@@ -27,16 +27,6 @@ static const struct fp_event_info events[FP_EVENT_TYPE_MAX] = {
 		.fields = fields_of_##event + 1},
 #include "schema/events.def"
 };
-
-const struct fp_field_info *fp_field_info(unsigned field)
-{
-	return field < FP_FIELD_MAX && fields[field].name ? &fields[field] : NULL;
-}
-
-const struct fp_event_info *fp_event_info(unsigned type)
-{
-	return type < FP_EVENT_TYPE_MAX && events[type].name ? &events[type] : NULL;
-}
 
 static const char *name_of(const char *const *names, size_t n, unsigned number)
 {

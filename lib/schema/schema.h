@@ -81,9 +81,20 @@ struct fp_event_info {
 	const struct fp_event_field *fields; /* HEAD and NOTE are not repeated here */
 };
 
+/* The two tables themselves: to be asked by the functions below only. */
+extern const struct fp_field_info fp_fields[FP_FIELD_MAX];
+extern const struct fp_event_info fp_events[FP_EVENT_TYPE_MAX];
+
 /* NULL when the id is not one of the schema. */
-const struct fp_field_info *fp_field_info(unsigned field);
-const struct fp_event_info *fp_event_info(unsigned type);
+static inline const struct fp_field_info *fp_field_info(unsigned field)
+{
+	return field < FP_FIELD_MAX && fp_fields[field].name ? &fp_fields[field] : NULL;
+}
+
+static inline const struct fp_event_info *fp_event_info(unsigned type)
+{
+	return type < FP_EVENT_TYPE_MAX && fp_events[type].name ? &fp_events[type] : NULL;
+}
 
 /* First and last field id of the two groups that every event has. */
 enum {

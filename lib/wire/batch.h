@@ -10,11 +10,14 @@
  *   first time u64  last time u64     events u32           unpacked size u32
  *   hash of the previous frame 32 (zero for number 1)
  *   host name u8 length + bytes       zstd of the body
- * Body: string table (varint count, then varint length + bytes each), then per
- * event its type (varint) and, in the order HEAD, NOTE, own fields (transient
- * ones left out): numbers as zigzag varint of the difference to the same field
- * of the last event that had it, strings as varint index into the table (0 is
- * empty).  First and last time are the least and greatest `time` of the events.
+ * Body, by columns, because what one field holds in a row of events is alike, which packs small and fast:
+ *   string table: varint count, then varint length + bytes each
+ *   varint count of columns, then per column varint field id (ascending; 0 is the type of the event) and varint bytes
+ *   the columns, one varint for each event that has the field (HEAD, NOTE, own ones but the transient)
+ * A number, or the index of a string in the table (0: empty), is written as the zigzag difference to what is expected:
+ * the time, for `start` and `last`; the result, for `bytes`; the value the field last had for the same tid or ino
+ * (batch_format.c says which, and they are told apart by a hash of eight bits), or else in the last event that had it.
+ * First and last time are the least and greatest `time` of the events.
  * The hash is BLAKE2b-256 over the whole frame.
  *
  * Limits: a frame is at most FP_BATCH_FRAME_MAX, a body FP_BATCH_BODY_MAX;

@@ -3,6 +3,59 @@
 #include <errno.h>
 #include <string.h>
 
+static const uint8_t expectations[FP_FIELD_MAX] = {
+	[FP_FIELD_start] = FP_BATCH_AS_TIME,
+	[FP_FIELD_last] = FP_BATCH_AS_TIME,
+	[FP_FIELD_bytes] = FP_BATCH_AS_RESULT,
+	[FP_FIELD_result] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_rule] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_attribution] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_cgroup] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_tgid] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_process_start] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_exec_id] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_turn] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_request] = FP_BATCH_AS_OF_THREAD,
+	[FP_FIELD_fd] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_object] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_dev] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_gen] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_path] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_netns] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_family] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_protocol] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_local_hi] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_local_lo] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_local_port] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_remote_hi] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_remote_lo] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_remote_port] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_tx_base] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_rx_base] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_tx_end] = FP_BATCH_AS_OF_OBJECT,
+	[FP_FIELD_rx_end] = FP_BATCH_AS_OF_OBJECT,
+};
+
+/* Numbers that others are compared with, other numbers, strings: a reader takes them in this order. */
+enum { KEYS, NUMBERS, STRINGS, GROUPS };
+
+static int group_of(unsigned field)
+{
+	if (field == FP_FIELD_tid || field == FP_FIELD_time || field == FP_FIELD_ino)
+		return KEYS;
+	return fp_fields[field].kind == FP_KIND_STR ? STRINGS : NUMBERS;
+}
+
+static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
+{
+	if (group_of(field) != group)
+		return;
+	layout->fields[layout->n] = (uint8_t)field;
+	layout->expectations[layout->n++] = expectations[field];
+	if (group != STRINGS)
+		layout->n_numbers = layout->n;
+}
+
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 {
 	const struct fp_event_info *info = fp_event_info(type);
@@ -10,13 +63,15 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 
 	if (!info)
 		return false;
-	for (unsigned field = FP_HEAD_FIRST; field <= FP_HEAD_LAST; field++)
-		layout.fields[layout.n++] = (uint8_t)field;
-	for (unsigned field = FP_NOTE_FIRST; field <= FP_NOTE_LAST; field++)
-		layout.fields[layout.n++] = (uint8_t)field;
-	for (unsigned i = 0; i < info->n_fields; i++)
-		if (info->fields[i].origin != FP_FROM_KERNEL_TRANSIENT)
-			layout.fields[layout.n++] = info->fields[i].field;
+	for (int group = KEYS; group < GROUPS; group++) {
+		for (unsigned field = FP_HEAD_FIRST; field <= FP_HEAD_LAST; field++)
+			add_field(&layout, field, group);
+		for (unsigned field = FP_NOTE_FIRST; field <= FP_NOTE_LAST; field++)
+			add_field(&layout, field, group);
+		for (unsigned i = 0; i < info->n_fields; i++)
+			if (info->fields[i].origin != FP_FROM_KERNEL_TRANSIENT)
+				add_field(&layout, info->fields[i].field, group);
+	}
 	*ret_layout = layout;
 	return true;
 }

@@ -9,13 +9,19 @@
 #include "wire/batch.h"
 
 #define FP_BATCH_MAGIC "FPB1"
-#define FP_BATCH_FORMAT 1
+#define FP_BATCH_FORMAT 2
 
 /*
  * Distinct strings of one batch.  Bounds what a small hostile frame makes the
  * reader allocate (16 bytes each); a real batch has some thousands.
  */
 #define FP_BATCH_STRINGS_MAX (1u << 18)
+
+#define FP_BATCH_SLOT_BITS 8
+#define FP_BATCH_SLOTS (1u << FP_BATCH_SLOT_BITS)
+
+/* The directory of columns: their count, then id and length each. */
+#define FP_BATCH_DIRECTORY_MAX (2u + FP_FIELD_MAX * (2u + 4u))
 
 /*
  * The writer stops here, so that even a body that cannot be compressed makes a
@@ -56,11 +62,58 @@ static inline uint64_t fp_get_le(const uint8_t *data, unsigned bytes)
 	return value;
 }
 
-/* Fields that a stored event of one type carries, in their order: HEAD, NOTE, own ones but the transient. */
-struct fp_batch_layout {
-	uint8_t n;
-	uint8_t fields[64];
+/*
+ * What the value of a field is expected to be, of which only the difference is written: what it last was at all, for
+ * the same thread or for the same object; or what another field of the same event is.
+ */
+enum fp_batch_expectation {
+	FP_BATCH_AS_FORMER,
+	FP_BATCH_AS_OF_THREAD,
+	FP_BATCH_AS_OF_OBJECT,
+	FP_BATCH_AS_TIME,
+	FP_BATCH_AS_RESULT
 };
+
+/*
+ * Fields that a stored event of one type carries: HEAD, NOTE, own ones but the transient.  Numbers come first, and of
+ * these first those that tell what others are compared with.
+ */
+struct fp_batch_layout {
+	uint8_t n, n_numbers;
+	uint8_t fields[64];
+	uint8_t expectations[64];
+};
+
+/* Former values; a batch begins with zeros. */
+struct fp_batch_former {
+	uint64_t values[FP_BATCH_SLOTS][FP_FIELD_MAX];
+};
+
+/* Threads, and objects, that are told apart; two that meet in a slot only pack worse. */
+static inline unsigned fp_batch_slot(uint64_t key)
+{
+	return (unsigned)(key * 0x9e3779b97f4a7c15ull >> (64 - FP_BATCH_SLOT_BITS));
+}
+
+/* Where the former value of the field is; the event has its tid and, if it has one, its ino. */
+static inline uint64_t *fp_batch_former(struct fp_batch_former *former, unsigned field, unsigned expectation,
+					const struct fp_event *event)
+{
+	unsigned slot = 0;
+
+	if (expectation == FP_BATCH_AS_OF_THREAD)
+		slot = fp_batch_slot(event->tid);
+	else if (expectation == FP_BATCH_AS_OF_OBJECT)
+		slot = fp_batch_slot(event->ino);
+	return &former->values[slot][field];
+}
+
+static inline uint64_t fp_batch_expected(const uint64_t *former, unsigned expectation, const struct fp_event *event)
+{
+	if (expectation == FP_BATCH_AS_TIME)
+		return event->time;
+	return expectation == FP_BATCH_AS_RESULT ? (uint64_t)event->result : *former;
+}
 
 /* False when the type is not one of the schema. */
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout);

@@ -16,10 +16,12 @@ struct fp_batch {
 	uint32_t n_strings;
 	uint8_t *body;
 	size_t body_len;
-	size_t events; /* where the first event begins */
-	size_t pos;
+	struct column {
+		size_t begin, end; /* in the body */
+		size_t pos;
+	} columns[FP_FIELD_MAX]; /* 0: types */
 	uint32_t given; /* events handed out since the start */
-	uint64_t former[FP_FIELD_MAX];
+	struct fp_batch_former former;
 };
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
@@ -79,11 +81,11 @@ static int unpack(struct fp_batch *batch, const uint8_t *packed, size_t packed_l
 	return 0;
 }
 
-static int read_strings(struct fp_batch *batch)
+static int read_strings(struct fp_batch *batch, size_t *pos)
 {
 	uint64_t count, len;
 
-	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &count) < 0)
+	if (fp_varint_read(batch->body, batch->body_len, pos, &count) < 0)
 		return -EBADMSG;
 	/* a string takes two bytes at least: the count is checked before memory is taken for it */
 	if (count > FP_BATCH_STRINGS_MAX || count > batch->body_len / 2)
@@ -92,16 +94,44 @@ static int read_strings(struct fp_batch *batch)
 	if (!batch->strings)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++) {
-		if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &len) < 0)
+		if (fp_varint_read(batch->body, batch->body_len, pos, &len) < 0)
 			return -EBADMSG;
-		if (len == 0 || len > FP_STR_MAX || len > batch->body_len - batch->pos)
+		if (len == 0 || len > FP_STR_MAX || len > batch->body_len - *pos)
 			return -EBADMSG;
-		batch->strings[i] = (struct fp_str){(const char *)batch->body + batch->pos, len};
-		batch->pos += len;
+		batch->strings[i] = (struct fp_str){(const char *)batch->body + *pos, len};
+		*pos += len;
 	}
 	batch->n_strings = (uint32_t)count;
-	batch->events = batch->pos;
 	return 0;
+}
+
+/* Where each column lies; together they are the rest of the body, to the byte. */
+static int read_directory(struct fp_batch *batch, size_t *pos)
+{
+	uint64_t count, field, len, next = 0;
+	size_t begin;
+
+	if (fp_varint_read(batch->body, batch->body_len, pos, &count) < 0 || count > FP_FIELD_MAX)
+		return -EBADMSG;
+	for (uint64_t i = 0; i < count; i++) {
+		if (fp_varint_read(batch->body, batch->body_len, pos, &field) < 0 ||
+		    fp_varint_read(batch->body, batch->body_len, pos, &len) < 0)
+			return -EBADMSG;
+		if (field < next || field >= FP_FIELD_MAX || len == 0 || len > batch->body_len)
+			return -EBADMSG;
+		next = field + 1;
+		batch->columns[field].end = len; /* until it is known where it begins */
+	}
+	begin = *pos;
+	for (unsigned i = 0; i < FP_FIELD_MAX; i++) {
+		struct column *column = &batch->columns[i];
+
+		if (column->end > batch->body_len - begin)
+			return -EBADMSG;
+		column->begin = column->pos = begin;
+		column->end = begin += column->end;
+	}
+	return begin == batch->body_len ? 0 : -EBADMSG;
 }
 
 /* Walks all events once, so that whoever gets an open batch need not expect a bad one half-way. */
@@ -128,7 +158,7 @@ static int check_events(struct fp_batch *batch)
 int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
 {
 	fp_cleanup(fp_batch_freep) struct fp_batch *batch = calloc(1, sizeof(*batch));
-	size_t prefix;
+	size_t prefix, pos = 0;
 	int r;
 
 	if (!batch)
@@ -142,7 +172,9 @@ int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
 		return r;
 	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
 		fp_batch_layout(type, &batch->layouts[type]);
-	r = read_strings(batch);
+	r = read_strings(batch, &pos);
+	if (r == 0)
+		r = read_directory(batch, &pos);
 	if (r < 0)
 		return r;
 	r = check_events(batch);
@@ -170,27 +202,44 @@ const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch)
 
 void fp_batch_rewind(struct fp_batch *batch)
 {
-	batch->pos = batch->events;
+	for (unsigned i = 0; i < FP_FIELD_MAX; i++)
+		batch->columns[i].pos = batch->columns[i].begin;
 	batch->given = 0;
-	memset(batch->former, 0, sizeof(batch->former));
+	memset(&batch->former, 0, sizeof(batch->former));
 }
 
-static int read_field(struct fp_batch *batch, unsigned field, struct fp_event *event)
+static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
 {
-	const struct fp_field_info *info = fp_field_info(field);
-	uint64_t value;
+	struct column *column = &batch->columns[field];
 
-	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &value) < 0)
+	return fp_varint_read(batch->body, column->end, &column->pos, ret_value);
+}
+
+static int read_field(struct fp_batch *batch, unsigned field, unsigned expectation, struct fp_event *event)
+{
+	uint64_t *former = fp_batch_former(&batch->former, field, expectation, event), value;
+	const struct fp_field_info *info = &fp_fields[field];
+
+	if (take(batch, field, &value) < 0)
 		return -EBADMSG;
-	if (info->kind == FP_KIND_STR) {
-		if (value > batch->n_strings)
-			return -EBADMSG;
-		if (value > 0)
-			*fp_event_str(event, info) = batch->strings[value - 1];
+	value = *former = fp_batch_expected(former, expectation, event) + (uint64_t)fp_unzigzag(value);
+	if (info->kind != FP_KIND_STR) {
+		*fp_event_num(event, info) = value;
 		return 0;
 	}
-	batch->former[field] += (uint64_t)fp_unzigzag(value);
-	*fp_event_num(event, info) = batch->former[field];
+	if (value > batch->n_strings)
+		return -EBADMSG;
+	if (value > 0)
+		*fp_event_str(event, info) = batch->strings[value - 1];
+	return 0;
+}
+
+/* 0 when nothing is left in any column. */
+static int check_end(const struct fp_batch *batch)
+{
+	for (unsigned i = 0; i < FP_FIELD_MAX; i++)
+		if (batch->columns[i].pos != batch->columns[i].end)
+			return -EBADMSG;
 	return 0;
 }
 
@@ -200,8 +249,8 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 	uint64_t type;
 
 	if (batch->given == batch->header.n_events)
-		return batch->pos == batch->body_len ? 0 : -EBADMSG;
-	if (fp_varint_read(batch->body, batch->body_len, &batch->pos, &type) < 0)
+		return check_end(batch);
+	if (take(batch, 0, &type) < 0)
 		return -EBADMSG;
 	if (type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
 		return -EBADMSG;
@@ -209,7 +258,7 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 	memset(ret_event, 0, sizeof(*ret_event));
 	ret_event->type = (enum fp_event_type)type;
 	for (unsigned i = 0; i < layout->n; i++)
-		if (read_field(batch, layout->fields[i], ret_event) < 0)
+		if (read_field(batch, layout->fields[i], layout->expectations[i], ret_event) < 0)
 			return -EBADMSG;
 	if (!fp_batch_event_valid(ret_event))
 		return -EBADMSG;

@@ -23,10 +23,11 @@ struct fp_batch_writer {
 	struct string *strings; /* by content */
 	uint32_t n_strings;
 	struct fp_buffer table; /* the string table without its count */
-	struct fp_buffer events;
+	struct fp_buffer columns[FP_FIELD_MAX]; /* 0: types */
+	size_t size; /* of all columns */
 	size_t n_events;
 	uint64_t first, last;
-	uint64_t former[FP_FIELD_MAX]; /* last value of each number field */
+	struct fp_batch_former former;
 	struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX];
 	/* Paths and arguments come from those we watch: a keyed hash keeps them from making all strings collide. */
 	uint8_t key[crypto_shorthash_KEYBYTES];
@@ -44,9 +45,11 @@ static void writer_clear(struct fp_batch_writer *writer)
 	}
 	writer->n_strings = 0;
 	fp_buffer_clear(&writer->table);
-	fp_buffer_clear(&writer->events);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		fp_buffer_clear(&writer->columns[field]);
+	writer->size = 0;
 	writer->n_events = 0;
-	memset(writer->former, 0, sizeof(writer->former));
+	memset(&writer->former, 0, sizeof(writer->former));
 }
 
 int fp_batch_writer_new(struct fp_batch_writer **ret_writer)
@@ -77,7 +80,8 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 	writer_clear(writer);
 	ZSTD_freeCCtx(writer->zstd);
 	fp_buffer_done(&writer->table);
-	fp_buffer_done(&writer->events);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		fp_buffer_done(&writer->columns[field]);
 	fp_buffer_done(&writer->body);
 	fp_buffer_done(&writer->frame);
 	free(writer);
@@ -114,76 +118,90 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 	return string->index;
 }
 
-/* The most bytes that the event adds to table and events; -EINVAL when a string is too long. */
-static ssize_t event_bound(const struct fp_batch_layout *layout, const struct fp_event *event, size_t *ret_strings)
+/* The most bytes that the event's strings add to the table; -EINVAL when one is too long. */
+static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp_event *event)
 {
-	size_t bound = 2, strings = 0; /* type */
+	size_t bound = 0;
 
-	for (unsigned i = 0; i < layout->n; i++) {
-		const struct fp_field_info *info = fp_field_info(layout->fields[i]);
+	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
+		size_t len = fp_event_str(event, &fp_fields[layout->fields[i]])->len;
 
-		if (info->kind != FP_KIND_STR) {
-			bound += 10;
-			continue;
-		}
-		if (fp_event_str(event, info)->len > FP_STR_MAX)
+		if (len > FP_STR_MAX)
 			return -EINVAL;
-		bound += 5 + 2 + fp_event_str(event, info)->len;
-		strings++;
+		bound += 2 + len;
 	}
-	*ret_strings = strings;
 	return (ssize_t)bound;
+}
+
+static bool has_room(struct fp_buffer *column)
+{
+	return column->size - column->len > FP_VARINT_MAX || fp_buffer_reserve(column, FP_VARINT_MAX);
+}
+
+/* Room for one more event in each column and so many bytes in the table. */
+static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, size_t table)
+{
+	bool room = fp_buffer_reserve(&writer->table, table) && has_room(&writer->columns[0]);
+
+	for (unsigned i = 0; i < layout->n && room; i++)
+		room = has_room(&writer->columns[layout->fields[i]]);
+	if (room)
+		return true;
+	/* a failure leaves what is there whole */
+	writer->table.failed = false;
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		writer->columns[field].failed = false;
+	return false;
+}
+
+static size_t put(struct fp_batch_writer *writer, unsigned field, uint64_t value)
+{
+	struct fp_buffer *column = &writer->columns[field];
+	size_t n = fp_varint_put((uint8_t *)column->data + column->len, value);
+
+	column->len += n;
+	return n;
 }
 
 static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event,
 		   const uint32_t *indices)
 {
-	fp_buffer_add_varint(&writer->events, event->type);
-	for (unsigned i = 0; i < layout->n; i++) {
-		unsigned field = layout->fields[i];
-		const struct fp_field_info *info = fp_field_info(field);
-		uint64_t value;
+	size_t size = put(writer, 0, event->type);
 
-		if (info->kind == FP_KIND_STR) {
-			fp_buffer_add_varint(&writer->events, indices[i]);
-			continue;
-		}
-		value = *fp_event_num(event, info);
-		fp_buffer_add_varint(&writer->events, fp_zigzag((int64_t)(value - writer->former[field])));
-		writer->former[field] = value;
+	for (unsigned i = 0; i < layout->n; i++) {
+		unsigned field = layout->fields[i], expectation = layout->expectations[i];
+		uint64_t *former = fp_batch_former(&writer->former, field, expectation, event);
+		uint64_t value = i < layout->n_numbers ? *fp_event_num(event, &fp_fields[field]) : indices[i];
+
+		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(former, expectation, event))));
+		*former = value;
 	}
+	writer->size += size;
 }
 
 int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *event)
 {
 	const struct fp_batch_layout *layout;
-	uint32_t indices[64] = {0};
-	size_t strings;
-	ssize_t bound;
+	uint32_t indices[64];
+	ssize_t table;
 
 	if ((unsigned)event->type >= FP_EVENT_TYPE_MAX)
 		return -EINVAL;
 	layout = &writer->layouts[event->type];
 	if (layout->n == 0 || !fp_batch_event_valid(event))
 		return -EINVAL;
-	bound = event_bound(layout, event, &strings);
-	if (bound < 0)
-		return (int)bound;
-	if (fp_batch_writer_body_size(writer) + (size_t)bound > FP_BATCH_BODY_FULL ||
-	    writer->n_strings + strings > FP_BATCH_STRINGS_MAX)
+	table = table_bound(layout, event);
+	if (table < 0)
+		return (int)table;
+	if (fp_batch_writer_body_size(writer) + (size_t)table + (layout->n + 1u) * FP_VARINT_MAX > FP_BATCH_BODY_FULL ||
+	    writer->n_strings + layout->n > FP_BATCH_STRINGS_MAX)
 		return -ENOSPC;
 	/* Room first and strings next, so that an event is added whole or not at all. */
-	if (!fp_buffer_reserve(&writer->table, (size_t)bound) || !fp_buffer_reserve(&writer->events, (size_t)bound)) {
-		writer->table.failed = writer->events.failed = false;
+	if (!reserve(writer, layout, (size_t)table))
 		return -ENOMEM;
-	}
-	for (unsigned i = 0; i < layout->n; i++) {
-		const struct fp_field_info *info = fp_field_info(layout->fields[i]);
-		int64_t index;
+	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
+		int64_t index = intern(writer, fp_event_str(event, &fp_fields[layout->fields[i]]));
 
-		if (info->kind != FP_KIND_STR)
-			continue;
-		index = intern(writer, fp_event_str(event, info));
 		if (index < 0)
 			return (int)index;
 		indices[i] = (uint32_t)index;
@@ -204,7 +222,7 @@ size_t fp_batch_writer_events(const struct fp_batch_writer *writer)
 
 size_t fp_batch_writer_body_size(const struct fp_batch_writer *writer)
 {
-	return 5 + writer->table.len + writer->events.len;
+	return 5 + FP_BATCH_DIRECTORY_MAX + writer->table.len + writer->size;
 }
 
 /* Everything before the compressed body; the length of the rest is filled in at the end. */
@@ -228,11 +246,23 @@ static void put_header(uint8_t *out, const struct fp_batch_header *header, size_
 
 static int make_body(struct fp_batch_writer *writer)
 {
-	fp_buffer_clear(&writer->body);
-	fp_buffer_add_varint(&writer->body, writer->n_strings);
-	fp_buffer_add(&writer->body, writer->table.data, writer->table.len);
-	fp_buffer_add(&writer->body, writer->events.data, writer->events.len);
-	return fp_buffer_error(&writer->body);
+	struct fp_buffer *body = &writer->body;
+	unsigned n = 0;
+
+	fp_buffer_clear(body);
+	fp_buffer_add_varint(body, writer->n_strings);
+	fp_buffer_add(body, writer->table.data, writer->table.len);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		n += writer->columns[field].len > 0;
+	fp_buffer_add_varint(body, n);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		if (writer->columns[field].len > 0) {
+			fp_buffer_add_varint(body, field);
+			fp_buffer_add_varint(body, writer->columns[field].len);
+		}
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		fp_buffer_add(body, writer->columns[field].data, writer->columns[field].len);
+	return fp_buffer_error(body);
 }
 
 int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_header *header, const uint8_t **ret_frame,

@@ -49,25 +49,28 @@ static void check(const uint8_t *frame, size_t len)
 	fp_batch_free(batch);
 }
 
-/* u32 number of events, then the body. */
+#define BODY_AT 20
+
+/* u32 number of events, u64 first and last time, then the body. */
 static void check_body(const uint8_t *data, size_t len)
 {
 	size_t bound = ZSTD_compressBound(len), packed;
 	uint8_t *frame;
 
-	if (len < 5 || len > 1u << 20)
+	if (len <= BODY_AT || len > 1u << 20)
 		return;
 	frame = calloc(1, FP_BATCH_FIXED + bound);
 	if (!frame)
 		return;
-	packed = ZSTD_compress(frame + FP_BATCH_FIXED, bound, data + 4, len - 4, 1);
+	packed = ZSTD_compress(frame + FP_BATCH_FIXED, bound, data + BODY_AT, len - BODY_AT, 1);
 	memcpy(frame, FP_BATCH_MAGIC, 4);
 	fp_put_le(frame + FP_AT_FORMAT, FP_BATCH_FORMAT, 2);
 	fp_put_le(frame + FP_AT_SCHEMA, FP_SCHEMA_VERSION, 2);
 	fp_put_le(frame + FP_AT_REST, FP_BATCH_FIXED + packed - FP_BATCH_PREFIX, 4);
 	fp_put_le(frame + FP_AT_NUMBER, 1, 8);
 	memcpy(frame + FP_AT_EVENTS, data, 4);
-	fp_put_le(frame + FP_AT_UNPACKED, len - 4, 4);
+	memcpy(frame + FP_AT_FIRST, data + 4, 16);
+	fp_put_le(frame + FP_AT_UNPACKED, len - BODY_AT, 4);
 	check(frame, FP_BATCH_FIXED + packed);
 	free(frame);
 }
