@@ -113,12 +113,12 @@ void fp_attribute_enter(struct container *container, struct thread *thread, cons
 		  const struct fp_context *context)
 {
 	/* while a blocking thread works for a request, what else it reads is for that request */
-	if (thread->blocks && context->rule != FP_RULE_CONNECTION && fp_state_believed(&thread->context, container) &&
+	if (thread->blocks && !fp_rule_is_own(context->rule) && fp_state_believed(&thread->context, container) &&
 	    fp_state_find_in_flight(container, thread->context.ids->ids[0]) >= 0)
 		return;
 	fp_context_follow(&thread->context, context, FP_RULE_TURN, FP_ATTRIBUTION_DERIVED);
 	thread->turn = event->turn;
-	thread->blocks = context->rule == FP_RULE_CONNECTION && event->type == FP_EVENT_TYPE_RECEIVE &&
+	thread->blocks = fp_rule_is_own(context->rule) && event->type == FP_EVENT_TYPE_RECEIVE &&
 			 !(event->flags & O_NONBLOCK_FLAG);
 }
 

@@ -6,6 +6,7 @@
  *
  * A request's context spreads like this, strongest evidence first:
  *   connection  bytes on the connection that the watchdog marked for the request
+ *   header      bytes on a connection where no watchdog marks, after a request that bears an id
  *   child       a process that the watchdog forked for the request
  *   descriptor  a socket that was opened, or last written to, in the context; a pipe made in it
  *   turn        a thread that read one of the above and has not waited since
@@ -40,6 +41,24 @@ void fp_attributor_set_whole_run(struct fp_attributor *attributor, const uint8_t
  * The strings it sets live until the next call.
  */
 int fp_attributor_note(struct fp_attributor *attributor, struct fp_event *event);
+
+/* What a request says of itself on the wire. */
+struct fp_asked {
+	struct fp_str call_id, traceparent, method, url, forwarded;
+};
+#define FP_ASKED_EVENTS 2
+/*
+ * The head of a request came in or went out with the event, a RECEIVE or SEND that
+ * is not noted yet.  In a container without a marking watchdog it begins an
+ * invocation, or goes on with one (attribute_header.c).  The number of events to
+ * be stored before this one (END of the one before on that connection, BEGIN),
+ * noted already; their strings live until the next call.  -ENOMEM.
+ */
+int fp_attributor_asked(struct fp_attributor *attributor, const struct fp_event *event, const struct fp_asked *asked,
+			struct fp_event ret[FP_ASKED_EVENTS]);
+/* The whole answer is out with the event, or the connection's end came in.  1: `ret_end` is to be stored; 0. */
+int fp_attributor_answered(struct fp_attributor *attributor, const struct fp_event *event, unsigned status,
+			   struct fp_event *ret_end);
 
 /*
  * Records are missing (of a container, or of the whole node with cgroup 0):

@@ -61,7 +61,7 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		return;
 	/* the answer on a connection of the request is as sure as our word for whose connection it is */
 	fp_context_clear(ret);
-	fp_context_follow(ret, &sock->context, sock->context.rule, FP_ATTRIBUTION_EXACT);
+	fp_context_follow(ret, &sock->context, sock->passes_on ? FP_RULE_DESCRIPTOR : sock->context.rule, FP_ATTRIBUTION_EXACT);
 	if (sock->context.rule != FP_RULE_CONNECTION && ret->attribution == FP_ATTRIBUTION_EXACT)
 		ret->attribution = FP_ATTRIBUTION_DERIVED;
 	/* the end of an idle connection wakes nobody's work */
@@ -71,9 +71,10 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
 {
-	if (fp_state_believed(&sock->context, container) && sock->context.rule == FP_RULE_CONNECTION) {
+	if (fp_state_believed(&sock->context, container) && (fp_rule_is_own(sock->context.rule) || sock->passes_on)) {
 		fp_context_clear(ret);
-		fp_context_follow(ret, &sock->context, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
+		fp_context_follow(ret, &sock->context, sock->passes_on ? FP_RULE_DESCRIPTOR : sock->context.rule,
+				  FP_ATTRIBUTION_EXACT);
 		return;
 	}
 	/* a connection that is re-used belongs to who last wrote to it; to nobody when we cannot tell */
@@ -96,6 +97,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		fp_context_clear(&sock->context);
 		sock->tx_base = sock->rx_base = 0;
 		sock->peer_ino = 0;
+		sock->passes_on = false;
 	}
 	settle(sock, event);
 	if (a->whole_run)

@@ -49,11 +49,8 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 {
 	if (fp_state_find_in_flight(container, id) >= 0)
 		return refuse(a, event, "an invocation with this id is in flight");
-	if (container->n_in_flight == FP_IN_FLIGHT_MAX)
+	if (fp_state_enter(container, id) < 0)
 		a->stats.overflowed++;
-	else
-		memcpy(container->in_flight[container->n_in_flight++], id, FP_REQUEST_ID_SIZE);
-	fp_state_in_flight_changed(container);
 	container->begun = true;
 	a->stats.begun++;
 	event->type = FP_EVENT_TYPE_BEGIN;
@@ -62,11 +59,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 
 static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
 {
-	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
-	container->n_in_flight--;
-	memmove(container->in_flight[place], container->in_flight[place + 1],
-		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));
-	fp_state_in_flight_changed(container);
+	fp_state_leave(container, place);
 	a->stats.ended++;
 	event->type = FP_EVENT_TYPE_END;
 	return 1;

@@ -60,6 +60,7 @@ struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 		fp_idset_release(container->all);
 		free(container);
 	}
+	fp_attribute_header_done(a);
 	fp_idset_release(a->whole_run);
 	fp_idset_release(a->shown);
 	free(a);
@@ -172,4 +173,22 @@ struct stream_key fp_state_stream_from(const struct fp_event *event)
 {
 	return (struct stream_key){event->netns,     event->local_hi,  event->local_lo,
 				   event->remote_hi, event->remote_lo, event->local_port << 16 | event->remote_port};
+}
+
+int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	if (container->n_in_flight == FP_IN_FLIGHT_MAX)
+		return -ENOSPC;
+	memcpy(container->in_flight[container->n_in_flight++], id, FP_REQUEST_ID_SIZE);
+	fp_state_in_flight_changed(container);
+	return 0;
+}
+
+void fp_state_leave(struct container *container, int place)
+{
+	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
+	container->n_in_flight--;
+	memmove(container->in_flight[place], container->in_flight[place + 1],
+		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));
+	fp_state_in_flight_changed(container);
 }

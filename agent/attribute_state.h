@@ -10,6 +10,7 @@
 
 #include "agent/attribute.h"
 #include "agent/context.h"
+#include "base/text.h"
 
 /* Marks kept per connection: the last ones decide, earlier requests have been read. */
 #define MARKS_PER_STREAM 8
@@ -71,6 +72,7 @@ struct channel {
 	struct fp_context context;
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix */
+	bool passes_on; /* a request goes out here to another process of its container */
 	UT_hash_handle hh;
 };
 
@@ -94,6 +96,9 @@ struct fp_attributor {
 	struct stream *streams;
 	struct channel *channels;
 	struct container *containers;
+	struct wire_request *wire_requests; /* attribute_header.c */
+	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
+	char wire_peer[FP_ADDRESS_TEXT_SIZE];
 	struct fp_idset *whole_run;
 	struct fp_idset *shown; /* keeps the strings of the last event alive */
 	struct fp_attributor_stats stats;
@@ -113,6 +118,9 @@ bool fp_state_is_watchdog(const struct container *container, const struct fp_eve
 int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* In flight, or among the last that have ended. */
 bool fp_state_has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+/* Adds to those in flight, or takes one away, which may still be named as ended.  0, or -ENOSPC. */
+int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+void fp_state_leave(struct container *container, int place);
 /* To be called whenever the list of those in flight was changed. */
 void fp_state_in_flight_changed(struct container *container);
 /* Those in flight as a set, which stays the container's. */
@@ -130,6 +138,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 			 struct fp_event *event, struct fp_context *ret);
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		       const struct fp_event *event, struct fp_context *ret);
+void fp_attribute_header_done(struct fp_attributor *a);
 /* attribute_mark.c: judges a MARK; 1 keep the event, 0 it has served, -ENOMEM. */
 int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      struct fp_event *event, struct fp_context *ret);

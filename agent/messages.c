@@ -32,9 +32,19 @@ struct name {
 	char text[];
 };
 
+/* What was read of the event at hand: its own fields of a MESSAGE or LOOKUP. */
+struct held {
+	enum fp_event_type type;
+	uint64_t app, direction, status, hi, lo;
+	uint32_t at[5], len[5]; /* method, host_name, url, name, call_id in `text` */
+};
+
 struct fp_messages {
 	fp_event_fn fn;
+	fp_messages_asked_fn asked;
 	void *arg;
+	struct held *held;
+	size_t n_held, held_room;
 	struct connection *connections;
 	struct name *names;
 	struct fp_buffer text; /* redacted strings of the event at hand */
@@ -84,6 +94,7 @@ struct fp_messages *fp_messages_free(struct fp_messages *m)
 	while (m->names)
 		forget_name(m, m->names);
 	fp_buffer_done(&m->text);
+	free(m->held);
 	free(m);
 	return NULL;
 }
@@ -103,15 +114,40 @@ static struct name *find_name(const struct fp_messages *m, const struct address 
 	return name;
 }
 
-static int hand_on_lookup(const struct occasion *occasion, struct fp_str text, uint64_t hi, uint64_t lo)
+static struct held *hold(struct fp_messages *m, enum fp_event_type type)
 {
-	struct fp_event event = *occasion->event;
+	if (m->n_held == m->held_room) {
+		size_t room = m->held_room ? 2 * m->held_room : 8;
+		struct held *grown = realloc(m->held, room * sizeof(*grown));
 
-	event.type = FP_EVENT_TYPE_LOOKUP;
-	event.host_name = text;
-	event.remote_hi = hi;
-	event.remote_lo = lo;
-	return occasion->messages->fn(occasion->messages->arg, &event);
+		if (!grown)
+			return NULL;
+		m->held = grown;
+		m->held_room = room;
+	}
+	m->held[m->n_held] = (struct held){.type = type};
+	return &m->held[m->n_held++];
+}
+
+enum { METHOD, HOST_NAME, URL, NAME, CALL_ID };
+
+static void hold_text(struct fp_messages *m, struct held *held, int which, struct fp_str text)
+{
+	held->at[which] = (uint32_t)m->text.len;
+	fp_buffer_add(&m->text, text.len ? text.data : "", text.len);
+	held->len[which] = (uint32_t)m->text.len - held->at[which];
+}
+
+static int hold_lookup(struct fp_messages *m, struct fp_str text, uint64_t hi, uint64_t lo)
+{
+	struct held *held = hold(m, FP_EVENT_TYPE_LOOKUP);
+
+	if (!held)
+		return -ENOMEM;
+	held->hi = hi;
+	held->lo = lo;
+	hold_text(m, held, HOST_NAME, text);
+	return fp_buffer_error(&m->text);
 }
 
 static int learn_name(void *arg, struct fp_str text, uint64_t hi, uint64_t lo)
@@ -134,18 +170,16 @@ static int learn_name(void *arg, struct fp_str text, uint64_t hi, uint64_t lo)
 	name->len = text.len;
 	memcpy(name->text, text.data, text.len);
 	HASH_ADD(hh, m->names, address, sizeof(name->address), name);
-	return hand_on_lookup(occasion, text, hi, lo);
+	return hold_lookup(m, text, hi, lo);
 }
 
 /* --- messages ----------------------------------------------------------------------- */
 
-static struct fp_str redacted(struct fp_messages *m, struct fp_str text)
+static void hold_redacted(struct fp_messages *m, struct held *held, int which, struct fp_str text)
 {
-	size_t begin = m->text.len;
-
-	if (text.len == 0 || fp_redact(&m->text, text.data, text.len, FP_REDACT_URL) < 0)
-		return (struct fp_str){"", 0};
-	return (struct fp_str){m->text.data + begin, m->text.len - begin};
+	held->at[which] = (uint32_t)m->text.len;
+	if (text.len && fp_redact(&m->text, text.data, text.len, FP_REDACT_URL) >= 0)
+		held->len[which] = (uint32_t)m->text.len - held->at[which];
 }
 
 /*
@@ -159,29 +193,36 @@ static bool is_news(const struct fp_app_message *message)
 	return message->outgoing && (message->app != FP_APP_SQL || message->name.len > 0);
 }
 
-static int hand_on(void *arg, const struct fp_app_message *message)
+static int tell_asked(struct occasion *occasion, const struct fp_app_message *message)
+{
+	struct fp_messages *m = occasion->messages;
+	const struct fp_asked asked = {message->call_id, message->traceparent, message->method, message->url,
+				       message->forwarded};
+
+	return m->asked && message->app == FP_APP_HTTP_REQUEST ? m->asked(m->arg, occasion->event, &asked) : 0;
+}
+
+static int hold_message(void *arg, const struct fp_app_message *message)
 {
 	struct occasion *occasion = arg;
 	struct fp_messages *m = occasion->messages;
-	struct fp_event event = *occasion->event;
+	struct held *held;
+	int r = tell_asked(occasion, message);
 
-	if (!is_news(message))
-		return 0;
-	fp_buffer_clear(&m->text);
-	/* room for all at once, so that no string moves while the next is made */
-	if (!fp_buffer_reserve(&m->text, 4 * (message->url.len + message->name.len) + 256))
+	if (r < 0 || !is_news(message))
+		return r;
+	held = hold(m, FP_EVENT_TYPE_MESSAGE);
+	if (!held)
 		return -ENOMEM;
-	event.type = FP_EVENT_TYPE_MESSAGE;
-	event.app = message->app;
-	event.direction = message->direction;
-	event.method = message->method;
-	event.host_name = message->host_name;
-	event.url = redacted(m, message->url);
-	event.name = redacted(m, message->name);
-	event.status = (uint64_t)message->status;
-	event.call_id = message->call_id;
-	m->count++;
-	return m->fn(m->arg, &event);
+	held->app = message->app;
+	held->direction = message->direction;
+	held->status = (uint64_t)message->status;
+	hold_text(m, held, METHOD, message->method);
+	hold_text(m, held, HOST_NAME, message->host_name);
+	hold_redacted(m, held, URL, message->url);
+	hold_redacted(m, held, NAME, message->name);
+	hold_text(m, held, CALL_ID, message->call_id);
+	return fp_buffer_error(&m->text);
 }
 
 static bool is_dns(const struct fp_event *event)
@@ -218,7 +259,7 @@ static struct connection *connection_of(struct fp_messages *m, const struct fp_e
 
 static int read_dns(struct connection *connection, const struct fp_event *event, struct occasion *occasion)
 {
-	struct fp_dns_handlers handlers = {hand_on, learn_name, occasion};
+	struct fp_dns_handlers handlers = {hold_message, learn_name, occasion};
 	bool outgoing = event->type == FP_EVENT_TYPE_SEND;
 	int r;
 
@@ -247,8 +288,10 @@ static int read_payload(struct fp_messages *m, const struct fp_event *event)
 		r = read_dns(connection, event, &occasion);
 	else
 		r = fp_app_feed(&connection->app, event->type == FP_EVENT_TYPE_SEND, event->payload.data, event->payload.len,
-				event->bytes, hand_on, &occasion);
-	return r == -EINVAL || r > 0 ? 0 : r;
+				event->bytes, hold_message, &occasion);
+	if (r < 0 && r != -EINVAL)
+		return r;
+	return connection->is_dns ? 0 : fp_app_take_answered(&connection->app);
 }
 
 static void new_connection(struct fp_messages *m, uint64_t ino)
@@ -260,8 +303,14 @@ static void new_connection(struct fp_messages *m, uint64_t ino)
 		forget_connection(m, connection);
 }
 
-int fp_messages_note(struct fp_messages *m, const struct fp_event *event)
+void fp_messages_set_asked(struct fp_messages *m, fp_messages_asked_fn fn)
 {
+	m->asked = fn;
+}
+
+int fp_messages_read(struct fp_messages *m, const struct fp_event *event)
+{
+	m->n_held = 0;
 	switch (event->type) {
 	case FP_EVENT_TYPE_SOCKET:
 	case FP_EVENT_TYPE_ACCEPT:
@@ -269,8 +318,50 @@ int fp_messages_note(struct fp_messages *m, const struct fp_event *event)
 		return 0;
 	case FP_EVENT_TYPE_SEND:
 	case FP_EVENT_TYPE_RECEIVE:
+		fp_buffer_clear(&m->text);
 		return read_payload(m, event);
 	default:
 		return 0;
 	}
+}
+
+static struct fp_str text_of(const struct fp_messages *m, const struct held *held, int which)
+{
+	return (struct fp_str){held->len[which] ? m->text.data + held->at[which] : "", held->len[which]};
+}
+
+int fp_messages_hand_on(struct fp_messages *m, const struct fp_event *of)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < m->n_held; i++) {
+		const struct held *held = &m->held[i];
+		struct fp_event event = *of;
+
+		event.type = held->type;
+		event.host_name = text_of(m, held, HOST_NAME);
+		if (held->type == FP_EVENT_TYPE_LOOKUP) {
+			event.remote_hi = held->hi;
+			event.remote_lo = held->lo;
+		} else {
+			event.app = held->app;
+			event.direction = held->direction;
+			event.status = held->status;
+			event.method = text_of(m, held, METHOD);
+			event.url = text_of(m, held, URL);
+			event.name = text_of(m, held, NAME);
+			event.call_id = text_of(m, held, CALL_ID);
+			m->count++;
+		}
+		r = m->fn(m->arg, &event);
+	}
+	m->n_held = 0;
+	return r;
+}
+
+int fp_messages_note(struct fp_messages *m, const struct fp_event *event)
+{
+	int r = fp_messages_read(m, event);
+
+	return r < 0 ? r : fp_messages_hand_on(m, event);
 }

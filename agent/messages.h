@@ -3,11 +3,14 @@
  * payload of each send and receive, and makes MESSAGE events of what they hand
  * on, redacted, and LOOKUP events of names and addresses, each once.
  *
- * The pipeline calls it for every event, in order.  Payload ends here.
+ * The pipeline calls it for every event, in order: read before the event is
+ * noted, because what a request says decides whose it can be, and hand_on after
+ * that.  Payload ends here.
  */
 #ifndef FP_AGENT_MESSAGES_H
 #define FP_AGENT_MESSAGES_H
 
+#include "agent/attribute.h"
 #include "agent/reduce.h"
 #include "schema/schema.h"
 
@@ -21,7 +24,14 @@ struct fp_messages;
 /* `fn` gets the MESSAGE and LOOKUP events. */
 int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages);
 struct fp_messages *fp_messages_free(struct fp_messages *messages);
-/* 0, -ENOMEM, or what fn returned. */
+/* Told of each head of an HTTP request as it is read.  A negative return ends the reading and is given back. */
+typedef int (*fp_messages_asked_fn)(void *arg, const struct fp_event *event, const struct fp_asked *asked);
+void fp_messages_set_asked(struct fp_messages *messages, fp_messages_asked_fn fn);
+/* Reads the event's payload.  The status of an HTTP answer that is out with it, 0, -ENOMEM, or what was returned. */
+int fp_messages_read(struct fp_messages *messages, const struct fp_event *event);
+/* Hands on what was read of it, as the event is noted by now.  0, or what fn returned. */
+int fp_messages_hand_on(struct fp_messages *messages, const struct fp_event *event);
+/* Both, of an event that is noted already. */
 int fp_messages_note(struct fp_messages *messages, const struct fp_event *event);
 /* MESSAGE events handed on so far. */
 uint64_t fp_messages_count(const struct fp_messages *messages);

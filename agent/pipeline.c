@@ -63,6 +63,8 @@ static int store_message(void *arg, const struct fp_event *event)
 	return fp_reducer_add(p->reducer, event);
 }
 
+static int note_asked(void *arg, const struct fp_event *event, const struct fp_asked *asked);
+
 int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline)
 {
 	struct fp_pipeline *p = calloc(1, sizeof(*p));
@@ -82,6 +84,7 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 		fp_pipeline_free(p);
 		return r;
 	}
+	fp_messages_set_asked(p->messages, note_asked);
 	if (options->whole_run)
 		fp_attributor_set_whole_run(p->attributor, options->whole_run);
 	*ret_pipeline = p;
@@ -204,22 +207,48 @@ static int store(struct fp_pipeline *p, struct fp_event *event)
 	return fp_reducer_add(p->reducer, event);
 }
 
+/* Where no watchdog marks, the heads of requests begin and end them. */
+static int note_asked(void *arg, const struct fp_event *event, const struct fp_asked *asked)
+{
+	struct fp_event made[FP_ASKED_EVENTS];
+	struct fp_pipeline *p = arg;
+	int n = fp_attributor_asked(p->attributor, event, asked, made), r = 0;
+
+	for (int i = 0; r >= 0 && i < n; i++)
+		r = store(p, &made[i]);
+	return n < 0 ? n : r;
+}
+
+/* The answer is out, or nobody is left to take it. */
+static int note_answered(struct fp_pipeline *p, const struct fp_event *event, int status)
+{
+	bool is_out = status && event->type == FP_EVENT_TYPE_SEND;
+	struct fp_event end;
+
+	if (!is_out && !(event->type == FP_EVENT_TYPE_RECEIVE && event->bytes == 0))
+		return 0;
+	return fp_attributor_answered(p->attributor, event, (unsigned)status, &end) ? fp_reducer_add(p->reducer, &end) : 0;
+}
+
 int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 {
-	int keep, r;
+	int keep, status, r;
 
 	r = announce(p, event);
 	if (r < 0)
 		return r;
+	status = fp_messages_read(p->messages, event);
+	if (status < 0)
+		return status;
 	keep = fp_attributor_note(p->attributor, event);
 	if (keep <= 0)
 		return keep;
 	r = fp_names_note(p->names, event);
 	if (r == 0 && is_stored(event))
 		r = store(p, event);
-	if (r < 0)
-		return r;
-	return fp_messages_note(p->messages, event);
+	if (r >= 0)
+		r = fp_messages_hand_on(p->messages, event);
+	return r < 0 ? r : note_answered(p, event, status);
 }
 
 int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)

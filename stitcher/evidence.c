@@ -318,7 +318,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 			item->bytes = 0;
 		}
 		r = event->result < 0 ? 0 : fp_evidence_file(evidence, event, object, item);
-		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || item->rule == FP_RULE_CONNECTION;
+		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || fp_rule_is_own(item->rule);
 	case FP_EVENT_TYPE_CONNECT:
 	case FP_EVENT_TYPE_ACCEPT:
 	case FP_EVENT_TYPE_SEND:

@@ -179,7 +179,7 @@ static void note_roles(struct fp_build *build)
 	for (size_t i = 0; i < evidence->n_items; i++) {
 		const struct fp_item *item = &evidence->items[i];
 
-		if (item->type != FP_EVENT_TYPE_MESSAGE || item->kind != FP_ITEM_STREAM || item->rule == FP_RULE_CONNECTION)
+		if (item->type != FP_EVENT_TYPE_MESSAGE || item->kind != FP_ITEM_STREAM || fp_rule_is_own(item->rule))
 			continue;
 		if (evidence->messages[item->detail].app == FP_APP_HTTP_RESPONSE)
 			continue;
@@ -204,7 +204,7 @@ int fp_build_join(struct fp_build *build)
 
 		/* what the function was sent by its watchdog is no call of its own */
 		if (item->type == FP_EVENT_TYPE_MESSAGE && item->kind == FP_ITEM_STREAM &&
-		    evidence->messages[item->detail].app == FP_APP_HTTP_REQUEST && item->rule != FP_RULE_CONNECTION)
+		    evidence->messages[item->detail].app == FP_APP_HTTP_REQUEST && !fp_rule_is_own(item->rule))
 			r = add_message(&join, item, build->order[i]);
 	}
 	if (r >= 0)

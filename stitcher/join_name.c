@@ -90,7 +90,7 @@ int fp_build_replies(struct fp_build *build)
 	for (size_t i = 0; i < evidence->n_items; i++) {
 		const struct fp_item *item = &evidence->items[build->order[i]];
 
-		if (item->type == FP_EVENT_TYPE_MESSAGE && item->kind == FP_ITEM_STREAM && item->rule != FP_RULE_CONNECTION)
+		if (item->type == FP_EVENT_TYPE_MESSAGE && item->kind == FP_ITEM_STREAM && !fp_rule_is_own(item->rule))
 			note_message(build, &waiting[item->object], item, build->order[i]);
 	}
 	return 0;

@@ -120,9 +120,19 @@ static int resolve_own(struct fp_build *build, const struct fp_item *item, bool 
 	return in ? fp_build_add(build, op, node, process) : fp_build_add(build, op, process, node);
 }
 
+/* By a stock watchdog, on the connection by which the function then reads the request: that end says it all. */
+static bool is_passed_on(const struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_evidence *evidence = build->evidence;
+
+	return item->rule == FP_RULE_DESCRIPTOR &&
+	       (build->path_roles[evidence->streams[item->object].path].is_own ||
+		build->path_roles[evidence->streams[item->peer].path].is_own);
+}
+
 static bool is_own(const struct fp_item *item)
 {
-	return item->rule == FP_RULE_CONNECTION && fp_unit_request(item->unit) != FP_NONE;
+	return fp_rule_is_own(item->rule) && fp_unit_request(item->unit) != FP_NONE;
 }
 
 /*
@@ -312,6 +322,9 @@ static int resolve_socket(struct fp_build *build, const struct fp_item *item, ui
 {
 	bool in = item->type == FP_EVENT_TYPE_RECEIVE;
 
+	/* a stock watchdog's end of the function's own connection */
+	if (item->kind == FP_ITEM_STREAM && is_passed_on(build, item))
+		return 0;
 	if (item->kind == FP_ITEM_UNIX || is_own(item))
 		return resolve_bytes(build, item, in);
 	if (item->kind != FP_ITEM_STREAM || item->result < 0 || !item->bytes || fp_build_is_call(build, item))
@@ -454,7 +467,8 @@ static int resolve_message(struct fp_build *build, const struct fp_item *item)
 	if (message->app == FP_APP_HTTP_RESPONSE)
 		return 0;
 	/* the call of a function has edges of its own, and what the watchdog sends is no request of the function's */
-	if (build->joined[item->detail] != FP_NONE || item->rule == FP_RULE_CONNECTION)
+	if (build->joined[item->detail] != FP_NONE || fp_rule_is_own(item->rule) ||
+	    (item->kind == FP_ITEM_STREAM && is_passed_on(build, item)))
 		return 0;
 	if (!message->name)
 		return 0;

@@ -54,12 +54,14 @@ static void survey_request(struct fp_build *build, const struct fp_item *item, u
 		request->first = first;
 		request->source = evidence->batches[item->batch].source;
 		request->container = fp_item_container(build, item);
-		build->processes[item->process].is_watchdog = evidence->processes[item->process].tgid != 0;
+		/* who reads a request on the wire serves it, maybe itself */
+		build->processes[item->process].is_watchdog =
+			evidence->processes[item->process].tgid != 0 && item->rule != FP_RULE_HEADER;
 	} else if (item->type == FP_EVENT_TYPE_END && request->end == FP_NONE) {
 		request->end = number;
 		request->last = last;
 	}
-	if (item->type == FP_EVENT_TYPE_SEND && item->rule == FP_RULE_CONNECTION && request->first_return == FP_NONE)
+	if (item->type == FP_EVENT_TYPE_SEND && fp_rule_is_own(item->rule) && request->first_return == FP_NONE)
 		request->first_return = number;
 	if (request->begin == FP_NONE && first < request->first)
 		request->first = first;
@@ -88,7 +90,7 @@ static void survey_socket(struct fp_build *build, const struct fp_item *item, ui
 		build->links[item->peer].accepted = number;
 	if (item->type == FP_EVENT_TYPE_CONNECT)
 		build->links[item->object].connected = true;
-	if (item->rule != FP_RULE_CONNECTION)
+	if (!fp_rule_is_own(item->rule))
 		return;
 	build->path_roles[out->path].is_own = true;
 }

@@ -99,6 +99,11 @@ static enum fp_app_verdict feed(struct fp_app_connection *connection, struct fp_
 	}
 }
 
+int fp_app_take_answered(struct fp_app_connection *connection)
+{
+	return connection->protocol == HTTP ? fp_http_take_answered(connection->http) : 0;
+}
+
 int fp_app_feed(struct fp_app_connection *connection, bool outgoing, const void *data, size_t have, size_t total,
 		fp_app_message_fn fn, void *arg)
 {

@@ -49,6 +49,7 @@ struct fp_app_message {
 	struct fp_str name;
 	struct fp_str call_id; /* X-Call-Id */
 	struct fp_str forwarded; /* X-Forwarded-For */
+	struct fp_str traceparent; /* W3C traceparent */
 };
 
 /* The message and its strings live during the call.  Non-zero stops and is given back by feed. */
@@ -72,6 +73,9 @@ struct fp_app_connection {
 		const void *parser; /* any of them */
 	};
 };
+
+/* Has an answer that was sent here come to its end since this was last asked?  Then its status, else 0. */
+int fp_app_take_answered(struct fp_app_connection *connection);
 
 void fp_app_connection_init(struct fp_app_connection *connection);
 void fp_app_connection_done(struct fp_app_connection *connection);

@@ -8,15 +8,16 @@
 
 #include "base/buffer.h"
 
-enum slot { URL, HOST, CALL_ID, FORWARDED, N_SLOTS, NO_SLOT = N_SLOTS };
+enum slot { URL, HOST, CALL_ID, FORWARDED, TRACEPARENT, N_SLOTS, NO_SLOT = N_SLOTS };
 
 /* The longest of each that is kept: a URL as long as the schema takes, names and ids as long as they can be. */
-static const uint16_t slot_max[N_SLOTS] = {[URL] = 2048, [HOST] = 262, [CALL_ID] = 256, [FORWARDED] = 512};
+static const uint16_t slot_max[N_SLOTS] = {[URL] = 2048, [HOST] = 262, [CALL_ID] = 256, [FORWARDED] = 512,
+					    [TRACEPARENT] = 64};
 
 static const struct {
 	const char *header;
 	enum slot slot;
-} wanted[] = {{"host", HOST}, {"x-call-id", CALL_ID}, {"x-forwarded-for", FORWARDED}};
+} wanted[] = {{"host", HOST}, {"x-call-id", CALL_ID}, {"x-forwarded-for", FORWARDED}, {"traceparent", TRACEPARENT}};
 
 #define HEADER_NAME_MAX 16 /* longer than any wanted one */
 
@@ -42,6 +43,7 @@ struct fp_http {
 	unsigned unanswered; /* requests that had no final response yet */
 	uint8_t method; /* of the last request */
 	uint8_t role[2]; /* [outgoing]: enum http_parser_type; HTTP_BOTH while not known */
+	int answered; /* status of an answer sent that is complete; 0: none, or told already */
 	bool recognised; /* at least one message was whole enough */
 };
 
@@ -65,6 +67,14 @@ struct fp_http *fp_http_free(struct fp_http *http)
 			fp_buffer_done(&http->streams[i].text);
 	free(http);
 	return NULL;
+}
+
+int fp_http_take_answered(struct fp_http *http)
+{
+	int status = http->answered;
+
+	http->answered = 0;
+	return status;
 }
 
 /* Does the input begin with a first line, or (whole == false) with what may become one? */
@@ -192,6 +202,7 @@ static void emit_request(struct fp_http *http, struct stream *stream, bool trunc
 	message.host_name = slot_text(stream, HOST);
 	message.call_id = slot_text(stream, CALL_ID);
 	message.forwarded = slot_text(stream, FORWARDED);
+	message.traceparent = slot_text(stream, TRACEPARENT);
 	name_at = text->len;
 	if (method == HTTP_CONNECT) {
 		message.host_name = message.name = message.url;
@@ -328,12 +339,22 @@ static int on_headers_complete(struct http_parser *parser)
 	return 0;
 }
 
+static int on_message_complete(struct http_parser *parser)
+{
+	struct fp_http *http = parser->data;
+
+	if (parser->type == HTTP_RESPONSE && parser->status_code >= 200 && http->input->outgoing)
+		http->answered = (int)parser->status_code;
+	return 0;
+}
+
 static const struct http_parser_settings settings = {
 	.on_message_begin = on_message_begin,
 	.on_url = on_url,
 	.on_header_field = on_header_field,
 	.on_header_value = on_header_value,
 	.on_headers_complete = on_headers_complete,
+	.on_message_complete = on_message_complete,
 };
 
 /* --- feeding --------------------------------------------------------------- */

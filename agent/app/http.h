@@ -21,6 +21,8 @@ struct fp_http *fp_http_new(void);
 struct fp_http *fp_http_free(struct fp_http *http);
 /* Could this be the beginning of a request or response?  Says yes to any prefix of one. */
 bool fp_http_begins(const struct fp_app_input *input);
+/* The status of an answer sent that has come to its end since this was last asked, or 0. */
+int fp_http_take_answered(struct fp_http *http);
 enum fp_app_verdict fp_http_feed(struct fp_http *http, struct fp_app_input *input);
 
 #endif

@@ -175,4 +175,10 @@ static inline struct fp_str *fp_event_str(const struct fp_event *event, const st
 	return (struct fp_str *)((char *)event + info->offset);
 }
 
+/* Bytes of a request's own connection: those it came with, or its answer. */
+static inline bool fp_rule_is_own(unsigned rule)
+{
+	return rule == FP_RULE_CONNECTION || rule == FP_RULE_HEADER;
+}
+
 #endif

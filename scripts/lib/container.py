@@ -110,7 +110,7 @@ def start(lab, function, replica, node, number, dog):
         address = net.plug_container(lab, node, number, pid)
         _runc([*runc, "start", name], output, log)
     return {"id": name, "function": function.name, "replica": replica, "node": node, "address": address, "pid": pid,
-            "ports": [PORT, *_upstream_port(environment(function))]}
+            "ports": [PORT, *([] if function.plain else _upstream_port(environment(function)))]}
 
 
 def wait_ready(lab, container):
@@ -149,7 +149,7 @@ def _config(function, replica, node, group, dog):
         "hostname": f"{function.name}-{replica}"[:63],
         "root": {"path": "rootfs"},
         "process": {
-            "args": [WATCHDOG], "cwd": HOME, "user": {"uid": USER, "gid": USER}, "noNewPrivileges": True,
+            "args": environment(function)["fprocess"].split() if function.plain else [WATCHDOG], "cwd": HOME, "user": {"uid": USER, "gid": USER}, "noNewPrivileges": True,
             "env": [f"{key}={value}" for key, value in env.items()],
             "capabilities": {kind: [] for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")},
             "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 4096, "soft": 4096}],

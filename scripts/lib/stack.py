@@ -22,6 +22,7 @@ class Function:
     secrets: dict = field(default_factory=dict)  # name: file
     replicas: int = 1
     node: int = 0  # 0: wherever there is room
+    plain: bool = False  # no watchdog: the function is a server on port 8080 itself
 
 
 @dataclass
@@ -70,7 +71,8 @@ def _function(path, home, name, about):
         raise BadInput(f"{where}: handler {about.get('handler')!r} is not a directory")
     labels = _strings(where, "labels", about.get("labels"))
     return Function(name, lang, handler, _strings(where, "environment", about.get("environment")), labels,
-                    replicas=_count(where, labels, "faasprov.replicas", 1), node=_count(where, labels, "faasprov.node", 0))
+                    replicas=_count(where, labels, "faasprov.replicas", 1), node=_count(where, labels, "faasprov.node", 0),
+                    plain=_plain(where, labels))
 
 
 def _copies(path, home, configuration):
@@ -120,6 +122,12 @@ def _count(where, labels, label, default, most=999):
     if not re.fullmatch(r"[0-9]{1,5}", text) or not default <= int(text) <= most:
         raise BadInput(f"{where}: label {label} is {text!r}, not a number")
     return int(text)
+
+
+def _plain(where, labels):
+    if labels.get("faasprov.watchdog", "none") != "none":
+        raise BadInput(f"{where}: label faasprov.watchdog is {labels['faasprov.watchdog']!r}, which can be none only")
+    return "faasprov.watchdog" in labels
 
 
 def _services(path, home, value):

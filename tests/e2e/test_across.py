@@ -9,9 +9,8 @@ import os
 import time
 import unittest
 
-from e2e.world import BIN, checked, LabCase, needs_recording
+from e2e.world import BIN, FUNCTIONS, checked, LabCase, needs_recording
 
-FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
 GATEWAY = "http://gateway:8080"
 
 

@@ -12,6 +12,7 @@ import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("FAASPROV_BIN", os.path.join(ROOT, "build", "bin"))
+FUNCTIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "functions")
 SHOP = os.path.join(ROOT, "hello-retail")
 PROGRAMS = ("faasprov", "faasprov-agent", "faasprov-aggregator", "faasprov-stitcher", "fwatchdog")
 
@@ -54,6 +55,7 @@ def checked(*argv, **options):
 class LabCase(unittest.TestCase):
     """The lab is up for the whole class, and what `story` does in it is recorded and stitched."""
     nodes = "2"
+    watchdog = "patched"
 
     @classmethod
     def setUpClass(cls):
@@ -65,7 +67,7 @@ class LabCase(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.home, True)
         cls.addClassCleanup(cls.lab, "down")
         cls.lab("down")
-        cls.lab("up", cls.stack(), "--nodes", cls.nodes, "--store", cls.store)
+        cls.lab("up", cls.stack(), "--nodes", cls.nodes, "--store", cls.store, "--watchdog", cls.watchdog)
         cls.story()
         cls.lab("sync")
         checked(os.path.join(BIN, "faasprov-stitcher"), "--quiet", "--store", cls.store)

@@ -1,0 +1,222 @@
+/* Requests that no watchdog marks: what begins one, what goes on with one, and what does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent/attribute.h"
+#include "agent/tests/events.h"
+
+enum { SERVER = 8080, OUTSIDE = 7, SERVER_INO = 500 };
+
+static int setup(void **state)
+{
+	return fp_attributor_new((struct fp_attributor **)state);
+}
+
+static int teardown(void **state)
+{
+	fp_attributor_free(*state);
+	return 0;
+}
+
+static struct fp_str text(const char *string)
+{
+	return (struct fp_str){string, strlen(string)};
+}
+
+/* The server's end of a connection from another host. */
+static struct fp_event from_outside(enum fp_event_type type, uint64_t turn, unsigned ino)
+{
+	struct fp_event event = make_event(type, NODE, NODE, turn);
+
+	set_connection(&event, ino, SERVER, 40000 + ino);
+	event.local_lo = 0xffff0a000001;
+	event.remote_lo = 0xffff0a000000 + OUTSIDE;
+	event.bytes = 100;
+	event.rx_base = 1;
+	event.rx_end = (uint32_t)(test_time / 1000000);
+	event.flags = 04002;
+	return event;
+}
+
+static int ask(void **state, struct fp_event *event, const char *call_id, struct fp_event made[FP_ASKED_EVENTS])
+{
+	const struct fp_asked asked = {.call_id = text(call_id), .url = text("/x")};
+	int n = fp_attributor_asked(*state, event, &asked, made);
+
+	assert_true(n >= 0);
+	assert_int_equal(fp_attributor_note(*state, event), 1);
+	return n;
+}
+
+static void keep_id(struct fp_str id, uint8_t out[FP_REQUEST_ID_SIZE])
+{
+	assert_int_equal(id.len, FP_REQUEST_ID_SIZE);
+	memcpy(out, id.data, FP_REQUEST_ID_SIZE);
+}
+
+/* A request with this id comes in; its invocation id. */
+static void come_in(void **state, unsigned ino, const char *call_id, uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	struct fp_event made[FP_ASKED_EVENTS], event = from_outside(FP_EVENT_TYPE_RECEIVE, ino, ino);
+
+	assert_int_equal(ask(state, &event, call_id, made), 1);
+	assert_int_equal(made[0].type, FP_EVENT_TYPE_BEGIN);
+	assert_int_equal(made[0].rule, FP_RULE_HEADER);
+	assert_int_equal(made[0].attribution, FP_ATTRIBUTION_DERIVED);
+	keep_id(made[0].request, id);
+	assert_int_equal(event.rule, FP_RULE_HEADER);
+	assert_memory_equal(event.request.data, id, FP_REQUEST_ID_SIZE);
+}
+
+static void begins_and_ends(void **state)
+{
+	uint8_t id[FP_REQUEST_ID_SIZE];
+	struct fp_event end, event;
+
+	come_in(state, SERVER_INO, "k", id);
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, SERVER_INO);
+	fp_attributor_note(*state, &event);
+	assert_memory_equal(event.request.data, id, FP_REQUEST_ID_SIZE);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_DERIVED);
+	event = from_outside(FP_EVENT_TYPE_SEND, SERVER_INO, SERVER_INO);
+	fp_attributor_note(*state, &event);
+	assert_int_equal(event.rule, FP_RULE_HEADER);
+	assert_int_equal(fp_attributor_answered(*state, &event, 201, &end), 1);
+	assert_int_equal(end.type, FP_EVENT_TYPE_END);
+	assert_int_equal(end.status, 201);
+	assert_memory_equal(end.request.data, id, FP_REQUEST_ID_SIZE);
+	assert_int_equal(fp_attributor_answered(*state, &event, 201, &end), 0);
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9999);
+	fp_attributor_note(*state, &event);
+	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
+}
+
+static void begin_says_what_was_asked(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event = from_outside(FP_EVENT_TYPE_RECEIVE, 1, SERVER_INO);
+	const struct fp_asked asked = {text("k"), text("00-x"), text("POST"), text("/u"), text("1.2.3.4:5")};
+
+	assert_int_equal(fp_attributor_asked(*state, &event, &asked, made), 1);
+	assert_memory_equal(made[0].call_id.data, "k", 1);
+	assert_memory_equal(made[0].traceparent.data, "00-x", 4);
+	assert_memory_equal(made[0].method.data, "POST", 4);
+	assert_memory_equal(made[0].url.data, "/u", 2);
+	assert_memory_equal(made[0].forwarded.data, "1.2.3.4:5", 9);
+	assert_memory_equal(made[0].peer.data, "10.0.0.7:40500", 14);
+}
+
+static void without_an_id_nothing_begins(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event = from_outside(FP_EVENT_TYPE_RECEIVE, 1, SERVER_INO);
+
+	assert_int_equal(ask(state, &event, "", made), 0);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
+}
+
+/* Where a watchdog marks, nobody's header says anything. */
+static void a_marking_watchdog_is_believed_alone(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], mark = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
+	struct fp_event event = from_outside(FP_EVENT_TYPE_RECEIVE, 1, SERVER_INO);
+
+	fp_attributor_note(*state, &mark);
+	assert_int_equal(ask(state, &event, "k", made), 0);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
+}
+
+static void one_name_twice_is_two(void **state)
+{
+	uint8_t first[FP_REQUEST_ID_SIZE], second[FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", first);
+	come_in(state, SERVER_INO + 1, "k", second);
+	assert_memory_not_equal(first, second, FP_REQUEST_ID_SIZE);
+}
+
+static void the_next_on_a_connection_ends_the_one_before(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event;
+	uint8_t first[FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", first);
+	event = from_outside(FP_EVENT_TYPE_RECEIVE, 2, SERVER_INO);
+	assert_int_equal(ask(state, &event, "l", made), 2);
+	assert_int_equal(made[0].type, FP_EVENT_TYPE_END);
+	assert_memory_equal(made[0].request.data, first, FP_REQUEST_ID_SIZE);
+	assert_int_equal(made[1].type, FP_EVENT_TYPE_BEGIN);
+	assert_memory_equal(event.request.data, made[1].request.data, FP_REQUEST_ID_SIZE);
+	/* one that bears no id is not of the one before */
+	event = from_outside(FP_EVENT_TYPE_RECEIVE, 3, SERVER_INO);
+	assert_int_equal(ask(state, &event, "", made), 1);
+	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
+}
+
+/* A stock watchdog (WATCHDOG here) sends the request on to the function; both ends belong to it, by its id. */
+static void passed_on_within_the_container(void **state)
+{
+	uint8_t first[FP_REQUEST_ID_SIZE], second[FP_REQUEST_ID_SIZE];
+	struct fp_event made[FP_ASKED_EVENTS], sent, read;
+
+	come_in(state, SERVER_INO, "k", first);
+	come_in(state, SERVER_INO + 1, "l", second);
+	sent = make_event(FP_EVENT_TYPE_SEND, NODE, NODE + 1, 1);
+	set_connection(&sent, 600, 41000, 3000);
+	sent.bytes = 100;
+	assert_int_equal(ask(state, &sent, "k", made), 0);
+	assert_memory_equal(sent.request.data, first, FP_REQUEST_ID_SIZE);
+	assert_int_equal(sent.rule, FP_RULE_DESCRIPTOR);
+	read = make_event(FP_EVENT_TYPE_RECEIVE, CHILD, CHILD, 1);
+	set_connection(&read, 601, 3000, 41000);
+	read.bytes = 100;
+	assert_int_equal(ask(state, &read, "k", made), 0);
+	assert_memory_equal(read.request.data, first, FP_REQUEST_ID_SIZE);
+	assert_int_equal(read.rule, FP_RULE_HEADER);
+	/* on the same connection the other's */
+	read = make_event(FP_EVENT_TYPE_RECEIVE, CHILD, CHILD, 2);
+	set_connection(&read, 601, 3000, 41000);
+	read.bytes = 100;
+	assert_int_equal(ask(state, &read, "l", made), 0);
+	assert_memory_equal(read.request.data, second, FP_REQUEST_ID_SIZE);
+}
+
+static void passed_on_under_a_name_that_two_bear(void **state)
+{
+	uint8_t first[FP_REQUEST_ID_SIZE], second[FP_REQUEST_ID_SIZE];
+	struct fp_event made[FP_ASKED_EVENTS], read = make_event(FP_EVENT_TYPE_RECEIVE, CHILD, CHILD, 1);
+
+	come_in(state, SERVER_INO, "k", first);
+	come_in(state, SERVER_INO + 1, "k", second);
+	set_connection(&read, 601, 3000, 41000);
+	read.bytes = 100;
+	assert_int_equal(ask(state, &read, "k", made), 0);
+	assert_int_equal(read.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+	assert_int_equal(read.candidates.len, 2 * FP_REQUEST_ID_SIZE);
+}
+
+/* What the function asks of others on the way out is no request of its own. */
+static void asking_others_begins_nothing(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event = from_outside(FP_EVENT_TYPE_SEND, 1, SERVER_INO);
+
+	assert_int_equal(ask(state, &event, "k", made), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(begins_and_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(begin_says_what_was_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_an_id_nothing_begins, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_marking_watchdog_is_believed_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_name_twice_is_two, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_next_on_a_connection_ends_the_one_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(passed_on_within_the_container, setup, teardown),
+		cmocka_unit_test_setup_teardown(passed_on_under_a_name_that_two_bear, setup, teardown),
+		cmocka_unit_test_setup_teardown(asking_others_begins_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
