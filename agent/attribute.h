@@ -66,6 +66,18 @@ int fp_attributor_answered(struct fp_attributor *attributor, const struct fp_eve
  */
 void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
 
+/*
+ * For an agent that goes on where this one was killed: which requests each container has in
+ * flight and has served, its watchdog, and which processes and bytes on connections belong to which request.
+ * Threads and descriptors learn theirs again; until then the weaker rules hold.
+ * What does not fit in `room` bytes is counted and left out.
+ */
+struct fp_buffer;
+void fp_attributor_save(const struct fp_attributor *attributor, size_t room, struct fp_buffer *out);
+/* Into a fresh attributor.  0, -EBADMSG, -ENOMEM. */
+int fp_attributor_restore(struct fp_attributor *attributor, const uint8_t *data, size_t len, size_t *pos,
+			  uint64_t *ret_left_out);
+
 struct fp_attributor_stats {
 	uint64_t begun, ended, refused, followed, overflowed;
 };

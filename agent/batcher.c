@@ -9,6 +9,7 @@ struct fp_batcher {
 	struct fp_batch_header header; /* of the next batch */
 	fp_batcher_frame_fn fn;
 	void *arg;
+	bool waits; /* for flush() */
 };
 
 int fp_batcher_new(const struct fp_host *host, const uint8_t agent[16], uint64_t number,
@@ -78,5 +79,25 @@ int fp_batcher_add(struct fp_batcher *batcher, const struct fp_event *event)
 	}
 	if (r < 0)
 		return r;
-	return fp_batch_writer_body_size(batcher->writer) >= FP_BATCHER_BODY_TARGET ? fp_batcher_flush(batcher) : 0;
+	return fp_batcher_is_full(batcher) && !batcher->waits ? fp_batcher_flush(batcher) : 0;
+}
+
+void fp_batcher_wait_for_flush(struct fp_batcher *batcher)
+{
+	batcher->waits = true;
+}
+
+bool fp_batcher_is_full(const struct fp_batcher *batcher)
+{
+	return fp_batch_writer_body_size(batcher->writer) >= FP_BATCHER_BODY_TARGET;
+}
+
+uint64_t fp_batcher_number(const struct fp_batcher *batcher)
+{
+	return batcher->header.number - (fp_batch_writer_events(batcher->writer) == 0);
+}
+
+const uint8_t *fp_batcher_agent(const struct fp_batcher *batcher)
+{
+	return batcher->header.agent;
 }

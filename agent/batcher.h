@@ -4,6 +4,8 @@
 #ifndef FP_AGENT_BATCHER_H
 #define FP_AGENT_BATCHER_H
 
+#include <stdbool.h>
+
 #include "agent/host.h"
 #include "wire/batch.h"
 
@@ -27,6 +29,16 @@ int fp_batcher_new(const struct fp_host *host, const uint8_t agent[16], uint64_t
 		   struct fp_batcher **ret_batcher);
 struct fp_batcher *fp_batcher_free(struct fp_batcher *batcher);
 int fp_batcher_add(struct fp_batcher *batcher, const struct fp_event *event);
+/*
+ * From now on a body that has its size waits for flush(), so that a batch ends where
+ * its owner wants; one that cannot grow any more still goes off by itself.
+ */
+void fp_batcher_wait_for_flush(struct fp_batcher *batcher);
+/* The body has its size. */
+bool fp_batcher_is_full(const struct fp_batcher *batcher);
+/* Number of the newest batch when flush() has been called and the frame was taken. */
+uint64_t fp_batcher_number(const struct fp_batcher *batcher);
+const uint8_t *fp_batcher_agent(const struct fp_batcher *batcher);
 /* Sends off what is there, however little. */
 int fp_batcher_flush(struct fp_batcher *batcher);
 

@@ -8,28 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/bpf/shared.h"
+#include "agent/capture_state.h"
 #include "schema/schema.h"
 #include "faasprov.skel.h"
 
 /* BPF programs cannot include schema.h. */
 _Static_assert(FP_MARK_PRCTL == FP_MARK_OPTION && FP_MARK_ROOM == FP_MARK_DETAILS_MAX, "one carrier of marks");
-
-struct fp_capture {
-	struct faasprov_bpf *skeleton;
-	struct ring_buffer *ring;
-	fp_capture_record_fn fn;
-	void *arg;
-	struct known_loss {
-		struct fp_loss_key key;
-		uint64_t taken;
-	} *known; /* what take_losses() has already given out */
-	size_t n_known;
-	uint64_t losses_taken; /* what the kernel side had counted by then */
-};
 
 /* libbpf says why a load failed through a callback without an argument. */
 static char last_complaint[256];
@@ -115,125 +104,272 @@ static void leave_out_missing(struct faasprov_bpf *skeleton)
 						  false);
 }
 
-static int hand_over(void *ctx, void *data, size_t len)
-{
-	struct fp_capture *capture = ctx;
+/* --- loading and taking over ------------------------------------------------------- */
 
-	return capture->fn(capture->arg, data, len);
+/* FNV-1a: an accident is to be noticed, not an attack; who can write here is root. */
+static uint64_t hash(uint64_t from, const void *data, size_t len)
+{
+	const unsigned char *bytes = data;
+
+	for (size_t i = 0; i < len; i++)
+		from = (from ^ bytes[i]) * 0x100000001b3ull;
+	return from;
+}
+
+static struct fp_about about_us(const struct fp_capture_options *options, uint32_t ring_size)
+{
+	size_t len = 0;
+	const void *elf = faasprov_bpf__elf_bytes(&len);
+	uint64_t build = hash(hash(0xcbf29ce484222325ull, elf, len), FP_VERSION, sizeof(FP_VERSION));
+
+	return (struct fp_about){.build = build + FP_JOURNAL_VERSION,
+				 .root_cgroup = options->root_cgroup,
+				 .root_level = (uint64_t)options->root_level,
+				 .container_level = (uint64_t)options->container_level,
+				 .ring_size = ring_size};
+}
+
+static int load(struct fp_capture *capture, const struct fp_capture_options *options, char ret_error[256])
+{
+	struct faasprov_bpf *skeleton;
+	int r;
+
+	capture->skeleton = skeleton = faasprov_bpf__open();
+	if (!skeleton)
+		return complain(ret_error, "cannot open the BPF programs", -errno);
+	skeleton->rodata->root_cgroup = options->root_cgroup;
+	skeleton->rodata->root_level = options->root_level;
+	skeleton->rodata->container_level = options->container_level;
+	skeleton->rodata->ring_size = capture->about.ring_size;
+	bpf_map__set_max_entries(skeleton->maps.ring, (uint32_t)capture->about.ring_size);
+	attach_only_sources(skeleton);
+	leave_out_missing(skeleton);
+	r = faasprov_bpf__load(skeleton);
+	if (r < 0)
+		return complain(ret_error, "cannot load the BPF programs", r);
+	r = fill_calls(skeleton);
+	if (r < 0)
+		return complain(ret_error, "cannot fill the table of system calls", r);
+#define FD_OF(name) capture->maps[FP_CAPTURE_MAP_##name] = bpf_map__fd(skeleton->maps.name);
+	FP_CAPTURE_MAPS(FD_OF)
+#undef FD_OF
+	return 0;
+}
+
+static bool all_links_pinned(const struct fp_capture *capture, uint64_t links)
+{
+	char name[16];
+
+	for (uint64_t i = 0; i < links; i++) {
+		snprintf(name, sizeof(name), "link%u", (unsigned)i);
+		if (!fp_pins_has(&capture->pins, name))
+			return false;
+	}
+	return links > 0;
+}
+
+/* 1: what is pinned is ours now; 0: nothing is there; -ESTALE: something that is not as we would have it. */
+static int take_over(struct fp_capture *capture)
+{
+	static const char *const names[] = {
+#define NAME(name) #name,
+		FP_CAPTURE_MAPS(NAME)
+#undef NAME
+	};
+	struct fp_about about;
+	uint32_t zero = 0;
+	int fd;
+
+	if (!fp_pins_has(&capture->pins, "ring"))
+		return 0;
+	fd = fp_pins_get(&capture->pins, "about");
+	if (fd < 0)
+		return -ESTALE;
+	memset(&about, 0, sizeof(about));
+	if (bpf_map_lookup_elem(fd, &zero, &about) < 0)
+		about.build = 0;
+	close(fd);
+	capture->about.links = about.links;
+	if (memcmp(&about, &capture->about, sizeof(about)) != 0 || !all_links_pinned(capture, about.links))
+		return -ESTALE;
+	capture->own_maps = true;
+	for (int i = 0; i < FP_CAPTURE_N_MAPS; i++) {
+		capture->maps[i] = fp_pins_get(&capture->pins, names[i]);
+		if (capture->maps[i] < 0)
+			return -ESTALE;
+	}
+	return 1;
+}
+
+static void close_maps(struct fp_capture *capture)
+{
+	for (int i = 0; i < FP_CAPTURE_N_MAPS; i++) {
+		if (capture->own_maps && capture->maps[i] >= 0)
+			close(capture->maps[i]);
+		capture->maps[i] = -1;
+	}
+	capture->own_maps = false;
+}
+
+/* 1: taken over; 0: to be loaded, pinned when capture->pins is open; negative errno. */
+static int look_for_pins(struct fp_capture *capture, uint64_t cgroup, char ret_error[256])
+{
+	int r = fp_pins_open(cgroup, &capture->pins);
+
+	if (r == -EBUSY) {
+		snprintf(ret_error, 256, "another agent records this cgroup (%.100s)", capture->pins.path);
+		return r;
+	}
+	if (r < 0) { /* recording is possible all the same */
+		snprintf(capture->not_pinned, sizeof(capture->not_pinned), FP_PINS_ROOT ": %.60s", strerror(-r));
+		return 0;
+	}
+	r = take_over(capture);
+	if (r != -ESTALE)
+		return r;
+	close_maps(capture);
+	r = fp_pins_set_aside(&capture->pins, &capture->old);
+	if (r < 0)
+		snprintf(ret_error, 256, "cannot replace %.100s: %s", capture->pins.path, strerror(-r));
+	return r;
+}
+
+static int open_ring(struct fp_capture *capture)
+{
+	/* told of what is new alone: what is held would keep it readable */
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	void *bss;
+	int r = fp_ring_open(&capture->ring, capture->maps[FP_CAPTURE_MAP_ring], (uint32_t)capture->about.ring_size);
+
+	if (r < 0)
+		return r;
+	capture->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (capture->epoll < 0 ||
+	    epoll_ctl(capture->epoll, EPOLL_CTL_ADD, capture->maps[FP_CAPTURE_MAP_ring], &event) < 0)
+		return -errno;
+	bss = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+		   capture->maps[FP_CAPTURE_MAP_bss], 0);
+	if (bss == MAP_FAILED)
+		return -errno;
+	capture->bss = bss;
+	return 0;
 }
 
 int fp_capture_open(const struct fp_capture_options *options, struct fp_capture **ret_capture, char ret_error[256])
 {
 	uint32_t ring_size = options->ring_size ? options->ring_size : FP_RING_SIZE_DEFAULT;
 	struct fp_capture *capture = calloc(1, sizeof(*capture));
-	int r;
+	int r = 0;
 
 	if (!capture)
 		return complain(ret_error, "cannot load the BPF programs", -ENOMEM);
+	capture->pins.lock = capture->old.lock = capture->epoll = -1;
+	memset(capture->maps, -1, sizeof(capture->maps));
+	capture->about = about_us(options, ring_size);
+	capture->hold = options->pinned;
 	last_complaint[0] = '\0';
 	libbpf_set_print(keep_complaint);
-	capture->skeleton = faasprov_bpf__open();
-	if (!capture->skeleton) {
-		r = complain(ret_error, "cannot open the BPF programs", -errno);
-		goto fail;
+	if (options->pinned)
+		r = look_for_pins(capture, options->root_cgroup, ret_error);
+	if (r == 0)
+		r = load(capture, options, ret_error);
+	if (r >= 0) {
+		r = open_ring(capture);
+		if (r < 0)
+			complain(ret_error, "cannot map the ring buffer", r);
 	}
-	capture->skeleton->rodata->root_cgroup = options->root_cgroup;
-	capture->skeleton->rodata->root_level = options->root_level;
-	capture->skeleton->rodata->container_level = options->container_level;
-	capture->skeleton->rodata->ring_size = ring_size;
-	bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
-	attach_only_sources(capture->skeleton);
-	leave_out_missing(capture->skeleton);
-	r = faasprov_bpf__load(capture->skeleton);
 	if (r < 0) {
-		complain(ret_error, "cannot load the BPF programs", r);
-		goto fail;
-	}
-	r = fill_calls(capture->skeleton);
-	if (r < 0) {
-		complain(ret_error, "cannot fill the table of system calls", r);
-		goto fail;
-	}
-	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), hand_over, capture, NULL);
-	if (!capture->ring) {
-		r = complain(ret_error, "cannot map the ring buffer", -errno);
-		goto fail;
+		fp_capture_free(capture);
+		return r;
 	}
 	*ret_capture = capture;
 	return 0;
-fail:
-	fp_capture_free(capture);
-	return r;
 }
 
 struct fp_capture *fp_capture_free(struct fp_capture *capture)
 {
 	if (!capture)
 		return NULL;
-	ring_buffer__free(capture->ring);
+	fp_ring_close(&capture->ring);
+	if (capture->bss)
+		munmap(capture->bss, (size_t)sysconf(_SC_PAGESIZE));
+	if (capture->epoll >= 0)
+		close(capture->epoll);
+	close_maps(capture);
 	faasprov_bpf__destroy(capture->skeleton);
+	fp_pins_close(&capture->pins);
+	fp_pins_close(&capture->old);
+	free(capture->slots);
 	free(capture->known);
 	free(capture);
 	return NULL;
 }
 
+/* --- attaching ------------------------------------------------------------------------ */
+
+static int pin_maps(struct fp_capture *capture)
+{
+	char path[FP_PINS_PATH_MAX + 64];
+
+#define PIN(name)                                                                                  \
+	fp_pins_name(&capture->pins, #name, path);                                                 \
+	if (bpf_obj_pin(capture->maps[FP_CAPTURE_MAP_##name], path) < 0)                           \
+		return -errno;
+	FP_CAPTURE_MAPS(PIN)
+#undef PIN
+	return 0;
+}
+
+static int pin_links(struct fp_capture *capture)
+{
+	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
+	char name[16], path[FP_PINS_PATH_MAX + 64];
+	uint32_t zero = 0;
+
+	for (int i = 0; i < skeleton->prog_cnt; i++) {
+		struct bpf_link *link = *skeleton->progs[i].link;
+
+		if (!link)
+			continue;
+		snprintf(name, sizeof(name), "link%u", (unsigned)capture->about.links++);
+		fp_pins_name(&capture->pins, name, path);
+		if (bpf_obj_pin(bpf_link__fd(link), path) < 0)
+			return -errno;
+	}
+	return bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_about], &zero, &capture->about, BPF_ANY) < 0 ? -errno : 0;
+}
+
 int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 {
-	int r = faasprov_bpf__attach(capture->skeleton);
+	int r;
 
-	return r < 0 ? complain(ret_error, "cannot attach the BPF programs", r) : 0;
-}
-
-int fp_capture_fd(const struct fp_capture *capture)
-{
-	return ring_buffer__epoll_fd(capture->ring);
-}
-
-int fp_capture_drain(struct fp_capture *capture, fp_capture_record_fn fn, void *arg)
-{
-	capture->fn = fn;
-	capture->arg = arg;
-	return ring_buffer__consume(capture->ring);
-}
-
-static struct known_loss *known_loss(struct fp_capture *capture, const struct fp_loss_key *key)
-{
-	struct known_loss *known;
-
-	for (size_t i = 0; i < capture->n_known; i++)
-		if (capture->known[i].key.cgroup == key->cgroup && capture->known[i].key.cause == key->cause)
-			return &capture->known[i];
-	known = realloc(capture->known, (capture->n_known + 1) * sizeof(*known));
-	if (!known)
-		return NULL;
-	capture->known = known;
-	known += capture->n_known++;
-	*known = (struct known_loss){.key = *key};
-	return known;
-}
-
-int fp_capture_take_losses(struct fp_capture *capture, fp_capture_loss_fn fn, void *arg)
-{
-	int map = bpf_map__fd(capture->skeleton->maps.losses);
-	uint64_t counted = __atomic_load_n(&capture->skeleton->bss->losses_counted, __ATOMIC_ACQUIRE);
-	struct fp_loss_key key, *previous = NULL;
-
-	if (counted == capture->losses_taken)
+	if (!capture->skeleton)
 		return 0;
-	while (bpf_map_get_next_key(map, previous, &key) == 0) {
-		struct known_loss *known = known_loss(capture, &key);
-		uint64_t lost;
-
-		previous = &key;
-		if (!known)
-			return -ENOMEM;
-		if (bpf_map_lookup_elem(map, &key, &lost) < 0 || lost == known->taken)
-			continue;
-		fn(arg, key.cgroup, key.cause, lost - known->taken);
-		known->taken = lost;
+	r = faasprov_bpf__attach(capture->skeleton);
+	if (r < 0)
+		return complain(ret_error, "cannot attach the BPF programs", r);
+	if (capture->pins.lock < 0)
+		return 0;
+	r = pin_maps(capture);
+	if (r == 0)
+		r = pin_links(capture);
+	if (r < 0)
+		return complain(ret_error, "cannot pin the BPF programs", r);
+	if (capture->old.lock >= 0) { /* only now: both have seen what happened in between */
+		capture->replaced = fp_capture_count_unread(&capture->old);
+		fp_pins_remove(&capture->old);
 	}
-	capture->losses_taken = counted;
 	return 0;
+}
+
+const char *fp_capture_not_pinned(const struct fp_capture *capture)
+{
+	return capture->not_pinned[0] ? capture->not_pinned : NULL;
+}
+
+int fp_capture_unpin(struct fp_capture *capture)
+{
+	return capture->pins.lock >= 0 ? fp_pins_remove(&capture->pins) : 0;
 }
 
 int fp_capture_probe(void)

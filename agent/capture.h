@@ -3,11 +3,14 @@
  * over what they recorded, in the order in which the kernel reserved it.  The
  * only user of libbpf.  Does not interpret records (agent/decode.h does).
  *
- * Life cycle: open (nothing recorded yet), start, poll…, free.
+ * Life cycle: open (nothing recorded yet), start, poll…, free.  A pinned one: after
+ * open, fp_capture_resume() says what the last agent knew, and fp_capture_unpin()
+ * ends the recording, which fp_capture_free() does not.
  */
 #ifndef FP_AGENT_CAPTURE_H
 #define FP_AGENT_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +22,11 @@ struct fp_capture_options {
 	/* Depth at which a cgroup is a container; what is nested deeper belongs to it. */
 	int container_level;
 	uint32_t ring_size; /* bytes, a power of two; 0: default */
+	/*
+	 * The kernel side outlives this process (agent/pins.h): one that is there is
+	 * taken over, and records stay in the ring until fp_capture_release().
+	 */
+	bool pinned;
 };
 
 /*
@@ -33,10 +41,50 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256]);
 /* Becomes readable when much is waiting; drain at least every 100 ms besides. */
 int fp_capture_fd(const struct fp_capture *capture);
 
-/* `data` is valid during the call.  A negative return stops the drain and is given back. */
+/* `data` is valid during the call.  A negative return stops the drain and is given back; a positive one is enough for now. */
 typedef int (*fp_capture_record_fn)(void *arg, const void *data, size_t len);
 /* Hands over all that is waiting; the number of records, or negative errno. */
 int fp_capture_drain(struct fp_capture *capture, fp_capture_record_fn fn, void *arg);
+
+/* --- a pinned kernel side -------------------------------------------------------- */
+
+/* Records and losses of a kernel side that was not compatible and that nobody read; known after start. */
+uint64_t fp_capture_replaced(const struct fp_capture *capture);
+/* Why it is not pinned although that was asked for; NULL: it is, or was not asked for. */
+const char *fp_capture_not_pinned(const struct fp_capture *capture);
+
+/* What the last agent left, until the first fp_capture_note(). */
+struct fp_capture_past {
+	bool resumed; /* a kernel side was there, and is this one's now */
+	const uint8_t *data; /* as given to fp_capture_note(); NULL: nothing */
+	size_t len;
+};
+/* Whose chain the last agent wrote; false: nobody's.  For who has no identity of his own. */
+bool fp_capture_last_agent(struct fp_capture *capture, uint8_t ret_agent[16]);
+/*
+ * To be called when it is known up to which batch number (0: none) this agent's
+ * chain is kept: finds what was known then, and reads on from there.
+ */
+int fp_capture_resume(struct fp_capture *capture, const uint8_t agent[16], uint64_t kept,
+		      struct fp_capture_past *ret_past);
+
+/*
+ * What the agent knows now that it has read so far: it holds when the batch
+ * `number` of the chain is kept (0: at once).  To be called before that batch is put.  -E2BIG, or as bpf(2) says.
+ */
+int fp_capture_note(struct fp_capture *capture, const uint8_t agent[16], uint64_t number, const void *data, size_t len);
+/* What was read has been dealt with; its room is free again. */
+void fp_capture_release(struct fp_capture *capture);
+/* Bytes read and not released. */
+uint64_t fp_capture_held(const struct fp_capture *capture);
+
+/* Ends the recording: removes the pins. */
+int fp_capture_unpin(struct fp_capture *capture);
+
+struct fp_buffer;
+/* The losses that have been given out, to go on counting after a restart. */
+void fp_capture_save(const struct fp_capture *capture, struct fp_buffer *out);
+int fp_capture_restore(struct fp_capture *capture, const uint8_t *data, size_t len, size_t *pos);
 
 /* Losses counted in the kernel since the last call, by container (0: host) and cause. */
 typedef void (*fp_capture_loss_fn)(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost);

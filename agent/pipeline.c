@@ -313,3 +313,35 @@ void fp_pipeline_stats(const struct fp_pipeline *p, struct fp_pipeline_stats *re
 	ret_stats->ended = attribution->ended;
 	ret_stats->refused = attribution->refused;
 }
+
+void fp_pipeline_save(const struct fp_pipeline *p, size_t room, struct fp_buffer *out)
+{
+	fp_buffer_add_varint(out, p->stats.records);
+	fp_buffer_add_varint(out, p->stats.invalid);
+	fp_buffer_add_varint(out, p->stats.lost);
+	fp_buffer_add_varint(out, p->stats.stored);
+	fp_buffer_add_varint(out, p->stats.messages);
+	fp_buffer_add_varint(out, p->stats.merged);
+	fp_buffer_add_varint(out, p->now);
+	fp_buffer_add_varint(out, p->drained);
+	fp_sequence_save(&p->sequence, out);
+	fp_attributor_save(p->attributor, room, out);
+}
+
+int fp_pipeline_restore(struct fp_pipeline *p, const uint8_t *data, size_t len, size_t *pos)
+{
+	uint64_t *const numbers[] = {&p->stats.records,	 &p->stats.invalid, &p->stats.lost, &p->stats.stored,
+				     &p->stats.messages, &p->stats.merged,  &p->now,	    &p->drained};
+	uint64_t left_out = 0;
+	int r;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (fp_varint_read(data, len, pos, numbers[i]) < 0)
+			return -EBADMSG;
+	r = fp_sequence_restore(&p->sequence, data, len, pos);
+	if (r == 0)
+		r = fp_attributor_restore(p->attributor, data, len, pos, &left_out);
+	if (r == 0 && left_out)
+		r = fp_pipeline_loss(p, 0, FP_LOSS_STATE_FULL, left_out);
+	return r;
+}

@@ -37,6 +37,16 @@ int fp_pipeline_event(struct fp_pipeline *pipeline, struct fp_event *event);
 /* Hands on what is held back; call it when a source is idle or at its end. */
 int fp_pipeline_flush(struct fp_pipeline *pipeline);
 
+/*
+ * What is known, for an agent that goes on where this one was killed; to be saved when
+ * nothing is held back.  Connections in the middle of a message and names of objects are not
+ * in it: they are learnt again.  Of what finds no room in `room` bytes only the number is saved.
+ */
+struct fp_buffer;
+void fp_pipeline_save(const struct fp_pipeline *pipeline, size_t room, struct fp_buffer *out);
+/* Into a fresh pipeline.  0, -EBADMSG, -ENOMEM. */
+int fp_pipeline_restore(struct fp_pipeline *pipeline, const uint8_t *data, size_t len, size_t *pos);
+
 struct fp_pipeline_stats {
 	uint64_t records, invalid, lost, stored, messages, merged;
 	uint64_t begun, ended, refused;

@@ -83,7 +83,7 @@ static int replay_file(struct replay *replay, const char *url, const char *path,
 			 r == -EPROTO  ? "a recording of another version" : strerror(-r));
 		return r;
 	}
-	r = fp_sink_open(url, &host, &replay->sink, error);
+	r = fp_sink_open(url, &host, NULL, &replay->sink, error);
 	if (r < 0)
 		goto out;
 	r = fp_pipeline_new(&options, &replay->pipeline);

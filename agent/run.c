@@ -218,7 +218,7 @@ static int open_all(struct run *run, char error[256])
 	options.root_cgroup = run->cgroup.id;
 	options.root_level = options.container_level = run->cgroup.level;
 	r = fp_capture_open(&options, &run->capture, error);
-	return r < 0 ? r : fp_sink_open(run->store_url, &run->host, &run->sink, error);
+	return r < 0 ? r : fp_sink_open(run->store_url, &run->host, NULL, &run->sink, error);
 }
 
 static void close_all(struct run *run)

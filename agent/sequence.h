@@ -7,7 +7,10 @@
 #ifndef FP_AGENT_SEQUENCE_H
 #define FP_AGENT_SEQUENCE_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+struct fp_buffer;
 
 #define FP_SEQUENCE_CPUS_MAX 1024
 
@@ -23,5 +26,8 @@ void fp_sequence_note(struct fp_sequence *sequence, uint64_t cpu, uint64_t seq);
 void fp_sequence_explain(struct fp_sequence *sequence, uint64_t lost);
 /* Newly found, lasting, unexplained holes. */
 uint64_t fp_sequence_check(struct fp_sequence *sequence);
+/* For whoever counts on after a restart.  0, -EBADMSG. */
+void fp_sequence_save(const struct fp_sequence *sequence, struct fp_buffer *out);
+int fp_sequence_restore(struct fp_sequence *sequence, const uint8_t *data, size_t len, size_t *pos);
 
 #endif

@@ -3,7 +3,6 @@
  * to an aggregator through a spool on disk, or straight into a store when the
  * node is all there is.  One libuv loop; nothing else runs.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,14 +13,7 @@
 #include <uv.h>
 
 #include "agent/agent.h"
-#include "agent/capture.h"
-#include "agent/cgroup.h"
-#include "agent/containers.h"
-#include "agent/pipeline.h"
-#include "agent/recording.h"
-#include "agent/serve_options.h"
-#include "agent/sink.h"
-#include "agent/uplink/uplink.h"
+#include "agent/serve.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
@@ -29,29 +21,6 @@
 #define DRAIN_INTERVAL_MS 50
 /* How many drains a batch waits to grow: a second. */
 #define DRAINS_PER_BATCH 20
-
-struct serve {
-	struct fp_serve_options options;
-	uv_loop_t loop;
-	uv_poll_t ring;
-	uv_timer_t timer;
-	uv_signal_t signals[3];
-	struct fp_host host;
-	struct fp_cgroup cgroup;
-	struct fp_runtime *runtime;
-	struct fp_capture *capture;
-	struct fp_pipeline *pipeline;
-	struct fp_recording_writer *recording;
-	struct fp_uplink *uplink; /* or */
-	struct fp_sink sink;
-	struct fp_batcher *batcher; /* of the uplink; a sink has its own */
-	unsigned drains; /* since the last batch went off */
-	unsigned flushes; /* asked for and done */
-	bool flush_wanted, stopping;
-	uint64_t not_spooled; /* events that the spool had no room for, not yet told */
-	uint64_t telling; /* of these, how many the batch at hand tells */
-	int error;
-};
 
 static void fail(struct serve *serve, const char *what, int error)
 {
@@ -62,105 +31,24 @@ static void fail(struct serve *serve, const char *what, int error)
 	uv_stop(&serve->loop);
 }
 
-/* --- from the kernel to batches ------------------------------------------------- */
-
-static int find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
-{
-	fp_cleanup(fp_buffer_done) struct fp_buffer item = FP_BUFFER_INIT;
-	struct serve *serve = arg;
-	int r = fp_runtime_lookup(serve->runtime, cgroup, ret_container);
-
-	if (r < 0 || !serve->recording)
-		return r;
-	fp_containers_encode(&item, cgroup, ret_container);
-	r = fp_buffer_error(&item);
-	return r < 0 ? r : fp_recording_add(serve->recording, FP_RECORDING_CONTAINER, item.data, item.len);
-}
-
-static int add_event(void *arg, const struct fp_event *event)
-{
-	struct serve *serve = arg;
-
-	return serve->uplink ? fp_batcher_add(serve->batcher, event) : fp_sink_add(&serve->sink, event);
-}
-
-static int spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len)
-{
-	struct serve *serve = arg;
-	int r = fp_uplink_put(serve->uplink, frame, len, header->number);
-
-	if (r == -ENOSPC) {
-		/* what this batch would have told of losses is still to be told; that event itself is no loss */
-		serve->not_spooled += header->n_events + serve->telling - (serve->telling ? 1 : 0);
-		r = 1;
-	}
-	serve->telling = 0;
-	return r;
-}
-
-static int tell_not_spooled(struct serve *serve)
-{
-	if (!serve->not_spooled || serve->telling)
-		return 0;
-	fp_log(FP_LOG_WARNING, "events lost: the spool is full", "lost=%llu",
-	       (unsigned long long)serve->not_spooled);
-	serve->telling = serve->not_spooled;
-	serve->not_spooled = 0;
-	return fp_pipeline_loss(serve->pipeline, 0, FP_LOSS_SPOOL_FULL, serve->telling);
-}
-
-static int take_record(void *arg, const void *data, size_t len)
-{
-	struct serve *serve = arg;
-
-	if (serve->recording) {
-		int r = fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len);
-
-		if (r < 0)
-			return r;
-	}
-	return fp_pipeline_record(serve->pipeline, data, len);
-}
-
-static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
-{
-	struct fp_recording_loss item = {htole64(cgroup), htole64(cause), htole64(lost)};
-	struct serve *serve = arg;
-
-	if (serve->recording)
-		fp_recording_add(serve->recording, FP_RECORDING_LOSS, &item, sizeof(item));
-	fp_log(FP_LOG_WARNING, "records lost", "cgroup=%llu cause=%s lost=%llu", (unsigned long long)cgroup,
-	       fp_loss_name(cause), (unsigned long long)lost);
-	fp_pipeline_loss(serve->pipeline, cgroup, cause, lost);
-}
-
-static int flush(struct serve *serve)
-{
-	int r = tell_not_spooled(serve);
-
-	if (r == 0)
-		r = fp_pipeline_flush(serve->pipeline);
-	if (r == 0)
-		r = fp_batcher_flush(serve->uplink ? serve->batcher : serve->sink.batcher);
-	serve->drains = 0;
-	return r;
-}
+/* --- the ring ----------------------------------------------------------------------- */
 
 static void drain(struct serve *serve)
 {
-	int r = fp_capture_take_losses(serve->capture, take_loss, serve);
+	int r = fp_serve_drain(serve);
 
-	if (r >= 0)
-		r = fp_capture_drain(serve->capture, take_record, serve);
-	if (r >= 0)
-		fp_pipeline_drained(serve->pipeline);
 	if (r >= 0 && ++serve->drains >= DRAINS_PER_BATCH)
-		r = flush(serve);
+		r = fp_serve_commit(serve);
 	if (r < 0)
 		fail(serve, "cannot go on recording", r);
 }
 
 static void on_ring(uv_poll_t *handle, int status, int events)
+{
+	drain(handle->data);
+}
+
+static void on_again(uv_async_t *handle)
 {
 	drain(handle->data);
 }
@@ -246,7 +134,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	int r;
 
 	drain(serve);
-	r = flush(serve);
+	r = fp_serve_commit(serve);
 	if (r < 0)
 		fail(serve, "cannot go on recording", r);
 	if (number == SIGUSR1) {
@@ -266,23 +154,28 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static int open_output(struct serve *serve, char error[256])
 {
-	uint8_t hash[FP_BATCH_HASH_SIZE];
+	uint8_t hash[FP_BATCH_HASH_SIZE], agent[16];
 	uint64_t number;
 	int r;
 
-	if (serve->options.store)
-		return fp_sink_open(serve->options.store, &serve->host, &serve->sink, error);
+	if (serve->options.store) {
+		bool known = fp_capture_last_agent(serve->capture, agent);
+
+		r = fp_sink_open(serve->options.store, &serve->host, known ? agent : NULL, &serve->sink, error);
+		serve->batcher = serve->sink.batcher;
+		return r;
+	}
 	r = fp_uplink_open(&serve->loop, &serve->options.uplink, &uplink_calls, serve, &serve->uplink, error);
 	if (r < 0)
 		return r;
 	fp_uplink_head(serve->uplink, &number, hash);
-	return fp_batcher_new(&serve->host, fp_uplink_agent(serve->uplink), number, hash, spool_frame, serve,
+	return fp_batcher_new(&serve->host, fp_uplink_agent(serve->uplink), number, hash, fp_serve_spool_frame, serve,
 			      &serve->batcher);
 }
 
 static int open_capture(struct serve *serve, char error[256])
 {
-	struct fp_capture_options options = {.ring_size = serve->options.ring_size};
+	struct fp_capture_options options = {.ring_size = serve->options.ring_size, .pinned = !serve->options.no_pin};
 	int r = fp_cgroup_open(serve->options.cgroup, &serve->cgroup);
 
 	if (r < 0) {
@@ -298,7 +191,7 @@ static int open_capture(struct serve *serve, char error[256])
 
 static int open_all(struct serve *serve, char error[256])
 {
-	struct fp_pipeline_options options = {.container = find_container, .event = add_event, .arg = serve};
+	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event, .arg = serve};
 	int r = fp_host_init(&serve->host, serve->options.node);
 
 	if (r == 0)
@@ -309,12 +202,31 @@ static int open_all(struct serve *serve, char error[256])
 		r = open_capture(serve, error);
 	if (r == 0)
 		r = open_output(serve, error);
+	if (r == 0) {
+		fp_batcher_wait_for_flush(serve->batcher);
+		r = fp_serve_resume(serve);
+	}
 	if (r == 0 && serve->options.record) {
 		r = fp_recording_create(serve->options.record, &serve->host, &serve->recording);
 		if (r < 0)
 			snprintf(error, 256, "%.150s: %s", serve->options.record, strerror(-r));
 	}
 	return r;
+}
+
+static void tell_of_pins(struct serve *serve)
+{
+	const char *not_pinned = fp_capture_not_pinned(serve->capture);
+	uint64_t replaced = fp_capture_replaced(serve->capture);
+
+	if (not_pinned)
+		fp_log(FP_LOG_WARNING, "not pinned: what happens while no agent runs is not recorded", "why=\"%s\"",
+		       not_pinned);
+	if (!replaced)
+		return;
+	fp_log(FP_LOG_WARNING, "records lost: left behind by an agent of another version", "lost=%llu",
+	       (unsigned long long)replaced);
+	fp_pipeline_loss(serve->pipeline, 0, FP_LOSS_REPLACED, replaced);
 }
 
 static void start_loop(struct serve *serve)
@@ -324,6 +236,8 @@ static void start_loop(struct serve *serve)
 	uv_poll_init(&serve->loop, &serve->ring, fp_capture_fd(serve->capture));
 	serve->ring.data = serve;
 	uv_poll_start(&serve->ring, UV_READABLE, on_ring);
+	uv_async_init(&serve->loop, &serve->again, on_again);
+	serve->again.data = serve;
 	uv_timer_init(&serve->loop, &serve->timer);
 	serve->timer.data = serve;
 	uv_timer_start(&serve->timer, on_timer, DRAIN_INTERVAL_MS, DRAIN_INTERVAL_MS);
@@ -344,6 +258,11 @@ static void close_all(struct serve *serve)
 {
 	struct fp_pipeline_stats stats;
 
+	/* what was read and is in no batch yet is the next agent's to read, or belongs to the end */
+	if (serve->started && !serve->error && !serve->options.keep_pins && fp_serve_commit(serve) < 0)
+		fp_log(FP_LOG_ERROR, "the last records are lost", "node=%s", serve->host.name);
+	if (serve->sink.store)
+		fp_sink_discard(&serve->sink);
 	if (serve->pipeline) {
 		fp_pipeline_stats(serve->pipeline, &stats);
 		fp_log(FP_LOG_INFO, "stopped",
@@ -360,13 +279,16 @@ static void close_all(struct serve *serve)
 	uv_walk(&serve->loop, close_handle, NULL);
 	uv_run(&serve->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&serve->loop);
-	fp_batcher_free(serve->batcher);
 	if (serve->sink.store)
 		fp_sink_close(&serve->sink);
+	else
+		fp_batcher_free(serve->batcher);
 	if (serve->recording && fp_recording_finish(serve->recording) < 0)
 		fp_log(FP_LOG_ERROR, "the recording is not whole", "path=%s", serve->options.record);
 	fp_pipeline_free(serve->pipeline);
 	fp_runtime_close(serve->runtime);
+	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)
+		fp_capture_unpin(serve->capture);
 	fp_capture_free(serve->capture);
 }
 
@@ -388,6 +310,8 @@ int fp_agent_serve(int argc, char **argv)
 		close_all(&serve);
 		return r == -EBADMSG || r == -EPROTO ? FP_EXIT_INPUT : FP_EXIT_SYSTEM;
 	}
+	serve.started = true;
+	tell_of_pins(&serve);
 	start_loop(&serve);
 	fp_log(FP_LOG_INFO, "recording", "node=%s cgroup=%s", serve.host.name, serve.cgroup.path);
 	if (write_state(&serve, "ready", 1, 0) < 0)

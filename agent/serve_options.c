@@ -25,11 +25,14 @@ static const char usage[] =
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
 	"                          (how many there were, and invocations in flight)\n"
+	"  --no-pin                record only while this process lives (default: the kernel's side is pinned, and when\n"
+	"                          the agent is killed the next one goes on without a gap)\n"
+	"  --keep-pins             go on recording into the ring after a stop, too, until the next agent takes over\n"
 	"  --help                  this text\n"
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
 
-enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY };
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -99,6 +102,12 @@ static int take_option(struct fp_serve_options *options, int option)
 	case OPT_KEY:
 		options->uplink.tls_key = optarg;
 		break;
+	case OPT_NO_PIN:
+		options->no_pin = true;
+		break;
+	case OPT_KEEP_PINS:
+		options->keep_pins = true;
+		break;
 	case 'h':
 		fputs(usage, stdout);
 		exit(FP_EXIT_DONE);
@@ -118,6 +127,7 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"ring-size", required_argument, NULL, 'z'},   {"container-depth", required_argument, NULL, OPT_DEPTH},
 		{"spool-limit", required_argument, NULL, OPT_LIMIT}, {"tls-ca", required_argument, NULL, OPT_CA},
 		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
+		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 

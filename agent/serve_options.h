@@ -4,6 +4,7 @@
 #ifndef FP_AGENT_SERVE_OPTIONS_H
 #define FP_AGENT_SERVE_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/uplink/uplink.h"
@@ -13,6 +14,7 @@ struct fp_serve_options {
 	struct fp_uplink_options uplink;
 	int container_depth; /* of a container's cgroup below the recorded one */
 	uint32_t ring_size;
+	bool no_pin, keep_pins;
 };
 
 /* Fills the options, whose strings are argv's; an exit code.  --help prints and ends the program. */

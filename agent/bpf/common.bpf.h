@@ -69,6 +69,21 @@ struct {
 	__type(value, __u64);
 } losses SEC(".maps");
 
+/* Of the agent alone; here because it must live as long as the ring. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fp_about);
+} about SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FP_JOURNAL_SLOTS);
+	__type(key, __u32);
+	__uint(value_size, sizeof(struct fp_journal_slot));
+} journal SEC(".maps");
+
 struct thread_state {
 	__u64 turn;
 	__u64 polls; /* uses an event loop: then only that makes a turn */

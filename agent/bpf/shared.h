@@ -53,6 +53,34 @@ struct fp_loss_key {
 	uint32_t reserved;
 };
 
+/*
+ * Whose kernel side this is.  Another agent takes it over only when it would have
+ * loaded just the same; `build` covers programs, layouts and the journal's form.
+ */
+struct fp_about {
+	uint64_t build;
+	uint64_t root_cgroup, root_level, container_level, ring_size;
+	uint64_t links; /* attached and pinned, when all of them are: written last */
+};
+
+/*
+ * What an agent knew when it had dealt with the ring up to a position.  Two of
+ * them, written by turns: one counts when the batch it names is kept (agent/capture_journal.c).
+ */
+/* Grows with each change of what is in `data`. */
+#define FP_JOURNAL_VERSION 1
+#define FP_JOURNAL_SLOTS 2
+#define FP_JOURNAL_ROOM (512u << 10)
+struct fp_journal_slot {
+	uint64_t valid;
+	uint64_t position; /* of the ring */
+	uint64_t number; /* batch that must be kept; 0: none */
+	uint8_t agent[16]; /* whose batch */
+	uint64_t told; /* losses told by then, in all */
+	uint64_t len;
+	uint8_t data[FP_JOURNAL_ROOM];
+};
+
 struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from . import net, process
+from . import cgroup, net, process
 from .say import BIN, Fail, run, wait_for
 
 PORT = 7000
@@ -84,6 +84,15 @@ def stop(lab):
     process.stop(lab, [name for name in agents(lab) if process.alive(lab, name)])
     if process.alive(lab, "aggregator"):
         process.stop(lab, ["aggregator"])
+
+
+def unpin(lab, nodes):
+    """Ends what an agent that was killed has left running in the kernel; none of the lab's lives any more."""
+    for node in nodes:
+        path = f"{cgroup.root()}/{lab.cgroup}/{node}"
+        if os.path.isdir(path) and os.access(os.path.join(BIN, "faasprov-agent"), os.X_OK):
+            subprocess.run([program("faasprov-agent"), "--unpin", "--cgroup", path], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def _agent(node):

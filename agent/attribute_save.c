@@ -1,0 +1,227 @@
+/*
+ * What attribution knows, as bytes and back.  Each entry begins with its kind; the
+ * end tells how many entries found no room.  The bytes come from a map that only root
+ * writes, but are checked all the same.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/attribute_state.h"
+#include "base/buffer.h"
+
+/* Of the requests that have ended, so many are worth keeping: late work names the last ones. */
+#define SAVED_ENDED_MAX 64
+/* Most bytes of one entry: a container's, with all its ids. */
+#define ENTRY_MAX ((FP_IN_FLIGHT_MAX + SAVED_ENDED_MAX + 16) * FP_REQUEST_ID_SIZE)
+
+enum { END, CONTAINER, PROCESS, STREAM };
+
+struct input {
+	const uint8_t *data;
+	size_t len, *pos;
+	bool bad;
+};
+
+static uint64_t get(struct input *in)
+{
+	uint64_t value = 0;
+
+	if (fp_varint_read(in->data, in->len, in->pos, &value) < 0)
+		in->bad = true;
+	return in->bad ? 0 : value;
+}
+
+static void get_bytes(struct input *in, void *bytes, size_t len)
+{
+	if (in->bad || in->len - *in->pos < len) {
+		in->bad = true;
+		memset(bytes, 0, len);
+		return;
+	}
+	memcpy(bytes, in->data + *in->pos, len);
+	*in->pos += len;
+}
+
+/* --- contexts ---------------------------------------------------------------------- */
+
+static void save_context(struct fp_buffer *out, const struct fp_context *context)
+{
+	fp_buffer_add_varint(out, context->attribution);
+	fp_buffer_add_varint(out, context->rule);
+	fp_buffer_add_varint(out, context->epoch);
+	fp_buffer_add_varint(out, context->ids ? context->ids->n : 0);
+	if (context->ids)
+		fp_buffer_add(out, context->ids->ids, (size_t)context->ids->n * FP_REQUEST_ID_SIZE);
+}
+
+static int restore_context(struct input *in, struct fp_context *ret)
+{
+	uint8_t ids[FP_IN_FLIGHT_MAX + 1][FP_REQUEST_ID_SIZE];
+	uint64_t attribution = get(in), rule = get(in), epoch = get(in), n = get(in);
+	struct fp_idset *set;
+
+	if (in->bad || n > FP_IN_FLIGHT_MAX + 1) {
+		in->bad = true;
+		return -EBADMSG;
+	}
+	get_bytes(in, ids, (size_t)n * FP_REQUEST_ID_SIZE);
+	if (in->bad || n == 0)
+		return in->bad ? -EBADMSG : 0;
+	set = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, (unsigned)n);
+	if (!set)
+		return -ENOMEM;
+	fp_context_set(ret, set, (enum fp_attribution)attribution, (enum fp_rule)rule, (unsigned)epoch);
+	fp_idset_release(set);
+	return 0;
+}
+
+static bool is_worth_saving(const struct fp_context *context)
+{
+	return context->ids && context->ids->n <= FP_IN_FLIGHT_MAX + 1;
+}
+
+/* --- entries ----------------------------------------------------------------------- */
+
+static void save_container(struct fp_buffer *out, const struct container *container)
+{
+	unsigned ended = container->n_ended < SAVED_ENDED_MAX ? container->n_ended : SAVED_ENDED_MAX;
+
+	fp_buffer_add_varint(out, CONTAINER);
+	fp_buffer_add_varint(out, container->cgroup);
+	fp_buffer_add_varint(out, container->has_watchdog);
+	fp_buffer_add_varint(out, container->watchdog.id);
+	fp_buffer_add_varint(out, container->watchdog.start);
+	fp_buffer_add_varint(out, container->begun);
+	fp_buffer_add_varint(out, container->epoch);
+	fp_buffer_add_varint(out, container->n_in_flight);
+	fp_buffer_add(out, container->in_flight, (size_t)container->n_in_flight * FP_REQUEST_ID_SIZE);
+	fp_buffer_add_varint(out, ended);
+	for (unsigned i = 0; i < ended; i++)
+		fp_buffer_add(out, container->ended[(container->n_ended - ended + i) % FP_ENDED_MAX], FP_REQUEST_ID_SIZE);
+}
+
+static int restore_container(struct fp_attributor *a, struct input *in)
+{
+	uint64_t cgroup = get(in), n;
+	struct container *container = in->bad ? NULL : fp_state_container(a, &cgroup);
+
+	if (!container)
+		return in->bad ? -EBADMSG : -ENOMEM;
+	container->has_watchdog = get(in) != 0;
+	container->watchdog.id = get(in);
+	container->watchdog.start = get(in);
+	container->begun = get(in) != 0;
+	container->epoch = (unsigned)get(in);
+	n = get(in);
+	if (in->bad || n > FP_IN_FLIGHT_MAX)
+		return -EBADMSG;
+	get_bytes(in, container->in_flight, (size_t)n * FP_REQUEST_ID_SIZE);
+	container->n_in_flight = in->bad ? 0 : (unsigned)n;
+	n = get(in);
+	if (in->bad || n > SAVED_ENDED_MAX)
+		return -EBADMSG;
+	get_bytes(in, container->ended, (size_t)n * FP_REQUEST_ID_SIZE);
+	container->n_ended = in->bad ? 0 : (unsigned)n;
+	return in->bad ? -EBADMSG : 0;
+}
+
+static void save_process(struct fp_buffer *out, const struct process *process)
+{
+	fp_buffer_add_varint(out, PROCESS);
+	fp_buffer_add_varint(out, process->key.id);
+	fp_buffer_add_varint(out, process->key.start);
+	save_context(out, &process->inherited);
+}
+
+static int restore_process(struct fp_attributor *a, struct input *in)
+{
+	struct task_key key = {get(in), 0};
+	struct process *process;
+
+	key.start = get(in);
+	process = in->bad ? NULL : fp_state_process(a, &key);
+	if (!process)
+		return in->bad ? -EBADMSG : -ENOMEM;
+	return restore_context(in, &process->inherited);
+}
+
+static void save_stream(struct fp_buffer *out, const struct stream *stream)
+{
+	fp_buffer_add_varint(out, STREAM);
+	fp_buffer_add(out, &stream->key, sizeof(stream->key));
+	fp_buffer_add_varint(out, stream->n);
+	for (unsigned i = 0; i < stream->n; i++) {
+		fp_buffer_add_varint(out, stream->marks[i].base);
+		fp_buffer_add_varint(out, stream->marks[i].offset);
+		save_context(out, &stream->marks[i].context);
+	}
+}
+
+static int restore_stream(struct fp_attributor *a, struct input *in)
+{
+	struct stream_key key;
+	struct stream *stream;
+	uint64_t n;
+	int r = 0;
+
+	get_bytes(in, &key, sizeof(key));
+	n = get(in);
+	if (in->bad || n > MARKS_PER_STREAM)
+		return -EBADMSG;
+	stream = fp_state_stream(a, &key);
+	if (!stream)
+		return -ENOMEM;
+	for (; r == 0 && stream->n < n; stream->n++) {
+		stream->marks[stream->n].base = (uint32_t)get(in);
+		stream->marks[stream->n].offset = (uint32_t)get(in);
+		r = restore_context(in, &stream->marks[stream->n].context);
+	}
+	return r;
+}
+
+/* --- all --------------------------------------------------------------------------- */
+
+void fp_attributor_save(const struct fp_attributor *a, size_t room, struct fp_buffer *out)
+{
+	size_t limit = out->len + room;
+	uint64_t left_out = 0;
+
+#define SAVE_EACH(type, table, worth)                                                              \
+	for (struct type *entry = a->table; entry; entry = entry->hh.next) {                       \
+		if (!(worth))                                                                      \
+			continue;                                                                  \
+		if (out->len + ENTRY_MAX * (sizeof(*entry) == sizeof(struct stream) ? MARKS_PER_STREAM : 1) > limit) \
+			left_out++;                                                                \
+		else                                                                               \
+			save_##type(out, entry);                                                   \
+	}
+	SAVE_EACH(container, containers, true)
+	SAVE_EACH(process, processes, is_worth_saving(&entry->inherited))
+	SAVE_EACH(stream, streams, entry->n > 0)
+#undef SAVE_EACH
+	fp_buffer_add_varint(out, END);
+	fp_buffer_add_varint(out, left_out);
+}
+
+int fp_attributor_restore(struct fp_attributor *a, const uint8_t *data, size_t len, size_t *pos, uint64_t *ret_left_out)
+{
+	struct input in = {data, len, pos, false};
+
+	for (;;) {
+		uint64_t kind = get(&in);
+		int r = in.bad ? -EBADMSG : 0;
+
+		if (r == 0 && kind == END)
+			break;
+		if (r == 0 && kind == CONTAINER)
+			r = restore_container(a, &in);
+		else if (r == 0 && kind == PROCESS)
+			r = restore_process(a, &in);
+		else if (r == 0)
+			r = kind == STREAM ? restore_stream(a, &in) : -EBADMSG;
+		if (r < 0)
+			return r;
+	}
+	*ret_left_out = get(&in);
+	return in.bad ? -EBADMSG : 0;
+}

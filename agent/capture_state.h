@@ -1,0 +1,57 @@
+/*
+ * What a capture is made of.  Shared by capture.c (loading, attaching, taking
+ * over), capture_records.c (what comes out) and capture_journal.c (what outlives
+ * an agent), and by nobody else.
+ */
+#ifndef FP_AGENT_CAPTURE_STATE_H
+#define FP_AGENT_CAPTURE_STATE_H
+
+#include "agent/bpf/shared.h"
+#include "agent/capture.h"
+#include "agent/pins.h"
+#include "agent/ring.h"
+
+/* Maps that the agent itself uses, by the name of their pins. */
+#define FP_CAPTURE_MAPS(MAP) MAP(ring) MAP(losses) MAP(about) MAP(journal) MAP(calls) MAP(bss)
+
+enum fp_capture_map {
+#define FP_CAPTURE_MAP(name) FP_CAPTURE_MAP_##name,
+	FP_CAPTURE_MAPS(FP_CAPTURE_MAP)
+#undef FP_CAPTURE_MAP
+	FP_CAPTURE_N_MAPS
+};
+
+struct faasprov_bpf;
+struct faasprov_bpf__bss;
+
+struct known_loss {
+	struct fp_loss_key key;
+	uint64_t taken; /* what take_losses() has already given out */
+};
+
+struct fp_capture {
+	struct faasprov_bpf *skeleton; /* NULL: taken over */
+	int maps[FP_CAPTURE_N_MAPS];
+	bool own_maps; /* else the skeleton closes them */
+	struct faasprov_bpf__bss *bss; /* the kernel side's variables */
+	struct fp_ring ring;
+	int epoll;
+	bool hold; /* records stay until released */
+	struct fp_about about;
+	char not_pinned[128];
+	struct fp_pins pins, old; /* lock -1: none */
+	uint64_t replaced;
+	fp_capture_record_fn fn;
+	void *arg;
+	struct known_loss *known;
+	size_t n_known;
+	uint64_t losses_taken; /* what the kernel side had counted by then */
+	struct fp_journal_slot *slots; /* FP_JOURNAL_SLOTS and one to write from; NULL until needed */
+	unsigned slot; /* written next */
+};
+
+struct known_loss *fp_capture_known_loss(struct fp_capture *capture, const struct fp_loss_key *key);
+/* What was told of a kernel side that cannot be taken over, and how much is unread there. */
+uint64_t fp_capture_count_unread(const struct fp_pins *old);
+
+#endif

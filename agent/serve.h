@@ -1,0 +1,60 @@
+/*
+ * The state of faasprov-agent serve, and what its two sources share: serve.c has the
+ * loop, its set-up and its end, serve_commit.c the way from the kernel to a
+ * batch that is kept.
+ */
+#ifndef FP_AGENT_SERVE_H
+#define FP_AGENT_SERVE_H
+
+#include <uv.h>
+
+#include "agent/capture.h"
+#include "agent/cgroup.h"
+#include "agent/pipeline.h"
+#include "agent/recording.h"
+#include "agent/runtime/runtime.h"
+#include "agent/serve_options.h"
+#include "agent/sink.h"
+#include "agent/uplink/uplink.h"
+
+struct serve {
+	struct fp_serve_options options;
+	uv_loop_t loop;
+	uv_poll_t ring;
+	uv_timer_t timer;
+	uv_signal_t signals[3];
+	struct fp_host host;
+	struct fp_cgroup cgroup;
+	struct fp_runtime *runtime;
+	struct fp_capture *capture;
+	struct fp_pipeline *pipeline;
+	struct fp_recording_writer *recording;
+	struct fp_uplink *uplink; /* or */
+	struct fp_sink sink;
+	struct fp_batcher *batcher; /* the sink's, or ours for the uplink */
+	unsigned drains; /* since the last batch went off */
+	bool full; /* it is time for a batch */
+	bool dropped; /* the last one found no room in the spool */
+	uv_async_t again; /* more is waiting than one turn of the loop may take */
+	unsigned flushes; /* asked for and done */
+	bool flush_wanted, stopping;
+	bool started; /* recording has begun */
+	uint64_t not_spooled; /* events that the spool had no room for, not yet told */
+	uint64_t telling; /* of these, how many the batch at hand tells */
+	int error;
+};
+
+/* Callbacks of the pipeline. */
+int fp_serve_find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container);
+int fp_serve_add_event(void *arg, const struct fp_event *event);
+/* The uplink's batcher hands its frames here. */
+int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len);
+
+/* To be called when output and capture are open: goes on where the last agent ended. */
+int fp_serve_resume(struct serve *serve);
+/* Takes what is waiting, or as much of it as one turn of the loop may. */
+int fp_serve_drain(struct serve *serve);
+/* Makes a batch of all that was taken; when it is kept, the ring may forget it. */
+int fp_serve_commit(struct serve *serve);
+
+#endif

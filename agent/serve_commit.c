@@ -1,0 +1,173 @@
+/* What makes a batch and keeps it, and how the ring learns of it: see agent/capture_journal.c. */
+#include "agent/serve.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "agent/bpf/shared.h"
+#include "agent/containers.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+/* Batches of one turn of the loop; then the uplink, signals and timers have theirs. */
+#define COMMITS_PER_TURN 4
+
+int fp_serve_find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer item = FP_BUFFER_INIT;
+	struct serve *serve = arg;
+	int r = fp_runtime_lookup(serve->runtime, cgroup, ret_container);
+
+	if (r < 0 || !serve->recording)
+		return r;
+	fp_containers_encode(&item, cgroup, ret_container);
+	r = fp_buffer_error(&item);
+	return r < 0 ? r : fp_recording_add(serve->recording, FP_RECORDING_CONTAINER, item.data, item.len);
+}
+
+int fp_serve_add_event(void *arg, const struct fp_event *event)
+{
+	struct serve *serve = arg;
+
+	return fp_batcher_add(serve->batcher, event);
+}
+
+int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len)
+{
+	struct serve *serve = arg;
+	int r = fp_uplink_put(serve->uplink, frame, len, header->number);
+
+	if (r == -ENOSPC) {
+		/* what this batch would have told of losses is still to be told; that event itself is no loss */
+		serve->not_spooled += header->n_events + serve->telling - (serve->telling ? 1 : 0);
+		serve->dropped = true;
+		r = 1;
+	}
+	serve->telling = 0;
+	return r;
+}
+
+static int tell_not_spooled(struct serve *serve)
+{
+	if (!serve->not_spooled || serve->telling)
+		return 0;
+	fp_log(FP_LOG_WARNING, "events lost: the spool is full", "lost=%llu",
+	       (unsigned long long)serve->not_spooled);
+	serve->telling = serve->not_spooled;
+	serve->not_spooled = 0;
+	return fp_pipeline_loss(serve->pipeline, 0, FP_LOSS_SPOOL_FULL, serve->telling);
+}
+
+/* So much of the ring may be held for the batch at hand: small beside what wakes us up. */
+static uint64_t hold_limit(const struct serve *serve)
+{
+	return (serve->options.ring_size ? serve->options.ring_size : FP_RING_SIZE_DEFAULT) / 8;
+}
+
+static int take_record(void *arg, const void *data, size_t len)
+{
+	struct serve *serve = arg;
+	int r = serve->recording ? fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len) : 0;
+
+	if (r < 0)
+		return r;
+	r = fp_pipeline_record(serve->pipeline, data, len);
+	serve->full = fp_batcher_is_full(serve->batcher) || fp_capture_held(serve->capture) > hold_limit(serve);
+	return r < 0 ? r : serve->full;
+}
+
+static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
+{
+	struct fp_recording_loss item = {htole64(cgroup), htole64(cause), htole64(lost)};
+	struct serve *serve = arg;
+
+	if (serve->recording)
+		fp_recording_add(serve->recording, FP_RECORDING_LOSS, &item, sizeof(item));
+	fp_log(FP_LOG_WARNING, "records lost", "cgroup=%llu cause=%s lost=%llu", (unsigned long long)cgroup,
+	       fp_loss_name(cause), (unsigned long long)lost);
+	fp_pipeline_loss(serve->pipeline, cgroup, cause, lost);
+}
+
+/* --- keeping ------------------------------------------------------------------------- */
+
+/* Before the batch is put: what will be so when it is kept. */
+static int note(struct serve *serve, uint64_t number)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer known = FP_BUFFER_INIT;
+	int r;
+
+	if (serve->options.no_pin)
+		return 0;
+	fp_capture_save(serve->capture, &known);
+	fp_buffer_add_varint(&known, serve->not_spooled);
+	fp_pipeline_save(serve->pipeline, FP_JOURNAL_ROOM - known.len < FP_JOURNAL_ROOM ? FP_JOURNAL_ROOM - known.len : 0,
+			 &known);
+	r = fp_buffer_error(&known);
+	return r < 0 ? r : fp_capture_note(serve->capture, fp_batcher_agent(serve->batcher), number, known.data, known.len);
+}
+
+int fp_serve_commit(struct serve *serve)
+{
+	int r = tell_not_spooled(serve);
+
+	if (r == 0)
+		r = fp_pipeline_flush(serve->pipeline);
+	if (r == 0)
+		r = note(serve, fp_batcher_number(serve->batcher));
+	serve->dropped = false;
+	if (r == 0)
+		r = fp_batcher_flush(serve->batcher);
+	if (r == 0 && serve->dropped) /* it will never be kept, and that is what is known now */
+		r = note(serve, 0);
+	if (r < 0)
+		return r;
+	fp_capture_release(serve->capture);
+	serve->drains = 0;
+	return 0;
+}
+
+int fp_serve_drain(struct serve *serve)
+{
+	int r = fp_capture_take_losses(serve->capture, take_loss, serve);
+
+	for (unsigned n = 0; r >= 0; n++) {
+		serve->full = false;
+		r = fp_capture_drain(serve->capture, take_record, serve);
+		if (r < 0 || !serve->full)
+			break;
+		r = fp_serve_commit(serve);
+		if (r == 0 && n >= COMMITS_PER_TURN)
+			return uv_async_send(&serve->again);
+	}
+	if (r >= 0)
+		fp_pipeline_drained(serve->pipeline);
+	return r;
+}
+
+/* --- going on --------------------------------------------------------------------------- */
+
+static int recall(struct serve *serve, const uint8_t *data, size_t len)
+{
+	size_t pos = 0;
+	int r = fp_capture_restore(serve->capture, data, len, &pos);
+
+	if (r == 0)
+		r = fp_varint_read(data, len, &pos, &serve->not_spooled);
+	return r == 0 ? fp_pipeline_restore(serve->pipeline, data, len, &pos) : r;
+}
+
+int fp_serve_resume(struct serve *serve)
+{
+	const uint8_t *agent = fp_batcher_agent(serve->batcher);
+	struct fp_capture_past past;
+	int r = fp_capture_resume(serve->capture, agent, fp_batcher_number(serve->batcher), &past);
+
+	if (r < 0 || !past.resumed)
+		return r;
+	if (past.data)
+		r = recall(serve, past.data, past.len);
+	fp_log(FP_LOG_INFO, "goes on with a kernel side that was left running", "known=%zu", past.len);
+	return r;
+}
