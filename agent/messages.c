@@ -36,7 +36,7 @@ struct name {
 struct held {
 	enum fp_event_type type;
 	uint64_t app, direction, status, hi, lo;
-	uint32_t at[5], len[5]; /* method, host_name, url, name, call_id in `text` */
+	uint32_t at[6], len[6]; /* method, host_name, url, name, call_id, rows in `text` */
 };
 
 struct fp_messages {
@@ -129,7 +129,7 @@ static struct held *hold(struct fp_messages *m, enum fp_event_type type)
 	return &m->held[m->n_held++];
 }
 
-enum { METHOD, HOST_NAME, URL, NAME, CALL_ID };
+enum { METHOD, HOST_NAME, URL, NAME, CALL_ID, ROWS };
 
 static void hold_text(struct fp_messages *m, struct held *held, int which, struct fp_str text)
 {
@@ -222,6 +222,7 @@ static int hold_message(void *arg, const struct fp_app_message *message)
 	hold_redacted(m, held, URL, message->url);
 	hold_redacted(m, held, NAME, message->name);
 	hold_text(m, held, CALL_ID, message->call_id);
+	hold_text(m, held, ROWS, message->rows);
 	return fp_buffer_error(&m->text);
 }
 
@@ -351,6 +352,7 @@ int fp_messages_hand_on(struct fp_messages *m, const struct fp_event *of)
 			event.url = text_of(m, held, URL);
 			event.name = text_of(m, held, NAME);
 			event.call_id = text_of(m, held, CALL_ID);
+			event.rows = text_of(m, held, ROWS);
 			m->count++;
 		}
 		r = m->fn(m->arg, &event);

@@ -183,7 +183,9 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 {
 	const struct fp_question *question = answer->question;
 	const struct fp_slice_options options = {
-		.depth = question->depth, .since = question->since, .until = question->until};
+		.depth = question->depth, .since = question->since, .until = question->until,
+		/* between two that are named, a routine is a way as good as any */
+		.all_writers = question->conservative || answer->all_writers};
 	fp_cleanup(fp_possible_freep) struct fp_possible *possible = NULL;
 	fp_cleanup(fp_requests_done) struct fp_requests requests = {0};
 	fp_cleanup(fp_freep) char *hex = NULL; /* candidates stay as text while the slice is made */

@@ -28,6 +28,7 @@ struct fp_answer {
 	uint64_t lost; /* records known to be missing from it */
 	struct fp_missing *missing;
 	size_t n_missing, missing_size;
+	bool all_writers; /* routine writes are followed, too: between two ends that are named any way counts */
 	/* By index of node. */
 	ssize_t *request_of; /* index in `requests` of the unit it belongs to, or -1 */
 	bool *link; /* written in one request and used in another */

@@ -175,6 +175,7 @@ static json_t *node_of(const struct fp_answer *answer, const struct fp_graph_nod
 	json_object_set_new(object, "slice", json_string(slice_name(node->slices)));
 	fp_json_add_if(object, "start", node->start, json_true());
 	fp_json_add_if(object, "link", answer->link[node->index], json_true());
+	fp_json_add_if(object, "held_back", node->held_back > 0, json_integer(node->held_back));
 	return object;
 }
 

@@ -406,6 +406,23 @@ static void strays(struct fp_report *report)
 	}
 }
 
+/* What was left out on purpose is said. */
+static void held_back(struct fp_report *report)
+{
+	const struct fp_graph *graph = report->answer->graph;
+
+	for (size_t i = 0; i < fp_graph_nodes(graph); i++) {
+		const struct fp_graph_node *node = fp_graph_node(graph, i);
+
+		if (!node->held_back)
+			continue;
+		fp_report_add(report, "\n");
+		fp_clean_add(&report->out, node->row.label, FP_REPORT_COLUMNS);
+		fp_buffer_add_format(&report->out, ": all rows were read; %u routine write%s not followed (--conservative follows them)\n",
+				     node->held_back, node->held_back == 1 ? " is" : "s are");
+	}
+}
+
 int fp_report_write(const struct fp_view *view, FILE *out)
 {
 	struct fp_report report = {.view = view, .answer = view->answer, .out = FP_BUFFER_INIT};
@@ -421,6 +438,7 @@ int fp_report_write(const struct fp_view *view, FILE *out)
 	if (r == 0 && !view->answer->path) {
 		r = sections(&report);
 		strays(&report);
+		held_back(&report);
 	}
 	if (r == 0)
 		r = fp_buffer_error(&report.out);

@@ -153,6 +153,7 @@ static int slice_end(const struct fp_answer *answer, struct fp_store *store, str
 
 	if (r < 0)
 		return r;
+	made->all_writers = true;
 	for (size_t i = 0; r >= 0 && i < end->requests.n; i++)
 		r = fp_requests_add(&made->asked, &end->requests.rows[i]);
 	if (r >= 0)

@@ -124,7 +124,7 @@ struct fp_exec {
 };
 
 struct fp_message {
-	uint32_t name, method, url, host_name, call_id; /* texts */
+	uint32_t name, method, url, host_name, call_id, rows; /* texts */
 	uint32_t status;
 	uint8_t app, direction;
 };

@@ -409,6 +409,8 @@ static int message_attributes(struct fp_build *build, const struct fp_message *m
 	*ret_attributes = 0;
 	if (object && message->method)
 		json_object_set_new(object, "method", json_string(fp_text(build->evidence, message->method)));
+	if (object && message->rows)
+		json_object_set_new(object, "rows", json_string(fp_text(build->evidence, message->rows)));
 	if (object && message->status)
 		json_object_set_new(object, "status", json_integer(message->status));
 	if (object && json_object_size(object) == 0) {

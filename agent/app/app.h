@@ -4,7 +4,7 @@
  * and hands on one message for each request, response, table of a statement, key
  * of a command, recipient of a mail, or beginning of encryption (DNS: dns.h).
  * The agent feeds it; it does no I/O, keeps no bodies, and never hands on a
- * literal or parameter of a statement.
+ * literal or parameter of a statement (but twelve bits of a digest: sql_rows.h).
  *
  * What it is fed is not whole: of `total` bytes moved only the first `have` are
  * there, and the recording may have begun in the middle of the connection.
@@ -47,6 +47,7 @@ struct fp_app_message {
 	 * DNS: what is asked for.
 	 */
 	struct fp_str name;
+	struct fp_str rows; /* SQL: which rows of the table, as sql_rows.h tells; empty: not known */
 	struct fp_str call_id; /* X-Call-Id */
 	struct fp_str forwarded; /* X-Forwarded-For */
 	struct fp_str traceparent; /* W3C traceparent */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "agent/app/sql_rows.h"
 #include "agent/app/sql_token.h"
 
 /* Without memory a statement is not kept; its execution has an unknown name. */
@@ -56,7 +57,7 @@ static void add_part(struct fp_buffer *list, struct fp_str part, bool fold)
 }
 
 static void add(struct fp_sql_access *access, const struct fp_sql_statement *statement,
-		const struct fp_sql_table *table, struct fp_str in_use)
+		const struct fp_sql_table *table, struct fp_str in_use, const char *rows)
 {
 	bool postgres = access->dialect == FP_SQL_POSTGRES;
 	struct fp_buffer *list = &access->list;
@@ -74,6 +75,7 @@ static void add(struct fp_sql_access *access, const struct fp_sql_statement *sta
 	}
 	add_part(list, table->name, postgres && !table->name_quoted);
 	fp_buffer_add(list, "", 1);
+	fp_buffer_add(list, rows, strlen(rows) + 1);
 }
 
 /* NUL cannot stand in a name, and would end it in the list. */
@@ -98,24 +100,29 @@ static bool is_catalogue(const struct fp_sql_access *access, const struct fp_sql
 	       (!schema.len && table->name.len > 3 && strncasecmp(table->name.data, "pg_", 3) == 0);
 }
 
-static void add_statement(struct fp_sql_access *access, const struct fp_sql_statement *statement)
+/* `text`: of the statement when it is whole, else without data. */
+static void add_statement(struct fp_sql_access *access, const struct fp_sql_statement *statement, struct fp_str text)
 {
 	struct fp_str in_use = {access->schema, strlen(access->schema)};
 	struct fp_sql_table none = {.put = statement->put};
 
 	for (unsigned i = 0; i < statement->n_tables; i++) {
 		const struct fp_sql_table *table = &statement->tables[i];
+		char rows[FP_SQL_ROWS_MAX + 1] = "";
 
-		if (!is_catalogue(access, table) && !has_nul(table->schema) && !has_nul(table->name))
-			add(access, statement, table, in_use);
+		if (is_catalogue(access, table) || has_nul(table->schema) || has_nul(table->name))
+			continue;
+		if (text.data)
+			fp_sql_rows(access->dialect, text.data, text.len, statement, i, rows);
+		add(access, statement, table, in_use, rows);
 	}
 	if (statement->n_tables)
 		return;
 	if (statement->incomplete) {
 		none.name = (struct fp_str){FP_APP_NAME_UNKNOWN, 1};
-		add(access, statement, &none, (struct fp_str){NULL, 0});
+		add(access, statement, &none, (struct fp_str){NULL, 0}, "");
 	} else if (!statement->silent) {
-		add(access, statement, &none, (struct fp_str){NULL, 0});
+		add(access, statement, &none, (struct fp_str){NULL, 0}, "");
 	}
 }
 
@@ -144,7 +151,7 @@ bool fp_sql_access_read(struct fp_sql_access *access, struct fp_str text, bool t
 		if (access->dialect == FP_SQL_MYSQL && strcmp(statement.verb, "USE") == 0)
 			changed |= read_use(access, text.data, n);
 		else
-			add_statement(access, &statement);
+			add_statement(access, &statement, (struct fp_str){!truncated || n < text.len ? text.data : NULL, n});
 		text.data += n;
 		text.len -= n;
 	}
@@ -157,7 +164,7 @@ void fp_sql_access_unknown(struct fp_sql_access *access, const char *verb)
 
 	strncpy(statement.verb, verb, FP_SQL_VERB_MAX);
 	fp_buffer_clear(&access->list);
-	add_statement(access, &statement);
+	add_statement(access, &statement, (struct fp_str){NULL, 0});
 }
 
 /* --- handing on ------------------------------------------------------------ */
@@ -165,7 +172,7 @@ void fp_sql_access_unknown(struct fp_sql_access *access, const char *verb)
 static void emit_list(const char *list, size_t len, struct fp_app_input *input)
 {
 	for (size_t pos = 0; pos < len;) {
-		const char *verb = list + pos, *kind = verb + strlen(verb) + 1, *name = kind + 2;
+		const char *verb = list + pos, *kind = verb + strlen(verb) + 1, *name = kind + 2, *rows = name + strlen(name) + 1;
 		struct fp_app_message message = {
 			.app = FP_APP_SQL,
 			.outgoing = input->outgoing,
@@ -173,10 +180,11 @@ static void emit_list(const char *list, size_t len, struct fp_app_input *input)
 			.truncated = kind[1] == 't',
 			.method = {verb, strlen(verb)},
 			.name = {name, strlen(name)},
+			.rows = {rows, strlen(rows)},
 		};
 
 		fp_app_emit(input, &message);
-		pos = (size_t)(name - list) + message.name.len + 1;
+		pos = (size_t)(rows - list) + message.rows.len + 1;
 	}
 }
 

@@ -30,7 +30,7 @@ struct fp_sql_prepared;
 struct fp_sql_access {
 	enum fp_sql_dialect dialect;
 	char schema[FP_SQL_SCHEMA_MAX + 1], former_schema[FP_SQL_SCHEMA_MAX + 1];
-	/* Of the text read last: per access verb NUL, 'p' or 'g', 't' or 'w' (truncated, whole), name NUL. */
+	/* Of the text read last: per access verb NUL, 'p' or 'g', 't' or 'w' (truncated, whole), name NUL, rows NUL. */
 	struct fp_buffer list;
 	struct fp_sql_prepared *prepared; /* hash by key */
 };

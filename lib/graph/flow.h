@@ -7,7 +7,8 @@
  *   file            opening with truncation ends what was written before, so its
  *                   content has versions; what is not content (mode, name) goes on
  *   object          what a host that nobody records gave to one request (host →
- *                   object `get`) goes to the process of that request
+ *                   object `get`) goes to the process of that request;
+ *                   what a statement wrote, to reads that may be of the same rows (rows.h)
  */
 #ifndef FP_GRAPH_FLOW_H
 #define FP_GRAPH_FLOW_H

@@ -25,6 +25,7 @@ struct fp_graph_node {
 	struct fp_store_node row;
 	uint8_t slices; /* which slices it is in: enum fp_slice_direction, or-ed */
 	bool start; /* a slice began here */
+	uint32_t held_back; /* of an object: routine writes that a slice did not follow (rows.h) */
 	uint32_t index;
 };
 

@@ -6,12 +6,14 @@
 #include <igraph/igraph.h>
 
 #include "graph/flow.h"
+#include "graph/rows.h"
 
 /* A node, split as flow.h's rules need it. */
 struct place {
 	const void *who; /* a candidate in an edge's list, or the request that an object was given to; NULL: as for all */
 	size_t len;
 	size_t version; /* of a file */
+	struct fp_str rows; /* of an object: what was written to these */
 	/* the times at which it stands in the unrolled graph */
 	uint64_t *times;
 	size_t n, size;
@@ -104,6 +106,24 @@ static int add_who(void *arg, const char *who, size_t len)
 	return add_place(unrolled, who, len, 0);
 }
 
+static bool is_rows_of(const struct place *place, struct fp_str rows)
+{
+	return place->rows.len == rows.len && (rows.len == 0 || memcmp(place->rows.data, rows.data, rows.len) == 0);
+}
+
+static int add_rows(struct unrolled *unrolled, uint32_t node, struct fp_str rows)
+{
+	int r;
+
+	for (size_t i = unrolled->first_place[node]; i < unrolled->n_places; i++)
+		if (!unrolled->places[i].who && is_rows_of(&unrolled->places[i], rows))
+			return 0;
+	r = add_place(unrolled, NULL, 0, 0);
+	if (r == 0)
+		unrolled->places[unrolled->n_places - 1].rows = rows;
+	return r;
+}
+
 /* Splits a node by what an edge into it says. */
 static int split(struct splitter *splitter, const struct fp_store_node *node, const struct fp_store_edge *row)
 {
@@ -111,6 +131,8 @@ static int split(struct splitter *splitter, const struct fp_store_node *node, co
 		return fp_versions_add(&splitter->unrolled->versions[splitter->node], row);
 	if (fp_flow_is_given(node, row))
 		return add_who(splitter, (const char *)row->request, FP_REQUEST_ID_SIZE);
+	if (node->kind == FP_NODE_OBJECT && row->kind == FP_EDGE_PUT)
+		return add_rows(splitter->unrolled, splitter->node, fp_rows_of(row));
 	return fp_graph_ambiguous(node) ? fp_graph_each_candidate(row, add_who, splitter) : 0;
 }
 
@@ -159,6 +181,8 @@ static bool leaves(const struct unrolled *unrolled, const struct fp_graph_edge *
 
 	link->first = link->first > begin ? link->first : begin;
 	link->last = link->last < end ? link->last : end;
+	if (place->rows.len)
+		return row->kind != FP_EDGE_GET || fp_rows_meet(place->rows, fp_rows_of(row));
 	if (!place->who)
 		return true;
 	if (fp_graph_node(unrolled->graph, edge->from)->row.kind == FP_NODE_OBJECT)
@@ -181,6 +205,8 @@ static bool enters(const struct unrolled *unrolled, const struct fp_graph_edge *
 		return link->begin <= end && fp_versions_has(versions, place->version, row);
 	if (fp_flow_is_given(node, row))
 		return is_place_of(place, row->request, FP_REQUEST_ID_SIZE);
+	if (node->kind == FP_NODE_OBJECT)
+		return !place->who && is_rows_of(place, row->kind == FP_EDGE_PUT ? fp_rows_of(row) : (struct fp_str){0});
 	if (!fp_graph_ambiguous(node) || !row->candidates)
 		return !place->who;
 	return place->who && fp_graph_each_candidate(row, is_named, (void *)place);
@@ -358,7 +384,7 @@ static int add_arcs(struct unrolled *unrolled, const uint32_t *from, size_t n_fr
 		r = add_arcs_of_link(unrolled, &unrolled->links[i]);
 	for (size_t i = 0; r == 0 && i < n_from; i++)
 		for (uint32_t j = unrolled->first_place[from[i]]; r == 0 && j < unrolled->first_place[from[i] + 1]; j++)
-			if (unrolled->places[j].n > 0 && !unrolled->places[j].who)
+			if (unrolled->places[j].n > 0 && !unrolled->places[j].who && !unrolled->places[j].rows.len)
 				r = add_arc(unrolled, source, unrolled->places[j].first_state, NO_EDGE);
 	for (size_t i = 0; r == 0 && i < n_to; i++)
 		for (uint32_t j = unrolled->first_place[to[i]]; r == 0 && j < unrolled->first_place[to[i] + 1]; j++)

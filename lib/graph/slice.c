@@ -28,6 +28,7 @@ struct slicer {
 	/* the place being expanded, and from when */
 	const struct fp_place *at;
 	bool given; /* the edges are those given to a request */
+	uint32_t held_back; /* edges that are not followed because they are a routine */
 	uint64_t time;
 };
 
@@ -125,9 +126,13 @@ static int keep_found(void *arg, const struct fp_store_edge *edge)
 	struct slicer *slicer = arg;
 	struct fp_store_edge copy = *edge;
 
-	if (!counts(slicer, edge) ||
-	    (!slicer->given && !fp_place_has(&slicer->places, slicer->at, slicer->direction, edge)))
+	if (!counts(slicer, edge))
 		return 0;
+	if (!slicer->given && !fp_place_has(&slicer->places, slicer->at, slicer->direction, edge)) {
+		if (slicer->direction == FP_SLICE_BACKWARD)
+			slicer->held_back += fp_place_holds_back(&slicer->places, slicer->at, edge);
+		return 0;
+	}
 	/* A node with very many edges must not fill memory before the limit is noticed. */
 	if (slicer->n_found >= slicer->options.edges_max)
 		return -E2BIG;
@@ -195,6 +200,7 @@ struct arrival {
 	uint32_t node;
 	uint64_t time;
 	const struct fp_store_edge *edge; /* NULL: the search starts here */
+	uint32_t filter; /* of an object */
 };
 
 static int reach_who(void *arg, const char *who, size_t len)
@@ -202,7 +208,7 @@ static int reach_who(void *arg, const char *who, size_t len)
 	const struct arrival *arrival = arg;
 	struct slicer *slicer = arrival->slicer;
 
-	return reach(slicer, fp_place_get(&slicer->places, arrival->node, 0, who, len), arrival->time);
+	return reach(slicer, fp_place_get(&slicer->places, arrival->node, arrival->filter, who, len), arrival->time);
 }
 
 /* Backward: the versions that can have been read.  Forward: those that what was done is part of. */
@@ -232,13 +238,27 @@ static int arrive_at_file(const struct arrival *arrival)
 	return r;
 }
 
+static int find_filter(struct arrival *arrival)
+{
+	struct slicer *slicer = arrival->slicer;
+	struct fp_place_node *node;
+	int r = arrival->edge ? fp_place_node(&slicer->places, arrival->node, &node) : 0;
+
+	if (r < 0 || !arrival->edge)
+		return r;
+	return fp_place_filter(&slicer->places, node, slicer->direction, arrival->edge, &arrival->filter);
+}
+
 static int arrive_at_object(struct arrival *arrival)
 {
 	bool backward = arrival->slicer->direction == FP_SLICE_BACKWARD;
 	const struct fp_store_edge *edge = arrival->edge;
 	bool get = edge && edge->kind == FP_EDGE_GET;
 	char who[FP_WHO_MAX + 1];
-	int r;
+	int r = find_filter(arrival);
+
+	if (r < 0)
+		return r;
 
 	strcpy(who, edge ? "-" : "*");
 	if (get)
@@ -246,13 +266,14 @@ static int arrive_at_object(struct arrival *arrival)
 	if (!backward)
 		return reach_who(arrival, who, get && edge->has_request ? strlen(who) : 0);
 	r = reach_who(arrival, "", 0);
+	arrival->filter = 0; /* what a host gave is no statement's */
 	return r == 0 ? reach_who(arrival, who, strlen(who)) : r;
 }
 
 /* The search has come to the node at the time, by an edge when there is one. */
 static int arrive(struct slicer *slicer, struct fp_graph_node *node, uint64_t time, const struct fp_store_edge *edge)
 {
-	struct arrival arrival = {slicer, node->index, time, edge};
+	struct arrival arrival = {slicer, node->index, time, edge, 0};
 
 	node->slices |= slicer->direction;
 	if (!node->start && fp_graph_terminal(node->row.kind))
@@ -298,6 +319,7 @@ static int expand(struct slicer *slicer, const struct fp_place *place, uint64_t 
 
 	slicer->at = place;
 	slicer->time = time;
+	slicer->held_back = 0;
 	slicer->given = row->kind == FP_NODE_OBJECT && slicer->direction == FP_SLICE_BACKWARD && *place->name.who;
 	if (slicer->given)
 		r = fp_place_each_given(&slicer->places, place, keep_found, slicer);
@@ -305,6 +327,8 @@ static int expand(struct slicer *slicer, const struct fp_place *place, uint64_t 
 		r = source->edges_into(source->arg, id, keep_found, slicer);
 	else
 		r = source->edges_out_of(source->arg, id, keep_found, slicer);
+	if (slicer->held_back > fp_graph_node(slicer->graph, place->name.node)->held_back)
+		fp_graph_node(slicer->graph, place->name.node)->held_back = slicer->held_back;
 	for (size_t i = 0; r >= 0 && i < slicer->n_found; i++)
 		r = follow(slicer, &slicer->found[i]);
 	forget_found(slicer);
@@ -391,7 +415,7 @@ int fp_slice(const struct fp_source *source, enum fp_slice_direction direction, 
 	     size_t n_starts, const struct fp_slice_options *options, struct fp_graph *graph)
 {
 	struct slicer slicer = {.source = source, .graph = graph, .direction = direction, .options = *options,
-				.places = {.source = source, .graph = graph}};
+				.places = {.source = source, .graph = graph, .all_writers = options->all_writers}};
 	int r;
 
 	if (slicer.options.until == 0)

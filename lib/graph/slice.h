@@ -33,6 +33,7 @@ struct fp_slice_options {
 	unsigned depth; /* edges from the start; 0: no limit */
 	uint64_t since, until; /* only what overlaps this time; until 0: no limit */
 	size_t edges_max; /* of the whole graph; 0: FP_SLICE_EDGES_MAX */
+	bool all_writers; /* routine writes of a table are followed, too (rows.h) */
 };
 
 struct fp_slice_start {

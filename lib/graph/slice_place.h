@@ -6,6 +6,7 @@
 #define FP_GRAPH_SLICE_PLACE_H
 
 #include "graph/flow.h"
+#include "graph/rows.h"
 #include "graph/source.h"
 
 /* An insertion that runs out of memory must be an error, not an exit. */
@@ -18,7 +19,8 @@
 /* Must have no padding: it is hashed. */
 struct fp_place_name {
 	uint32_t node; /* index in the graph */
-	uint32_t version; /* of a file */
+	/* Of a file: of its content.  Of an object: the filter imposed by the edge by which the search came; 0: none. */
+	uint32_t version;
 	/*
 	 * Of an ambiguous unit: a candidate.  Of an object: the request that something
 	 * was given to ("-": to none, "*": to any).  Empty: all else.
@@ -40,10 +42,18 @@ struct fp_place {
 struct fp_place_node {
 	uint32_t node;
 	struct fp_versions versions; /* of a file */
+	struct fp_routines routines; /* of an object */
 	struct fp_store_edge *given; /* of an object: edges from hosts, by request; copies */
 	size_t n_given, given_size;
 	bool unhashed;
 	UT_hash_handle hh;
+};
+
+/* What the statement said by whose edge the search came to an object. */
+struct fp_filter {
+	char *rows;
+	/* backward: until when it read; forward: since when writes like it are a routine */
+	uint64_t time;
 };
 
 struct fp_places {
@@ -51,6 +61,9 @@ struct fp_places {
 	struct fp_graph *graph;
 	struct fp_place *places;
 	struct fp_place_node *nodes;
+	bool all_writers; /* routine writes are followed, too */
+	struct fp_filter *filters;
+	uint32_t n_filters, filters_size;
 };
 
 void fp_places_done(struct fp_places *places);
@@ -62,8 +75,13 @@ int fp_place_node(struct fp_places *places, uint32_t node, struct fp_place_node 
 void fp_place_who(const struct fp_store_edge *row, char out[FP_WHO_MAX + 1]);
 /* Calls fn for each edge that was given to whom the place names; stops at a non-zero return and gives it back. */
 int fp_place_each_given(struct fp_places *places, const struct fp_place *place, fp_store_edge_fn fn, void *arg);
+/* The filter that a put (forward) or get (backward) of the object imposes.  0 or -ENOMEM. */
+int fp_place_filter(struct fp_places *places, struct fp_place_node *node, enum fp_slice_direction direction,
+		    const struct fp_store_edge *row, uint32_t *ret_filter);
 /* An edge into (backward) or out of (forward) the node concerns this place of it. */
 bool fp_place_has(struct fp_places *places, const struct fp_place *place, enum fp_slice_direction direction,
 		  const struct fp_store_edge *row);
+/* An edge into the object that does not, for no other reason than that it is a routine write. */
+bool fp_place_holds_back(struct fp_places *places, const struct fp_place *place, const struct fp_store_edge *row);
 
 #endif

@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 4
+#define FP_SCHEMA_VERSION 5
 /* Versions since then only added events, so their evidence is read like today's. */
-#define FP_SCHEMA_VERSION_OLDEST 1
+#define FP_SCHEMA_VERSION_OLDEST 5
 
 /* No string of an event is longer: 4 KiB holds PATH_MAX and a useful argv. */
 #define FP_STR_MAX 4096

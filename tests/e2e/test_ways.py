@@ -14,15 +14,20 @@ def python(program):
     return "python3 -c '" + program + "'"
 
 
+def until(path):
+    """Waits until there is something in the file, for half a minute at most."""
+    return f"for i in $(seq 300); do [ -s {path} ] && break; sleep 0.1; done; "
+
+
 # Name: a word that the last answer has when it works, and the commands of its requests, one after the
 # other.  All of these requests must be in the slice of the last.
 WAYS = {
     "copied and renamed": ("one", "echo echo one >/tmp/a1", "cp /tmp/a1 /tmp/b1 && mv /tmp/b1 /tmp/c1", "sh /tmp/c1"),
     "a hard link": ("two", "echo echo two >/tmp/a2", "ln /tmp/a2 /tmp/b2", "sh /tmp/b2"),
     "shared memory": ("six", "echo echo six >/dev/shm/a6", "sh /dev/shm/a6"),
-    "left running": ("seven", "(sleep 0.3; echo echo seven >/tmp/a7) >/dev/null 2>&1 &", "sleep 0.6; sh /tmp/a7"),
+    "left running": ("seven", "(sleep 0.3; echo echo seven >/tmp/a7) >/dev/null 2>&1 &", until("/tmp/a7") + "sh /tmp/a7"),
     "a named pipe": ("eight", "mkfifo /tmp/a8; (sh </tmp/a8 >/tmp/b8 2>&1) >/dev/null 2>&1 &",
-                     "echo echo eight >/tmp/a8; sleep 0.2", "cat /tmp/b8"),
+                     "echo echo eight >/tmp/a8", until("/tmp/b8") + "cat /tmp/b8"),
     "a unix socket": ("echo nine", 
         python('import socket,os\ns=socket.socket(socket.AF_UNIX)\ns.bind("/tmp/a9")\ns.listen()\n'
                'os.fork() and os._exit(0)\nos.setsid()\n[os.close(n) for n in (0,1,2)]\n'
@@ -42,10 +47,10 @@ WAYS = {
     "a file without a name": ("twelve", 
         python('import os,time\nf=os.memfd_create("a12")\nos.write(f,b"#!/bin/sh\\necho twelve\\n")\n'
                'os.fork() and os._exit(0)\nos.setsid()\nopen("/tmp/p12","w").write("/proc/%d/fd/%d"%(os.getpid(),f))\n'
-               '[os.close(n) for n in (0,1,2)]\ntime.sleep(9)') + "; sleep 0.2",
+               '[os.close(n) for n in (0,1,2)]\ntime.sleep(9)') + "; " + until("/tmp/p12"),
         "sh $(cat /tmp/p12)"),
-    "a watcher": ("thirteen", "(for i in $(seq 12); do sleep 0.1; [ -s /tmp/a13 ] && sh /tmp/a13 >/tmp/b13; done) "
-                  ">/dev/null 2>&1 &", "echo echo thirteen >/tmp/a13; sleep 0.4", "cat /tmp/b13"),
+    "a watcher": ("thirteen", f"({until('/tmp/a13')}sh /tmp/a13 >/tmp/b13) >/dev/null 2>&1 &",
+                  "echo echo thirteen >/tmp/a13", until("/tmp/b13") + "cat /tmp/b13"),
     "a table": ("14", 'MYSQL_PWD=$db_password mysql -h$db_host -u$db_user $db_name -e '
                 '"INSERT INTO productCategory VALUES (14)"',
                 'MYSQL_PWD=$db_password mysql -h$db_host -u$db_user $db_name -e "SELECT * FROM productCategory"'),
@@ -55,9 +60,10 @@ WAYS = {
     "an environment file": ("A=21", "echo export A=21 >/tmp/a21", ". /tmp/a21; env"),
     "an archive": ("x22", "mkdir /tmp/a22; echo echo x22 >/tmp/a22/s; tar -C /tmp -cf /tmp/b22 a22", "tar -C /dev/shm -xf /tmp/b22",
                    "sh /dev/shm/a22/s"),
-    "a process that is told": ("told", "trap \"\" USR2; (trap \"echo told >/tmp/a23; exit\" USR1; echo $$ >/dev/null; "
-                               "for i in $(seq 16); do sleep 0.1; done) >/dev/null 2>&1 & "
-                               "echo $! >/tmp/p23", "kill -USR1 $(cat /tmp/p23); sleep 0.3", "cat /tmp/a23"),
+    "a process that is told": ("told", "(trap \"echo told >/tmp/a23; exit\" USR1; echo >/tmp/q23; "
+                               "for i in $(seq 300); do sleep 0.1; done) >/dev/null 2>&1 & "
+                               f"echo $! >/tmp/p23; {until('/tmp/q23')}",
+                               f"kill -USR1 $(cat /tmp/p23); {until('/tmp/a23')}", "cat /tmp/a23"),
 }
 
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/app/sql.h"
+#include "agent/app/sql_rows.h"
 
 static void check_inside(struct fp_str name, const char *text, size_t len)
 {
@@ -32,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum fp_sql_dialect dialect = size && data[0] & 2 ? FP_SQL_POSTGRES : FP_SQL_MYSQL;
 	struct fp_sql_statement statement;
+	char rows[FP_SQL_ROWS_MAX + 1];
 	size_t len = size ? size - 1 : 0, n;
 	char *copy = malloc(len ? len : 1);
 
@@ -43,6 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (n > len - pos)
 			abort();
 		check(&statement, copy + pos, n);
+		for (unsigned i = 0; i < statement.n_tables; i++) {
+			fp_sql_rows(dialect, copy + pos, n, &statement, i, rows);
+			if (strlen(rows) > FP_SQL_ROWS_MAX)
+				abort();
+		}
 	}
 	fp_sql_begins(dialect, copy, len);
 	free(copy);

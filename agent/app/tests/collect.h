@@ -31,6 +31,9 @@ struct step {
 #define OUT(text) {true, text, sizeof(text) - 1, 0}
 #define IN(text) {false, text, sizeof(text) - 1, 0}
 
+/* Of statements, also which rows. */
+static __attribute__((unused)) bool collect_rows;
+
 static inline void collect_str(struct fp_buffer *out, const char *key, struct fp_str value)
 {
 	if (value.len)
@@ -48,6 +51,8 @@ static inline int collect(void *arg, const struct fp_app_message *message)
 		fp_buffer_add_text(out, message->direction ? " put" : " get");
 	collect_str(out, "", message->method);
 	collect_str(out, "", message->name);
+	if (collect_rows)
+		collect_str(out, "rows=", message->rows);
 	collect_str(out, "url=", message->url);
 	collect_str(out, "host=", message->host_name);
 	collect_str(out, "call=", message->call_id);

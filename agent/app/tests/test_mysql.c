@@ -68,6 +68,17 @@ static void schemas(void **state)
 	      OUT("\x2a\x00\x00\x00\x03use a; SELECT 1 FROM t; DELETE FROM b.u; "));
 }
 
+static void rows(void **state)
+{
+	collect_rows = true;
+	CHECK("> sql get SELECT t rows=*\n", QUERY("\x10", "SELECT 1 FROM t"));
+	CHECK("> sql put DELETE t rows=a:nd42\n> sql get SELECT t rows=*\n",
+	      OUT("\x2a\x00\x00\x00\x03" "DELETE FROM t WHERE a=5; SELECT 1 FROM t "));
+	/* what was cut says nothing */
+	CHECK("> sql put DELETE t cut\n", {true, "\x2a\x00\x00\x00\x03" "DELETE FROM t WHERE a=5", 46, 28});
+	collect_rows = false;
+}
+
 static void several_tables(void **state)
 {
 	CHECK("> sql put INSERT a\n> sql get INSERT b\n> sql get INSERT c\n",
@@ -148,7 +159,7 @@ static void not_mysql(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(captured), cmocka_unit_test(captured_in_pieces), cmocka_unit_test(schemas),
+		cmocka_unit_test(captured), cmocka_unit_test(captured_in_pieces), cmocka_unit_test(schemas), cmocka_unit_test(rows),
 		cmocka_unit_test(several_tables), cmocka_unit_test(nothing_to_tell), cmocka_unit_test(cut_statements),
 		cmocka_unit_test(prepared), cmocka_unit_test(many_prepared), cmocka_unit_test(encrypted),
 		cmocka_unit_test(not_mysql),

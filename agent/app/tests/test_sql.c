@@ -2,6 +2,7 @@
 #include "agent/app/tests/collect.h"
 
 #include "agent/app/sql.h"
+#include "agent/app/sql_rows.h"
 
 static void describe(enum fp_sql_dialect dialect, struct fp_buffer *out, const char *text, size_t len, bool truncated)
 {
@@ -274,12 +275,103 @@ static void bounds(void **state)
 	fp_buffer_done(&text);
 }
 
+static void rows_of(const char *text, char ret_rows[FP_SQL_ROWS_MAX + 1])
+{
+	struct fp_sql_statement statement;
+	size_t n = fp_sql_read(FP_SQL_MYSQL, text, strlen(text), false, &statement);
+
+	assert_int_equal(n, strlen(text));
+	*ret_rows = '\0';
+	if (statement.n_tables)
+		fp_sql_rows(FP_SQL_MYSQL, text, n, &statement, 0, ret_rows);
+}
+
+/* `shape` is what is known, with every digest as its letter alone. */
+static void check_shape(const char *text, const char *shape)
+{
+	char rows[FP_SQL_ROWS_MAX + 1], out[FP_SQL_ROWS_MAX + 1];
+	size_t len = 0;
+
+	rows_of(text, rows);
+	for (const char *at = rows; *at; at++) {
+		out[len++] = *at;
+		if (at > rows && at[-1] == ':')
+			at += 3;
+	}
+	out[len] = '\0';
+	if (strcmp(out, shape) != 0)
+		fail_msg("%s: %s (%s) instead of %s", text, out, rows, shape);
+}
+
+static void rows_that_are_named(void **state)
+{
+	check_shape("SELECT price FROM p WHERE id = '1001'", "id:n");
+	check_shape("SELECT price FROM p WHERE p.id = 5 AND `Kind`='shoes' ORDER BY a, b LIMIT 1", "id:n,kind:s");
+	check_shape("SELECT a FROM p WHERE b > 3 AND id=7 AND (x = 1 OR y = 2)", "id:n");
+	check_shape("UPDATE p SET n = n + 1, m = GREATEST(m, 1) - 1 WHERE id = 'ines'", "id:s");
+	check_shape("DELETE FROM p WHERE id = 5", "id:n");
+	check_shape("INSERT INTO p (id, name, made) VALUES ('4a', 'Scarf', now())", "id:m,name:s");
+	check_shape("SELECT a FROM p WHERE kind = 'none' UNION ALL SELECT user FROM cards -- ' ", "kind:s");
+	check_shape("REPLACE INTO s.p (id,price) VALUES (5, '20');", "id:n,price:n");
+}
+
+static void rows_that_are_all(void **state)
+{
+	check_shape("SELECT * FROM p", "*");
+	check_shape("SELECT /*!40001 SQL_NO_CACHE */ `id`, `email` FROM `p`", "*");
+	check_shape("SELECT a FROM p UNION SELECT b FROM q WHERE c = 1", "*");
+	check_shape("SELECT id, email FROM p ORDER BY assignments, id LIMIT 1", "*");
+}
+
+static void rows_that_are_not_known(void **state)
+{
+	static const char *const texts[] = {
+		"SELECT a FROM p WHERE id = 5 OR id = 6", "SELECT a FROM p WHERE id = 5 UNION SELECT a FROM p",
+		"SELECT a FROM p WHERE id = ?", "SELECT a FROM p WHERE id = 5 UNION SELECT a FROM q, p", "SELECT a FROM p WHERE id = 5 + 1", "SELECT a FROM p WHERE id = -5",
+		"SELECT a FROM p WHERE id = 5.5", "SELECT a FROM p WHERE id = 0", "SELECT a FROM p WHERE id = 'a' 'b'",
+		"SELECT a FROM p WHERE id = 'a\\'b'", "SELECT a FROM p WHERE id = 'caf\xc3\xa9'",
+		"SELECT a FROM p WHERE NOT id = 5", "SELECT a FROM p WHERE id = 5 IS FALSE", "SELECT a FROM p WHERE id = \"x\"",
+		"SELECT a FROM p WHERE n BETWEEN 1 AND id = 5", "SELECT a FROM p WHERE id = 5 || 1",
+		"SELECT a FROM p WHERE id = 5 AND EXISTS (SELECT 1 FROM p)", "SELECT a FROM p, p q WHERE p.id = 5",
+		"SELECT a FROM p JOIN p q ON 1 WHERE p.id = 5", "SELECT a FROM p q WHERE q.id = 5",
+		"SELECT a FROM p WHERE card_number = 5", "SELECT a FROM p WHERE id = 4111111111111111",
+		"SELECT (SELECT max(b) FROM p) FROM p", "UPDATE p SET id = 6 WHERE id = 5", "UPDATE p SET p.id = 6 WHERE id = 5",
+		"UPDATE p SET a = 1", "INSERT INTO p VALUES (5)", "INSERT INTO p (id) VALUES (5), (6)",
+		"INSERT INTO p (id) VALUES (5) ON DUPLICATE KEY UPDATE a = 1", "INSERT INTO p SET id = 5",
+		"INSERT INTO p (id) VALUES (5, 6)", "INSERT INTO p (id) VALUES (", "SELECT a FROM p WHERE (id = 5",
+		"SELECT a FROM p WHERE id = 5) OR (1", "DELETE p FROM p JOIN p q WHERE p.id = 5",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		check_shape(texts[i], "");
+}
+
+static void rows_compare_as_the_server_does(void **state)
+{
+	static const char *const same[][2] = {{"5", "'005'"}, {"'Ines'", "'ines  '"}};
+	static const char *const other[][2] = {{"5", "6"}, {"'ines'", "'juri'"}};
+	char text[64], a[FP_SQL_ROWS_MAX + 1], b[FP_SQL_ROWS_MAX + 1];
+
+	for (size_t i = 0; i < 4; i++) {
+		const char *const *pair = i < 2 ? same[i] : other[i - 2];
+
+		snprintf(text, sizeof(text), "SELECT a FROM p WHERE id = %s", pair[0]);
+		rows_of(text, a);
+		snprintf(text, sizeof(text), "DELETE FROM p WHERE ID=%s", pair[1]);
+		rows_of(text, b);
+		assert_true((strcmp(a, b) == 0) == (i < 2));
+		assert_string_not_equal(a, "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads), cmocka_unit_test(comments), cmocka_unit_test(writes),
 		cmocka_unit_test(table_expressions), cmocka_unit_test(moves_nothing), cmocka_unit_test(several),
 		cmocka_unit_test(truncated), cmocka_unit_test(postgres), cmocka_unit_test(bounds),
+		cmocka_unit_test(rows_that_are_named), cmocka_unit_test(rows_that_are_all),
+		cmocka_unit_test(rows_that_are_not_known), cmocka_unit_test(rows_compare_as_the_server_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

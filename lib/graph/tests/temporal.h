@@ -35,6 +35,9 @@ struct truth {
 	bool edge[EDGES_MAX + 1]; /* by id: a walk takes it */
 };
 
+/* Routine writes are followed, too (rows.h). */
+extern bool truth_all_writers;
+
 /* All walks from the node at the time of at most `depth` edges (0: any number). */
 void truth_find(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, uint64_t time, unsigned depth,
 		struct truth *ret_truth);

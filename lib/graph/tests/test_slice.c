@@ -84,7 +84,7 @@ static void client_is_shown_and_not_passed(void **state)
 static void compare_with_truth(struct fp_graph *graph, enum fp_slice_direction direction, uint64_t start, uint64_t time,
 			       unsigned depth)
 {
-	struct fp_slice_options options = {.depth = depth};
+	struct fp_slice_options options = {.depth = depth, .all_writers = truth_all_writers};
 	struct fp_graph *slice = slice_with(graph, direction, start, time, &options);
 	struct truth truth;
 
@@ -113,6 +113,7 @@ static void random_graphs_agree_with_all_walks(void **state)
 		struct fp_graph *graph = random_graph(&seed, &options);
 		enum fp_slice_direction direction = round % 4 < 2 ? FP_SLICE_BACKWARD : FP_SLICE_FORWARD;
 
+		truth_all_writers = round % 7 == 0;
 		compare_with_truth(graph, direction, 1 + random_next(&seed, n), random_next(&seed, TIMES), 0);
 		compare_with_truth(graph, direction, 1 + random_next(&seed, n), random_next(&seed, TIMES),
 				   1 + random_next(&seed, 5));
