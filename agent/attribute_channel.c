@@ -53,8 +53,10 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 {
 	const struct fp_context *marked = NULL;
 
-	if (event->bytes > 0)
+	if (event->bytes > 0) {
 		marked = marked_context(a, event, sock->rx_base);
+		sock->answered = true;
+	}
 	if (marked && fp_state_believed(marked, container))
 		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
 	if (!fp_state_believed(&sock->context, container))
@@ -69,6 +71,11 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		fp_attribute_enter(container, thread, event, ret);
 }
 
+static bool same_request(const struct fp_idset *a, const struct fp_idset *b)
+{
+	return a->n == b->n && memcmp(a->ids, b->ids, (size_t)a->n * FP_REQUEST_ID_SIZE) == 0;
+}
+
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
 {
 	if (fp_state_believed(&sock->context, container) && (fp_rule_is_own(sock->context.rule) || sock->passes_on)) {
@@ -77,9 +84,15 @@ static void note_send(struct container *container, struct channel *sock, struct 
 				  FP_ATTRIBUTION_EXACT);
 		return;
 	}
+	/* another wrote to it, and there is no answer yet: they share it */
+	if (!sock->answered && sock->written && fp_state_believed(&sock->context, container) && ret->ids &&
+	    !same_request(sock->context.ids, ret->ids))
+		sock->shared = true;
+	sock->written = true;
+	sock->answered = false;
 	/* a connection that is re-used belongs to who last wrote to it; to nobody when we cannot tell */
 	fp_context_clear(&sock->context);
-	if (ret->ids)
+	if (ret->ids && !sock->shared)
 		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
 }
 
@@ -98,6 +111,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		sock->tx_base = sock->rx_base = 0;
 		sock->peer_ino = 0;
 		sock->passes_on = false;
+		sock->answered = sock->written = sock->shared = false;
 	}
 	settle(sock, event);
 	if (a->whole_run)

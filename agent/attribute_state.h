@@ -73,6 +73,9 @@ struct channel {
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix */
 	bool passes_on; /* a request goes out here to another process of its container */
+	bool written;
+	bool answered; /* something came back since it was last written to */
+	bool shared; /* several requests have used it at once: what comes back is nobody's for certain */
 	UT_hash_handle hh;
 };
 

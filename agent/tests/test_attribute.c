@@ -341,6 +341,7 @@ static void pooled_connections_change_hands(void **state)
 	two_in_flight(state);
 	enter_by_assist(state, NODE, id_1);
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 1);
 	enter_by_assist(state, NODE, id_2);
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
 	enter_by_assist(state, NODE, id_none);
@@ -350,6 +351,32 @@ static void pooled_connections_change_hands(void **state)
 	assert_both_named(&event);
 	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 5);
 	assert_both_named(&event);
+}
+
+/* Two requests' questions on one connection: whose an answer is cannot be told, now and later. */
+static void shared_connections_are_nobodys(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	enter_by_assist(state, NODE, id_1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	enter_by_assist(state, NODE, id_2);
+	event = on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 2);
+	enter_by_assist(state, NODE, id_none);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
+	assert_both_named(&event);
+	enter_by_assist(state, NODE, id_1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 4);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 5);
+	assert_both_named(&event);
+	/* a new connection that happens to have the number */
+	on_socket(state, FP_EVENT_TYPE_SOCKET, 42, 5);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 5);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 6);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
 }
 
 static struct fp_event on_pipe(void **state, enum fp_event_type type, uint64_t tgid, uint64_t ino, uint64_t turn)
@@ -586,6 +613,7 @@ int main(void)
 		TEST(the_assist_is_bounded_and_overruled),
 		TEST(answers_bring_the_context_back),
 		TEST(pooled_connections_change_hands),
+		TEST(shared_connections_are_nobodys),
 		TEST(a_pipe_is_its_makers),
 		TEST(children_inherit_for_life),
 		TEST(a_child_that_reads_its_own_stays_with_its_request),

@@ -142,10 +142,21 @@ Server.prototype.emit = function (event, request) {
   }
 }
 
-// A connection that is used again, as those of pools are, works for who wrote to it last, not for who made it.
+// A connection that is used again, as those of pools are, works for who wrote to it last, not for who made
+// it.  When another writes before there was any answer, several share it, and nothing is said of it any more.
+const WRITER = Symbol('faasprov.writer')
+const READ = Symbol('faasprov.read')
+const SHARED = -1
+
 const write = Socket.prototype._writeGeneric
 Socket.prototype._writeGeneric = function () {
-  if (working !== 0) claim(this._handle, working)
+  const last = this[WRITER]
+  if (last !== SHARED) {
+    const read = this.bytesRead
+    this[WRITER] = last === undefined || last === working || read !== this[READ] ? working : SHARED
+    this[READ] = read
+    claim(this._handle, this[WRITER] === SHARED ? 0 : working)
+  }
   return write.apply(this, arguments)
 }
 

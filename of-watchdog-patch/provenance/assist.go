@@ -8,26 +8,43 @@ import (
 	"strings"
 )
 
-// assistScript is what a Node function loads before anything of its own.
-//
-//go:embed assist.cjs
-var assistScript []byte
+// What functions load before anything of their own, by runtime.
+var (
+	//go:embed assist.cjs
+	assistNode []byte
+	//go:embed assist.py
+	assistPython []byte
+)
 
-const assistFile = ".faasprov-assist.cjs"
+const (
+	assistNodeFile   = ".faasprov-assist.cjs"
+	assistPythonFile = ".faasprov-assist/sitecustomize.py"
+)
 
 // Assist makes function processes that are started from now on load the runtime
-// assist: a script in dir, which NODE_OPTIONS names, and a header of each
-// request.  Other runtimes take no notice of either.
+// assist: scripts in dir, which NODE_OPTIONS and PYTHONPATH name, and a header of
+// each request.  Other runtimes take no notice of any of them.
 func (l *Layer) Assist(dir string) error {
-	path := filepath.Join(dir, assistFile)
-	if strings.ContainsAny(path, " \"\\") { // what NODE_OPTIONS cannot carry plainly
-		return fmt.Errorf("no runtime assist: %q cannot be named in NODE_OPTIONS", path)
+	node, python := filepath.Join(dir, assistNodeFile), filepath.Join(dir, assistPythonFile)
+	if strings.ContainsAny(dir, " :\"\\") { // what the variables cannot carry plainly
+		return fmt.Errorf("no runtime assist: %q cannot be named in NODE_OPTIONS and PYTHONPATH", dir)
 	}
-	if err := os.WriteFile(path, assistScript, 0o444); err != nil && !holds(path, assistScript) {
+	if err := os.MkdirAll(filepath.Dir(python), 0o755); err != nil {
 		return fmt.Errorf("no runtime assist: %w", err)
 	}
-	options := strings.TrimSpace(os.Getenv("NODE_OPTIONS") + " --require=" + path)
+	// No directory of that name: a compiled copy that one request writes and the next one loads would join the two.
+	noCache := filepath.Join(filepath.Dir(python), "__pycache__")
+	for path, content := range map[string][]byte{node: assistNode, python: assistPython, noCache: {}} {
+		if err := os.WriteFile(path, content, 0o444); err != nil && !holds(path, content) {
+			return fmt.Errorf("no runtime assist: %w", err)
+		}
+	}
+	options := strings.TrimSpace(os.Getenv("NODE_OPTIONS") + " --require=" + node)
 	if err := os.Setenv("NODE_OPTIONS", options); err != nil {
+		return fmt.Errorf("no runtime assist: %w", err)
+	}
+	directories := strings.TrimSuffix(filepath.Dir(python)+":"+os.Getenv("PYTHONPATH"), ":")
+	if err := os.Setenv("PYTHONPATH", directories); err != nil {
 		return fmt.Errorf("no runtime assist: %w", err)
 	}
 	l.assist = true

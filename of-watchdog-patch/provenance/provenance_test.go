@@ -91,6 +91,7 @@ func TestIDsAreRandomFromTheFirstDigit(t *testing.T) {
 func TestAssistIsInjectedAndBounded(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("NODE_OPTIONS", "--no-warnings")
+	t.Setenv("PYTHONPATH", "/opt/function")
 	var marks recorder
 	layer := New(&marks)
 	if err := layer.Assist(dir); err != nil {
@@ -98,6 +99,12 @@ func TestAssistIsInjectedAndBounded(t *testing.T) {
 	}
 	if want := "--no-warnings --require=" + dir + "/.faasprov-assist.cjs"; os.Getenv("NODE_OPTIONS") != want {
 		t.Errorf("NODE_OPTIONS is %q, not %q", os.Getenv("NODE_OPTIONS"), want)
+	}
+	if want := dir + "/.faasprov-assist:/opt/function"; os.Getenv("PYTHONPATH") != want {
+		t.Errorf("PYTHONPATH is %q, not %q", os.Getenv("PYTHONPATH"), want)
+	}
+	if there, err := os.Stat(dir + "/.faasprov-assist/__pycache__"); err != nil || there.IsDir() {
+		t.Error("Python can keep a compiled copy of the assist, which would join requests")
 	}
 	if err := New(&marks).Assist(dir); err != nil {
 		t.Errorf("a second start in the same place: %v", err)

@@ -8,8 +8,8 @@ import unittest
 from e2e.world import ROOT, LabCase, needs_recording
 
 ORACLE = os.path.join(ROOT, "tests", "oracle")
-# Steps that are still going on when the request has been answered: docs/attribution.md says how often they go astray.
-BEHIND = {"behind"}
+# What several requests send over one connection at once is told apart by nobody: all are named.
+SHARED = {"shared"}
 
 
 @needs_recording
@@ -22,10 +22,12 @@ class SeveralAtOnce(LabCase):
 
     @classmethod
     def story(cls):
-        for function in ("oracle-node", "oracle-python"):
+        for function in ("oracle-node", "oracle-python", "oracle-asyncio"):
             cls.lab("invoke", function, "--count", "10")
             cls.lab("invoke", function, "--count", "20", "--concurrency", "8")
-            cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?child=1&behind=1")
+            cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?child=1&behind=1&database=1")
+        for function in ("oracle-streaming", "oracle-serializing"):
+            cls.lab("invoke", function, "--count", "20", "--concurrency", "4")
 
     @classmethod
     def setUpClass(cls):
@@ -34,31 +36,39 @@ class SeveralAtOnce(LabCase):
                               stdout=subprocess.PIPE, check=True)
         cls.counts = json.loads(done.stdout)
 
-    def total(self, verdict, leave_out=frozenset()):
-        return {row["way"]: row[verdict] for row in self.counts if row.get(verdict) and row["way"] not in leave_out}
+    def total(self, verdict):
+        return {row["way"]: row[verdict] for row in self.counts if row.get(verdict)}
 
     def test_no_step_is_given_to_a_wrong_request(self):
-        self.assertEqual({}, self.total("WRONG", BEHIND))
+        self.assertEqual({}, self.total("WRONG"))
 
     def test_what_is_ambiguous_names_the_right_request(self):
-        self.assertEqual({}, self.total("MISSED", BEHIND))
+        self.assertEqual({}, self.total("MISSED"))
 
     def test_no_step_is_left_without_a_request(self):
-        self.assertEqual({}, self.total("none", BEHIND))
+        self.assertEqual({}, self.total("none"))
 
     def seen(self, way):
         return sum(row.get(verdict, 0) for row in self.counts if row["way"] == way
                    for verdict in ("right", "WRONG", "named", "MISSED", "none"))
 
     def test_every_step_of_every_request_was_seen(self):
+        # a file that is made and written is two operations
         for way in ("sync", "timer", "pool", "after-pool", "after-call"):
-            # a file that is made and written is two operations
             self.assertEqual(2 * 2 * self.requests_each, self.seen(way), way)
+        for way in ("aio-sync", "aio-timer", "aio-pool", "aio-task-a", "aio-task-b"):
+            self.assertEqual(2 * self.requests_each, self.seen(way), way)
+        for way in ("pooled", "after-pooled", "shared", "aio-behind", "aio-child", "aio-after-child"):
+            self.assertEqual(2 * 10, self.seen(way), way)
+        for way in ("fork-sync", "fork-pipe", "fork-child", "fork-behind"):
+            self.assertEqual(2 * 2 * 20, self.seen(way), way)
 
-    def test_waiting_and_coming_back_is_told_apart(self):
-        for way in ("sync", "timer", "after-call"):
-            right = sum(row.get("right", 0) for row in self.counts if row["way"] == way)
-            self.assertEqual(self.seen(way), right, way)
+    def test_with_the_assist_nothing_is_ambiguous(self):
+        self.assertEqual({}, {way: n for way, n in self.total("named").items() if way not in SHARED})
+
+    def test_a_process_tree_of_a_request_is_exact(self):
+        rows = [row for row in self.counts if row["way"].startswith("fork-")]
+        self.assertEqual({"exact"}, {row["attribution"] for row in rows})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 const fs = require('node:fs')
 const http = require('node:http')
 const path = require('node:path')
+const database = require('./database')
 const { execFile } = require('node:child_process')
 const { setTimeout: delay } = require('node:timers/promises')
 
@@ -41,6 +42,12 @@ module.exports = async (event, context) => {
   if (process.env.oracle_url) {
     await call(process.env.oracle_url, token)
     touch(token, 'after-call')
+  }
+  if (event.query.database) {
+    await database.pooled(token, answer => touch(answer, 'pooled'))
+    touch(token, 'after-pooled')
+    await database.shared(token, answer => touch(answer, 'shared'))
+    touch(token, 'after-shared')
   }
   if (event.query.child) {
     await new Promise((resolve, reject) =>

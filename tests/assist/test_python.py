@@ -1,0 +1,150 @@
+"""The runtime assist for Python alone: what the board says in threads, executors and event loops."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ASSIST = os.path.join(ROOT, "of-watchdog-patch", "provenance", "assist.py")
+BEGINNING = """
+import asyncio, concurrent.futures, queue, socket, sys, threading
+import faasprov_assist
+from faasprov_assist import invocation, thread, NONE
+
+def says():
+    return thread.board[0]
+
+def request(n):
+    ours, theirs = socket.socketpair()
+    theirs.send(b"POST / HTTP/1.1\\r\\nHost: f\\r\\nX-Faasprov-Request: %s\\r\\n\\r\\n" % (b"%02x" % n * 16))
+    return ours
+
+def enter(n):
+    request(n).recv(1000)
+"""
+
+
+class Assisted(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.home)
+        shutil.copy(ASSIST, os.path.join(self.home, "sitecustomize.py"))
+
+    def run_python(self, program, *directories, begin=BEGINNING):
+        path = ":".join([self.home, *directories])
+        done = subprocess.run([sys.executable, "-c", begin + program], env={**os.environ, "PYTHONPATH": path},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        self.assertEqual(("", 0), (done.stderr, done.returncode))
+        return done.stdout.split()
+
+    def test_reading_a_request_enters_it_and_reading_else_does_not(self):
+        self.assertEqual(["0", "5", "5", "6"], self.run_python("""
+print(says())
+enter(5)
+print(says())
+ours, theirs = socket.socketpair()
+for text in (b"HTTP/1.1 200 OK\\r\\nX-Faasprov-Request: " + b"07" * 16 + b"\\r\\n\\r\\n",
+             b"POST / HTTP/1.1\\r\\n\\r\\nX-Faasprov-Request: " + b"07" * 16 + b"\\r\\n"):
+    theirs.send(text)
+    ours.recv(1000)
+print(says())
+request(6).recv_into(bytearray(1000))
+print(says())
+"""))
+
+    def test_an_executor_works_for_who_submitted(self):
+        self.assertEqual(["5", "6", "0"], self.run_python("""
+with concurrent.futures.ThreadPoolExecutor(1) as executor:
+    for n in (5, 6):
+        enter(n)
+        print(executor.submit(says).result())
+    invocation.set(NONE)
+    print(executor.submit(says).result())
+"""))
+
+    def test_threads_and_timers_work_for_who_started_them(self):
+        self.assertEqual(["5", "5"], self.run_python("""
+enter(5)
+for other in (threading.Thread(target=lambda: print(says())), threading.Timer(0.01, lambda: print(says()))):
+    other.start()
+    other.join()
+"""))
+
+    def test_a_thread_that_is_given_work_says_nothing(self):
+        self.assertEqual(["5", "0"], self.run_python("""
+given, taken = queue.Queue(), queue.Queue()
+def work():
+    taken.put(says())
+    given.get()
+    taken.put(says())
+enter(5)
+threading.Thread(target=work, daemon=True).start()
+print(taken.get())
+while not given.not_empty._waiters: pass
+enter(6)
+given.put(1)
+print(taken.get())
+"""))
+
+    def test_tasks_keep_theirs_among_others(self):
+        self.assertEqual(["5.5.5.0", "6.6.6.0", "7.7.7.0"], self.run_python("""
+async def serve(n):
+    enter(n)
+    await asyncio.sleep(0.001 * n)
+    seen = [says(), await asyncio.get_running_loop().run_in_executor(None, says)]
+    await asyncio.sleep(0)
+    return seen + [says()]
+async def main():
+    return await asyncio.gather(*(serve(n) for n in (5, 6, 7)))
+for seen in asyncio.run(main()):
+    print(*seen, says(), sep=".")
+"""))
+
+    def test_a_connections_task_works_for_its_last_request(self):
+        self.assertEqual(["5.5", "6.6"], self.run_python("""
+async def serve(reader, writer):
+    for _ in range(2):
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        seen = [says()]
+        await asyncio.sleep(0.001)
+        print(*seen, says(), sep=".")
+        writer.write(b"answer")
+    writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    for n in (5, 6):
+        writer.write(b"POST / HTTP/1.1\\r\\nX-Faasprov-Request: %s\\r\\n\\r\\n" % (b"%02x" % n * 16))
+        await reader.readexactly(6)
+asyncio.run(main())
+"""))
+
+    def test_a_forked_child_shows_a_board_of_its_own(self):
+        self.assertEqual(["True", "5"], self.run_python("""
+import os
+enter(5)
+before = thread.board
+if os.fork() == 0:
+    print(thread.board is not before, says(), flush=True)
+    os._exit(0)
+os.wait()
+"""))
+
+    def test_the_functions_own_sitecustomize_runs(self):
+        with tempfile.TemporaryDirectory() as other:
+            with open(os.path.join(other, "sitecustomize.py"), "w") as file:
+                file.write("print('own')")
+            self.assertEqual(["own", other], self.run_python(
+                "import sitecustomize, os; print(os.path.dirname(sitecustomize.__file__))", other, begin=""))
+
+    def test_nothing_is_loaded_for_our_sake(self):
+        plain = subprocess.run([sys.executable, "-c", "import sys; print(len(sys.modules))"], stdout=subprocess.PIPE,
+                               text=True, check=True)
+        ours = self.run_python("import sys; print(len(sys.modules))", begin="")
+        self.assertLessEqual(int(ours[0]), int(plain.stdout) + 25)
+
+
+if __name__ == "__main__":
+    unittest.main()
