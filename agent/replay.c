@@ -21,6 +21,7 @@ struct replay {
 	struct fp_pipeline *pipeline;
 	struct fp_sink sink;
 	struct fp_containers containers;
+	int64_t clock_behind; /* ns */
 };
 
 static const char usage[] =
@@ -28,6 +29,8 @@ static const char usage[] =
 	"Sends recordings (faasprov-agent serve --record FILE) through the agent into a store.\n"
 	"\n"
 	"  --store PATH   the store; made if missing, added to if there\n"
+	"  --clock-behind MS   take the recording for that of another machine whose clock is\n"
+	"                 behind by so much, or ahead if negative (for tests of what clocks do)\n"
 	"  --help         this text\n";
 
 static int find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
@@ -83,6 +86,10 @@ static int replay_file(struct replay *replay, const char *url, const char *path,
 			 r == -EPROTO  ? "a recording of another version" : strerror(-r));
 		return r;
 	}
+	if (replay->clock_behind) {
+		host.clock_offset -= replay->clock_behind;
+		host.boot[0] ^= 0xff;
+	}
 	r = fp_sink_open(url, &host, NULL, &replay->sink, error);
 	if (r < 0)
 		goto out;
@@ -103,10 +110,23 @@ out:
 	return r;
 }
 
+static int parse_milliseconds(const char *text, int64_t *ret_ns)
+{
+	char *end;
+	long long number;
+
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (errno || end == text || *end || number > 1000000000 || number < -1000000000)
+		return -EINVAL;
+	*ret_ns = number * 1000000;
+	return 0;
+}
+
 int fp_agent_replay(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"store", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"store", required_argument, NULL, 's'}, {"clock-behind", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *url = getenv("FAASPROV_STORE");
 	struct replay replay = {0};
 	char error[256] = "";
@@ -116,6 +136,11 @@ int fp_agent_replay(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 's') {
 			url = optarg;
+		} else if (option == 'b') {
+			if (parse_milliseconds(optarg, &replay.clock_behind) < 0) {
+				fp_die_line(FP_AGENT_NAME, "replay: --clock-behind takes milliseconds, not '%s'", optarg);
+				return FP_EXIT_USAGE;
+			}
 		} else if (option == 'h') {
 			fputs(usage, stdout);
 			return FP_EXIT_DONE;

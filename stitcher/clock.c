@@ -76,6 +76,29 @@ static int bound_request(struct fp_build *build, const struct fp_request_state *
 	return r;
 }
 
+/* Where messages went both ways, each way bounds the difference from one side. */
+static int note_skews(struct fp_build *build)
+{
+	struct fp_evidence *evidence = build->evidence;
+	uint32_t n = fp_intern_count(&build->bounds_by);
+
+	free(evidence->skews);
+	evidence->n_skews = 0;
+	evidence->skews = malloc((n + 1) * sizeof(*evidence->skews));
+	if (!evidence->skews)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct fp_clock_bound *bound = &build->bounds[i];
+		uint32_t key[2] = {bound->to, bound->from}, back = fp_intern_find(&build->bounds_by, key, sizeof(key));
+
+		/* what contradicts itself is no estimate: a clock was set meanwhile */
+		if (back != FP_NONE && bound->at_least <= -build->bounds[back].at_least)
+			evidence->skews[evidence->n_skews++] = (struct fp_skew){bound->from, bound->to, bound->at_least,
+										-build->bounds[back].at_least};
+	}
+	return 0;
+}
+
 int fp_build_correct(struct fp_build *build)
 {
 	struct fp_evidence *evidence = build->evidence;
@@ -85,6 +108,8 @@ int fp_build_correct(struct fp_build *build)
 
 	for (uint32_t i = 0; r >= 0 && i < fp_intern_count(&evidence->requests); i++)
 		r = bound_request(build, &build->requests[i]);
+	if (r >= 0)
+		r = note_skews(build);
 	if (r < 0)
 		return r;
 	fp_clock_solve(build->bounds, fp_intern_count(&build->bounds_by), corrections, n);

@@ -84,6 +84,24 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 	return r;
 }
 
+/* How far the clock of the request's host is behind that of its caller's, and by how much it was put forward. */
+static void describe_clock(const struct fp_build *build, const struct fp_request_state *state, json_t *object)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	uint32_t own = evidence->sources[state->source].boot, other;
+
+	if (state->message == FP_NONE)
+		return;
+	other = fp_item_source(evidence, &evidence->items[state->message])->boot;
+	for (size_t i = 0; own != other && i < evidence->n_skews; i++)
+		if (evidence->skews[i].from == other && evidence->skews[i].to == own)
+			json_object_set_new(object, "clock_behind_ns",
+					    json_pack("[I, I]", (json_int_t)evidence->skews[i].least,
+						      (json_int_t)evidence->skews[i].most));
+	if (evidence->boots[own].correction)
+		json_object_set_new(object, "clock_corrected_ns", json_integer(evidence->boots[own].correction));
+}
+
 static void describe_request(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -106,6 +124,7 @@ static void describe_request(const struct fp_build *build, const struct fp_gnode
 	}
 	if (state->join)
 		json_object_set_new(object, "join", json_string(state->join));
+	describe_clock(build, state, object);
 	if (state->lost)
 		set_number(object, "lost", state->lost);
 }

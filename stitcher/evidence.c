@@ -36,6 +36,7 @@ void fp_evidence_done(struct fp_evidence *evidence)
 	ALL_ARRAYS(FREE)
 #undef FREE
 	free(evidence->sockets);
+	free(evidence->skews);
 	*evidence = (struct fp_evidence){0};
 }
 

@@ -55,6 +55,12 @@ struct fp_boot {
 	int64_t correction; /* added to it, found from what hosts sent each other (clock.h) */
 };
 
+/* How far the clock of `to` is behind that of `from`, by what the two sent each other. */
+struct fp_skew {
+	uint32_t from, to;
+	int64_t least, most; /* ns; the truth lies between */
+};
+
 struct fp_source { /* an agent's stream during one boot */
 	uint32_t agent, boot;
 	uint32_t host; /* text */
@@ -177,6 +183,9 @@ struct fp_evidence {
 		bool has_process, has_container, has_request;
 	} last;
 	struct fp_socket_memory *sockets; /* by inode number, modulo FP_SOCKET_MEMORY */
+
+	struct fp_skew *skews; /* between boots that spoke both ways; of the last making */
+	size_t n_skews;
 
 	uint64_t n_events, n_invalid;
 };

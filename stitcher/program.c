@@ -202,6 +202,15 @@ static void say_error(const struct fp_stitcher *stitcher, int error)
 		fp_die_line(FP_STITCHER_NAME, "%s: %s", stitcher->url, strerror(-error));
 }
 
+static void say_clock(void *arg, const char *host, int64_t corrected, const char *other, int64_t least, int64_t most)
+{
+	if (other)
+		fp_log(FP_LOG_INFO, "clocks compared", "host=%s behind=%s at_least_ns=%" PRId64 " at_most_ns=%" PRId64
+		       " put_forward_ns=%" PRId64, host, other, least, most, corrected);
+	else
+		fp_log(FP_LOG_INFO, "clock put forward", "host=%s put_forward_ns=%" PRId64, host, corrected);
+}
+
 static double seconds_since(const struct timespec *start)
 {
 	struct timespec now;
@@ -245,6 +254,7 @@ int fp_stitcher_once(struct fp_stitcher *stitcher)
 		say_error(stitcher, r);
 		return exit_code(r);
 	}
+	fp_stitch_each_clock(stitcher->stitch, say_clock, NULL);
 	say_done(stitcher, seconds_since(&start));
 	return FP_EXIT_DONE;
 }

@@ -58,6 +58,37 @@ void fp_stitch_counts(const struct fp_stitch *stitch, struct fp_stitch_counts *r
 	ret_counts->invalid = stitch->evidence.n_invalid;
 }
 
+static const char *host_of(const struct fp_evidence *evidence, uint32_t boot)
+{
+	for (uint32_t i = 0; i < fp_intern_count(&evidence->sources_by); i++)
+		if (evidence->sources[i].boot == boot)
+			return fp_text(evidence, evidence->sources[i].host);
+	return "";
+}
+
+void fp_stitch_each_clock(const struct fp_stitch *stitch, fp_stitch_clock_fn fn, void *arg)
+{
+	const struct fp_evidence *evidence = &stitch->evidence;
+
+	for (uint32_t boot = 0; boot < fp_intern_count(&evidence->boots_by); boot++) {
+		int64_t corrected = evidence->boots[boot].correction;
+		bool compared = false;
+
+		for (size_t i = 0; i < evidence->n_skews; i++) {
+			const struct fp_skew *skew = &evidence->skews[i];
+
+			/* each pair once, from the side that is behind */
+			if (skew->to != boot || skew->least + skew->most < 0 ||
+			    (skew->least + skew->most == 0 && skew->from > skew->to))
+				continue;
+			fn(arg, host_of(evidence, boot), corrected, host_of(evidence, skew->from), skew->least, skew->most);
+			compared = true;
+		}
+		if (corrected && !compared)
+			fn(arg, host_of(evidence, boot), corrected, NULL, 0, 0);
+	}
+}
+
 int fp_build_progress(struct fp_build *build, const char *what, uint64_t done, uint64_t total)
 {
 	if (done & 0xffff || !build->sink->progress)

@@ -57,6 +57,14 @@ int fp_stitch_event(struct fp_stitch *stitch, const struct fp_event *event, uint
  * losses.  0, -ENOMEM, or what the sink returned.
  */
 int fp_stitch_make(struct fp_stitch *stitch, const struct fp_stitch_sink *sink);
+/*
+ * Each machine's clock that was put forward in the last make, or was compared with
+ * another's: the host, by how much, and how far behind the other it was, at least
+ * and at most (`other` NULL: not compared).
+ */
+typedef void (*fp_stitch_clock_fn)(void *arg, const char *host, int64_t corrected, const char *other, int64_t least,
+				   int64_t most);
+void fp_stitch_each_clock(const struct fp_stitch *stitch, fp_stitch_clock_fn fn, void *arg);
 /* As of the last make. */
 void fp_stitch_counts(const struct fp_stitch *stitch, struct fp_stitch_counts *ret_counts);
 

@@ -152,6 +152,48 @@ class Across(LabCase):
         self.check("same-1", 2)
         self.check("same-2", 2)
 
+    # --- the same recordings, as if the second node were a machine with another clock ---
+
+    @classmethod
+    def up_options(cls):
+        return ["--record", cls.scratch]
+
+    def with_clock(self, behind_ms):
+        """What the store says of requests, and of one that crossed."""
+        store = os.path.join(self.scratch, f"clock{behind_ms}.db")
+        for node, options in ((1, []), (2, ["--clock-behind", str(behind_ms)])):
+            checked(os.path.join(BIN, "faasprov-agent"), "replay", "--store", store, *options,
+                    os.path.join(self.scratch, f"node{node}.recording"))
+        checked(os.path.join(BIN, "faasprov-stitcher"), "--quiet", "--store", store)
+        requests = json.loads(checked(os.path.join(BIN, "faasprov"), "requests", "--format", "json", "--store", store))
+        export = json.loads(checked(os.path.join(BIN, "faasprov"), "export", "--format", "json", "--store", store))
+        return requests["requests"], export
+
+    def check_clock(self, behind_ms):
+        self.lab("down")  # which ends the recordings
+        requests, export = self.with_clock(behind_ms)
+        callers = {r["id"]: (r["parent"], r["join"]) for r in self.requests}
+        self.assertEqual(callers, {r["id"]: (r["parent"], r["join"]) for r in requests})
+        nodes = {node["id"]: node for node in export["nodes"]}
+        crossed = [node for node in nodes.values() if "clock_behind_ns" in node.get("attributes", {})]
+        self.assertTrue(crossed)
+        for node in crossed:
+            least, most = node["attributes"]["clock_behind_ns"]
+            truth = (behind_ms if node["host"] == "node2" else -behind_ms) * 1000000
+            self.assertLessEqual(least, truth)
+            self.assertGreaterEqual(most, truth)
+            self.assertLess(most - least, 100000000)
+        # nobody is called before the call, however the clocks go
+        for edge in export["edges"]:
+            if edge["kind"] == "calls" and nodes[edge["to"]]["kind"] == "request" and nodes[edge["from"]]["kind"] == "process":
+                self.assertLessEqual(edge["first"], nodes[edge["to"]]["first"])
+
+    def test_a_clock_that_lags(self):
+        self.check_clock(700)
+
+    def test_a_clock_that_is_ahead(self):
+        self.check_clock(-700)
+
 
 if __name__ == "__main__":
     unittest.main()

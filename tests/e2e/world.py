@@ -67,11 +67,15 @@ class LabCase(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.home, True)
         cls.addClassCleanup(cls.lab, "down")
         cls.lab("down")
-        cls.lab("up", cls.stack(), "--nodes", cls.nodes, "--store", cls.store, "--watchdog", cls.watchdog)
+        cls.lab("up", *cls.up_options(), cls.stack(), "--nodes", cls.nodes, "--store", cls.store, "--watchdog", cls.watchdog)
         cls.story()
         cls.lab("sync")
         checked(os.path.join(BIN, "faasprov-stitcher"), "--quiet", "--store", cls.store)
         cls.requests = cls.ask("requests")["requests"]
+
+    @classmethod
+    def up_options(cls):
+        return []
 
     @classmethod
     def lab(cls, *argv, stdin=None):
