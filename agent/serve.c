@@ -287,6 +287,7 @@ static void close_all(struct serve *serve)
 		fp_log(FP_LOG_ERROR, "the recording is not whole", "path=%s", serve->options.record);
 	fp_pipeline_free(serve->pipeline);
 	fp_runtime_close(serve->runtime);
+	fp_inject_free(serve->inject);
 	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)
 		fp_capture_unpin(serve->capture);
 	fp_capture_free(serve->capture);
@@ -305,6 +306,8 @@ int fp_agent_serve(int argc, char **argv)
 	r = open_all(&serve, error);
 	if (r == 0)
 		r = fp_capture_start(serve.capture, error);
+	if (r == 0 && serve.options.forwarded_for)
+		r = fp_inject_start(serve.options.cgroup, serve.options.forwarded_for, &serve.inject, error);
 	if (r < 0) {
 		fp_die_line(FP_AGENT_NAME, "%s", error[0] ? error : strerror(-r));
 		close_all(&serve);

@@ -10,6 +10,7 @@
 
 #include "agent/capture.h"
 #include "agent/cgroup.h"
+#include "agent/inject.h"
 #include "agent/pipeline.h"
 #include "agent/recording.h"
 #include "agent/runtime/runtime.h"
@@ -27,6 +28,7 @@ struct serve {
 	struct fp_cgroup cgroup;
 	struct fp_runtime *runtime;
 	struct fp_capture *capture;
+	struct fp_inject *inject; /* NULL unless asked for */
 	struct fp_pipeline *pipeline;
 	struct fp_recording_writer *recording;
 	struct fp_uplink *uplink; /* or */

@@ -21,6 +21,8 @@ static const char usage[] =
 	"  --store PATH            put straight into a store instead: one node, no aggregator\n"
 	"  --node NAME             name of this node (default: host name)\n"
 	"  --runc-root DIR         where the container runtime keeps its state (default /run/runc)\n"
+	"  --forwarded-for IP:PORT add X-Forwarded-For with the caller's ip:port to plain HTTP requests\n"
+	"                          that go to this gateway without one (default: touch nothing)\n"
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
@@ -32,7 +34,7 @@ static const char usage[] =
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
 
-enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS };
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -102,6 +104,9 @@ static int take_option(struct fp_serve_options *options, int option)
 	case OPT_KEY:
 		options->uplink.tls_key = optarg;
 		break;
+	case OPT_FORWARDED:
+		options->forwarded_for = optarg;
+		break;
 	case OPT_NO_PIN:
 		options->no_pin = true;
 		break;
@@ -127,6 +132,7 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"ring-size", required_argument, NULL, 'z'},   {"container-depth", required_argument, NULL, OPT_DEPTH},
 		{"spool-limit", required_argument, NULL, OPT_LIMIT}, {"tls-ca", required_argument, NULL, OPT_CA},
 		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
+		{"forwarded-for", required_argument, NULL, OPT_FORWARDED},
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;

@@ -29,10 +29,11 @@ def probe():
     return lines[-1] if lines else f"faasprov-agent --probe: exit status {done.returncode}"
 
 
-def start(lab, nodes, cgroup_root, store, record=None):
+def start(lab, nodes, cgroup_root, store, record=None, header=None):
     """Starts the aggregator, then the agents; returns when each says that it is ready.
 
     record: directory in which each agent also keeps its raw records, for a replay.
+    header: gateway (ip:port) whose callers the agents name in a header of their calls.
     """
     if record:
         os.makedirs(record, exist_ok=True)
@@ -44,8 +45,9 @@ def start(lab, nodes, cgroup_root, store, record=None):
         *_tls_options(tls, "aggregator")])
     process.wait_ready(lab, "aggregator", lambda: os.path.exists(f"{home}/ready"))
     for node in range(1, nodes + 1):
+        forwarded = ["--forwarded-for", header] if header else []
         extra = ["--record", f"{os.path.abspath(record)}/node{node}.recording"] if record else []
-        _start_agent(lab, node, cgroup_root, [*extra, *_tls_options(tls, _agent(node))])
+        _start_agent(lab, node, cgroup_root, [*extra, *forwarded, *_tls_options(tls, _agent(node))])
     for node in range(1, nodes + 1):
         name = _agent(node)
         process.wait_ready(lab, name, lambda: os.path.exists(lab.path(name, "ready")), 60)

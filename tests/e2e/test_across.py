@@ -195,5 +195,33 @@ class Across(LabCase):
         self.check_clock(-700)
 
 
+@needs_recording
+class TellingTheCaller(LabCase):
+    """The agents add the caller's address to calls: it stays known when a queue makes them."""
+
+    @classmethod
+    def stack(cls):
+        return os.path.join(FUNCTIONS, "across.yml")
+
+    @classmethod
+    def up_options(cls):
+        return ["--header", "on"]
+
+    @classmethod
+    def story(cls):
+        for function in ("relay", "relay-py"):
+            cls.invoke(function, json.dumps({"sleep": 300, "calls": [
+                call("relay-two", f"{function}.{n}", how={"async": True, "headers": {"X-Call-Id": "of-all"}}) for n in range(4)]
+                + [call("relay-two", f"{function}.4")]}), "--path", f"t/{function}")
+
+    def test_each_has_its_caller(self):
+        by_id = {request["id"]: request for request in self.requests}
+        called = [r for r in self.requests if "." in r["url"]]
+        self.assertEqual(10, len(called))
+        for request in called:
+            self.assertEqual("forwarded-address", request["join"])
+            self.assertEqual(by_id[request["parent"]]["url"], request["url"].partition(".")[0])
+
+
 if __name__ == "__main__":
     unittest.main()
