@@ -344,12 +344,39 @@ static uint64_t start_time(const struct slicer *slicer, const struct fp_slice_st
 	return start->time > options->since ? start->time : options->since;
 }
 
+static int is_candidate(void *arg, const char *id, size_t len)
+{
+	const char *wanted = arg;
+
+	return strlen(wanted) == len && memcmp(wanted, id, len) == 0;
+}
+
+static int names_candidate(void *arg, const struct fp_store_edge *row)
+{
+	return row->candidates && fp_graph_each_candidate(row, is_candidate, arg);
+}
+
+/* Nothing at this unit can have been the request's: no place to start from, nor to show.  1, 0, or an error. */
+static int is_idle(const struct slicer *slicer, const struct fp_slice_start *start)
+{
+	const struct fp_source *source = slicer->source;
+	int r = slicer->direction == FP_SLICE_BACKWARD ?
+			source->edges_into(source->arg, start->node, names_candidate, (void *)start->candidate) :
+			source->edges_out_of(source->arg, start->node, names_candidate, (void *)start->candidate);
+
+	return r < 0 ? r : r == 0;
+}
+
 static int begin(struct slicer *slicer, const struct fp_slice_start *starts, size_t n_starts)
 {
 	for (size_t i = 0; i < n_starts; i++) {
 		struct fp_graph_node *node;
-		int r = node_of(slicer, starts[i].node, &node);
+		int r = starts[i].candidate ? is_idle(slicer, &starts[i]) : 0;
 
+		if (r > 0)
+			continue;
+		if (r == 0)
+			r = node_of(slicer, starts[i].node, &node);
 		if (r < 0)
 			return r;
 		if (starts[i].candidate) {

@@ -448,6 +448,12 @@ static void candidates_start_only_their_own_edges(void **state)
 		assert_int_equal(has_node(slice, 4), options.depth != 1);
 		fp_graph_free(slice);
 	}
+	/* where nothing can have been the request's there is nothing to show */
+	start.candidate = "dddd";
+	assert_int_equal(fp_graph_new(&slice), 0);
+	assert_int_equal(fp_slice(&source, FP_SLICE_FORWARD, &start, 1, &options, slice), 0);
+	assert_int_equal(fp_graph_nodes(slice), 0);
+	fp_graph_free(slice);
 	fp_graph_free(graph);
 }
 
