@@ -238,7 +238,7 @@ static int open_ring(struct fp_capture *capture)
 {
 	/* told of what is new alone: what is held would keep it readable */
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	void *bss;
+	void *bss, *usage;
 	int r = fp_ring_open(&capture->ring, capture->maps[FP_CAPTURE_MAP_ring], (uint32_t)capture->about.ring_size);
 
 	if (r < 0)
@@ -252,6 +252,11 @@ static int open_ring(struct fp_capture *capture)
 	if (bss == MAP_FAILED)
 		return -errno;
 	capture->bss = bss;
+	usage = mmap(NULL, FP_USAGE_SLOTS * sizeof(*capture->usage), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     capture->maps[FP_CAPTURE_MAP_usage], 0);
+	if (usage == MAP_FAILED)
+		return -errno;
+	capture->usage = usage;
 	return 0;
 }
 
@@ -293,6 +298,8 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture)
 	fp_ring_close(&capture->ring);
 	if (capture->bss)
 		munmap(capture->bss, (size_t)sysconf(_SC_PAGESIZE));
+	if (capture->usage)
+		munmap(capture->usage, FP_USAGE_SLOTS * sizeof(*capture->usage));
 	if (capture->epoll >= 0)
 		close(capture->epoll);
 	close_maps(capture);

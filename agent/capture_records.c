@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "agent/capture_state.h"
@@ -16,13 +17,27 @@ int fp_capture_fd(const struct fp_capture *capture)
 	return capture->epoll;
 }
 
+void fp_capture_give_back(struct fp_capture *capture)
+{
+	/* the ring first: what a container has seems more for a moment, never less */
+	fp_ring_release(&capture->ring);
+	for (size_t i = 0; i < FP_USAGE_SLOTS; i++)
+		if (capture->read[i] != capture->usage[i].read)
+			__atomic_store_n(&capture->usage[i].read, capture->read[i], __ATOMIC_RELEASE);
+}
+
 static int hand_over(void *ctx, const void *data, size_t len, size_t room)
 {
 	struct fp_capture *capture = ctx;
 	int r = capture->fn(capture->arg, data, len);
+	struct fp_record_head head;
 
+	if (r >= 0 && len >= sizeof(head)) {
+		memcpy(&head, data, sizeof(head));
+		capture->read[head.cgroup % FP_USAGE_SLOTS] += room;
+	}
 	if (r >= 0 && !capture->hold && fp_ring_held(&capture->ring) > capture->ring.size / RELEASE_STEPS)
-		fp_ring_release(&capture->ring);
+		fp_capture_give_back(capture);
 	return r;
 }
 
@@ -37,13 +52,13 @@ int fp_capture_drain(struct fp_capture *capture, fp_capture_record_fn fn, void *
 	capture->arg = arg;
 	r = fp_ring_read(&capture->ring, hand_over, capture);
 	if (!capture->hold)
-		fp_ring_release(&capture->ring);
+		fp_capture_give_back(capture);
 	return r;
 }
 
 void fp_capture_release(struct fp_capture *capture)
 {
-	fp_ring_release(&capture->ring);
+	fp_capture_give_back(capture);
 	/* what was noted holds now: it is not to be written over before the next one holds, too */
 	capture->slot = (capture->slot + 1) % FP_JOURNAL_SLOTS;
 }
@@ -103,6 +118,13 @@ void fp_capture_save(const struct fp_capture *capture, struct fp_buffer *out)
 		fp_buffer_add_varint(out, capture->known[i].key.cause);
 		fp_buffer_add_varint(out, capture->known[i].taken);
 	}
+	for (size_t i = 0; i < FP_USAGE_SLOTS; i++) {
+		if (capture->read[i] == 0)
+			continue;
+		fp_buffer_add_varint(out, i + 1);
+		fp_buffer_add_varint(out, capture->read[i]);
+	}
+	fp_buffer_add_varint(out, 0);
 }
 
 int fp_capture_restore(struct fp_capture *capture, const uint8_t *data, size_t len, size_t *pos)
@@ -125,5 +147,17 @@ int fp_capture_restore(struct fp_capture *capture, const uint8_t *data, size_t l
 			return -ENOMEM;
 		known->taken = taken;
 	}
+	for (;;) {
+		uint64_t slot;
+
+		if (fp_varint_read(data, len, pos, &slot) < 0 || slot > FP_USAGE_SLOTS)
+			return -EBADMSG;
+		if (slot == 0)
+			break;
+		if (fp_varint_read(data, len, pos, &capture->read[slot - 1]) < 0)
+			return -EBADMSG;
+	}
+	/* the last agent may have died between the two that give back */
+	fp_capture_give_back(capture);
 	return 0;
 }

@@ -285,7 +285,7 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 int fp_pipeline_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
 {
 	/* these have taken numbers, so their holes are known */
-	if (cause == FP_LOSS_RING_FULL)
+	if (cause == FP_LOSS_RING_FULL || cause == FP_LOSS_BUDGET)
 		fp_sequence_explain(&p->sequence, lost);
 	return store_loss(p, cgroup, cause, lost);
 }

@@ -29,7 +29,7 @@ enum bpf_map_type_used {
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
-enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
@@ -80,9 +80,17 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, FP_JOURNAL_SLOTS);
-	__type(key, __u32);
+	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct fp_journal_slot));
 } journal SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FP_USAGE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct fp_usage);
+} usage SEC(".maps");
 
 struct thread_state {
 	__u64 turn;
@@ -179,7 +187,7 @@ static __always_inline __u64 next_sequence(void)
 /* Grows with each loss, after that loss is in the table: the agent looks into the table only when this has moved. */
 __u64 losses_counted = 0;
 
-static __noinline int count_loss(__u64 cgroup, __u32 cause)
+__noinline int count_loss(__u64 cgroup, __u32 cause)
 {
 	struct fp_loss_key key = {.cgroup = cgroup, .cause = cause};
 	__u64 zero = 0, *n;
@@ -209,21 +217,71 @@ static __always_inline __u64 waiting(void)
  * Bulk records leave the last eighth of the ring to marks and process records:
  * losing one of those would blur much more than itself.
  */
-static __always_inline int ring_has_room_for_bulk(void)
+static __always_inline __u64 room_for(int bulk)
 {
-	return waiting() < ring_size - ring_size / 8;
+	__u64 top = bulk ? ring_size - ring_size / 8 : ring_size, taken = waiting();
+
+	return taken < top ? top - taken : 0;
+}
+
+static __always_inline void fill_head(struct fp_record_head *head, __u16 type, __u32 size, __u64 cgroup, long result);
+static __always_inline void emit(void *record);
+
+/* A container's records begin or cease to be refused; told outside its budget, once for each change. */
+__noinline int tell_throttle(__u64 cgroup, __u64 begins)
+{
+	__u32 slot = cgroup % FP_USAGE_SLOTS;
+	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
+	struct fp_record_throttle *record;
+
+	if (!of || __sync_val_compare_and_swap(&of->throttled, !begins, begins) == begins)
+		return 0;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		next_sequence();
+		return count_loss(cgroup, FP_LOSS_CAUSE_RING_FULL);
+	}
+	__sync_fetch_and_add(&of->written, (sizeof(*record) + FP_RING_HEAD + 7) & ~7ull);
+	fill_head(&record->head, FP_RECORD_TYPE_THROTTLE, sizeof(*record), cgroup, 0);
+	record->flags = begins;
+	record->bytes = of->written - of->read;
+	record->refused_records = of->refused;
+	emit(record);
+	return 0;
+}
+
+/* Functions of their own, not static: the verifier looks at them once, and not again in each of our programs. */
+__noinline int refuse(__u64 cgroup, __u64 has_room)
+{
+	__u32 slot = cgroup % FP_USAGE_SLOTS;
+	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
+
+	next_sequence();
+	count_loss(cgroup, has_room ? FP_LOSS_CAUSE_BUDGET : FP_LOSS_CAUSE_RING_FULL);
+	if (of)
+		__sync_fetch_and_add(&of->refused, 1);
+	return has_room ? tell_throttle(cgroup, 1) : 0;
 }
 
 /* Reserves `size` bytes; on failure the loss is counted under a number of its own. */
 static __always_inline void *reserve(__u64 cgroup, __u64 size, int bulk)
 {
+	__u32 slot = cgroup % FP_USAGE_SLOTS;
+	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
+	__u64 room = room_for(bulk), held = of ? of->written - of->read : 0;
 	void *record = 0;
 
-	if (!bulk || ring_has_room_for_bulk())
+	if (held < FP_USAGE_SHARE * room)
 		record = bpf_ringbuf_reserve(&ring, size, 0);
 	if (!record) {
-		next_sequence();
-		count_loss(cgroup, FP_LOSS_CAUSE_RING_FULL);
+		refuse(cgroup, room > size);
+		return 0;
+	}
+	if (of) {
+		__sync_fetch_and_add(&of->written, (size + FP_RING_HEAD + 7) & ~7ull);
+		/* well below what is allowed, so that it does not go to and fro */
+		if (of->throttled && held < room)
+			tell_throttle(cgroup, 0);
 	}
 	return record;
 }

@@ -47,6 +47,26 @@ enum {
 #include "schema/mark.def"
 };
 
+/*
+ * Bytes of the ring that a container has written and the agent has given back since the ring began.  A
+ * container's place is its id modulo the number of places: ids are given in turn, so
+ * that two containers share a place, and a budget, only when thousands were made between them.
+ */
+#define FP_USAGE_SLOTS 4096
+struct fp_usage {
+	uint64_t written; /* by the kernel side alone */
+	uint64_t read; /* by the agent alone */
+	uint64_t throttled; /* 1: records are refused until it has given back much */
+	uint64_t refused; /* in all */
+};
+/*
+ * No container may hold more than so many times what is free.  One alone gets 4/5 of the
+ * ring, N floods share it and leave 1/(4 N + 1) free, for whoever has little to say.
+ */
+#define FP_USAGE_SHARE 4
+/* Bytes a record takes beside its own, and what its length is rounded to. */
+#define FP_RING_HEAD 8
+
 struct fp_loss_key {
 	uint64_t cgroup; /* 0: of the host */
 	uint32_t cause;

@@ -30,11 +30,12 @@
 
 #define PATHS_MAX (1u << 20)
 
-static struct fp_cgroup root;
+static struct fp_cgroup root, loud, quiet;
 static char directory[] = "/tmp/faasprov-survive-XXXXXX";
-static pid_t agent, worker;
+#define WORKERS_MAX 3
+static pid_t agent, workers[WORKERS_MAX];
 
-/* Shared with the worker. */
+/* Shared with the workers: the first is told to stop for all. */
 static struct work {
 	volatile bool stop;
 	volatile uint64_t done; /* calls of the kind that is counted */
@@ -70,10 +71,25 @@ static void show_log(void)
 		fclose(log);
 }
 
-static void start_agent(const char *ring_mib, const char *extra)
+/* A file of the agent's state. */
+static void wait_for(const char *name)
 {
 	int status;
 
+	for (int i = 0; access(in_directory(name), F_OK) < 0; i++) {
+		if (waitpid(agent, &status, WNOHANG) != 0) {
+			agent = 0;
+			show_log();
+			fail_msg("the agent ended by itself");
+		}
+		assert_true(i < 3000);
+		sleep_ms(10);
+	}
+}
+
+static void start_agent(const char *ring_mib, const char *extra)
+{
+	unlink(in_directory("flushed"));
 	unlink(in_directory("ready"));
 	agent = fork();
 	assert_true(agent >= 0);
@@ -88,15 +104,7 @@ static void start_agent(const char *ring_mib, const char *extra)
 		      in_directory("store.db"), "--state", directory, "--ring-size", ring_mib, extra, NULL);
 		_exit(127);
 	}
-	for (int i = 0; access(in_directory("ready"), F_OK) < 0; i++) {
-		if (waitpid(agent, &status, WNOHANG) != 0) {
-			agent = 0;
-			show_log();
-			fail_msg("the agent ended by itself");
-		}
-		assert_true(i < 3000);
-		sleep_ms(10);
-	}
+	wait_for("ready");
 }
 
 static void end_agent(int signal_number)
@@ -112,7 +120,7 @@ static void end_agent(int signal_number)
 /* --- work ---------------------------------------------------------------------------- */
 
 /* Each call has a name of its own: it can be seen whether one is missing, or there twice. */
-static void make_names(void)
+static void make_names(unsigned mine)
 {
 	char path[300];
 
@@ -128,31 +136,38 @@ static void make_names(void)
 	}
 }
 
-static void write_bytes(void)
+static void write_bytes(unsigned mine)
 {
-	int fd = open(in_directory("bytes"), O_WRONLY | O_CREAT, 0600);
+	char name[16];
+	int fd;
+
+	snprintf(name, sizeof(name), "bytes%u", mine);
+	fd = open(in_directory(name), O_WRONLY | O_CREAT, 0600);
 
 	while (!work->stop) {
 		if (pwrite(fd, "x", 1, 0) != 1)
 			_exit(1);
-		work->done++;
+		work[mine].done++;
+		if (work[mine].pause_us)
+			usleep((useconds_t)work[mine].pause_us);
 	}
 }
 
-static void start_worker(void (*what)(void), struct fp_cgroup *cgroup)
+static void start_worker(unsigned mine, void (*what)(unsigned), const struct fp_cgroup *cgroup)
 {
+	pid_t worker;
 	int go = eventfd(0, EFD_CLOEXEC);
 	uint64_t one = 1;
 
 	work->stop = false;
-	work->done = 0;
-	worker = fork();
+	work[mine].done = 0;
+	worker = workers[mine] = fork();
 	assert_true(worker >= 0);
 	if (worker == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (read(go, &one, sizeof(one)) != sizeof(one))
 			_exit(1);
-		what();
+		what(mine);
 		_exit(0);
 	}
 	assert_int_equal(fp_cgroup_enter(cgroup, worker), 0);
@@ -160,19 +175,26 @@ static void start_worker(void (*what)(void), struct fp_cgroup *cgroup)
 	close(go);
 }
 
-static void end_worker(void)
+static void end_workers(void)
 {
 	int status;
 
 	work->stop = true;
-	assert_int_equal(waitpid(worker, &status, 0), worker);
-	assert_int_equal(status, 0);
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		if (workers[i] == 0)
+			continue;
+		assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+		assert_int_equal(status, 0);
+		workers[i] = 0;
+	}
 }
 
 /* --- what the store says ---------------------------------------------------------------- */
 
 static struct {
-	uint64_t writes, opens, lost, other_lost, events, next, batches;
+	uint64_t opens, other_lost, next, batches, throttled, freed;
+	uint64_t writes, lost; /* of the first container, or of all when there is one */
+	uint64_t quiet_writes, quiet_lost; /* of the other */
 	uint8_t seen[PATHS_MAX], hash[FP_BATCH_HASH_SIZE];
 } found;
 
@@ -191,10 +213,13 @@ static int take_batch(void *arg, uint64_t id, const uint8_t *frame, size_t len)
 	fp_batch_hash(frame, len, found.hash);
 	while ((r = fp_batch_next(batch, &event)) > 0) {
 		assert_int_equal(event.seq, found.next++);
-		if (event.type == FP_EVENT_TYPE_WRITE && event.tgid == (uint64_t)worker)
-			found.writes += event.count ? event.count : 1;
-		if (event.type == FP_EVENT_TYPE_LOST && event.cause == FP_LOSS_RING_FULL)
-			found.lost += event.lost;
+		if (event.type == FP_EVENT_TYPE_WRITE)
+			*(event.cgroup == quiet.id ? &found.quiet_writes : &found.writes) += event.count ? event.count : 1;
+		if (event.type == FP_EVENT_TYPE_THROTTLE)
+			(*(event.flags ? &found.throttled : &found.freed))++;
+		if (event.type == FP_EVENT_TYPE_LOST &&
+		    (event.cause == FP_LOSS_RING_FULL || event.cause == FP_LOSS_BUDGET))
+			*(event.cgroup == quiet.id ? &found.quiet_lost : &found.lost) += event.lost;
 		else if (event.type == FP_EVENT_TYPE_LOST)
 			found.other_lost += event.lost;
 		if (event.type == FP_EVENT_TYPE_OPEN && event.path.len > n && memcmp(event.path.data, prefix, n) == 0) {
@@ -246,9 +271,9 @@ static void what_fits_the_ring_is_there_once(void **state)
 {
 	start_agent("16", NULL);
 	work->pause_us = 200;
-	start_worker(make_names, &root);
+	start_worker(0, make_names, &root);
 	kill_again_and_again("16");
-	end_worker();
+	end_workers();
 	end_agent(SIGTERM);
 	read_store();
 	print_message("%llu calls, %llu batches\n", (unsigned long long)work->done, (unsigned long long)found.batches);
@@ -263,9 +288,9 @@ static void what_fits_the_ring_is_there_once(void **state)
 static void what_does_not_fit_is_counted(void **state)
 {
 	start_agent("1", NULL);
-	start_worker(write_bytes, &root);
+	start_worker(0, write_bytes, &root);
 	kill_again_and_again("1");
-	end_worker();
+	end_workers();
 	end_agent(SIGTERM);
 	read_store();
 	print_message("%llu calls: %llu delivered, %llu lost, %llu batches\n", (unsigned long long)work->done,
@@ -276,14 +301,50 @@ static void what_does_not_fit_is_counted(void **state)
 	assert_int_equal(found.writes + found.lost, work->done);
 }
 
+/* Two floods on all processors, and one container that has little to say: of that one nothing is lost. */
+static void a_flood_starves_nobody(void **state)
+{
+	uint64_t calls;
+
+	start_agent("1", NULL);
+	work[2].pause_us = 500;
+	start_worker(0, write_bytes, &loud);
+	start_worker(1, write_bytes, &loud);
+	start_worker(2, write_bytes, &quiet);
+	for (int i = 0; i < 200 && work[2].done < 1000; i++)
+		sleep_ms(100);
+	end_workers();
+	calls = work[0].done + work[1].done;
+	/* when all of it is kept, there is room for the loud one again */
+	kill(agent, SIGUSR1);
+	wait_for("flushed");
+	start_worker(0, write_bytes, &loud);
+	while (work[0].done < 10)
+		sleep_ms(1);
+	end_workers();
+	calls += work[0].done;
+	end_agent(SIGTERM);
+	read_store();
+	print_message("loud: %llu calls, %llu delivered, %llu lost; quiet: %llu, %llu, %llu; throttled %llu, freed %llu\n",
+		      (unsigned long long)calls, (unsigned long long)found.writes,
+		      (unsigned long long)found.lost, (unsigned long long)work[2].done,
+		      (unsigned long long)found.quiet_writes, (unsigned long long)found.quiet_lost,
+		      (unsigned long long)found.throttled, (unsigned long long)found.freed);
+	assert_int_equal(found.other_lost, 0);
+	assert_int_equal(found.writes + found.lost, calls);
+	assert_int_equal(found.quiet_writes, work[2].done);
+	assert_int_equal(found.quiet_lost, 0);
+	assert_true(found.lost > 0 && found.throttled > 0 && found.freed > 0);
+}
+
 static void another_version_is_replaced_and_what_it_held_is_counted(void **state)
 {
 	start_agent("1", NULL);
 	end_agent(SIGKILL);
-	start_worker(write_bytes, &root);
+	start_worker(0, write_bytes, &root);
 	while (work->done < 100)
 		sleep_ms(1);
-	end_worker();
+	end_workers();
 	/* of another size: not what this one would have made */
 	start_agent("2", NULL);
 	end_agent(SIGTERM);
@@ -315,6 +376,14 @@ static void a_stop_leaves_nothing(void **state)
 	unlink(in_directory("store.db"));
 }
 
+static int make_container(const char *name, struct fp_cgroup *ret_cgroup)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/%s", root.path, name);
+	return mkdir(path, 0755) < 0 ? -errno : fp_cgroup_open(path, ret_cgroup);
+}
+
 static int group_setup(void **state)
 {
 	char name[64];
@@ -324,7 +393,9 @@ static int group_setup(void **state)
 		print_message("skipped: this machine does not let the agent record\n");
 		exit(77);
 	}
-	work = mmap(NULL, sizeof(*work), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (make_container("loud", &loud) < 0 || make_container("quiet", &quiet) < 0)
+		return -1;
+	work = mmap(NULL, WORKERS_MAX * sizeof(*work), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return work != MAP_FAILED && mkdtemp(directory) ? 0 : -1;
 }
 
@@ -333,8 +404,14 @@ static int teardown(void **state)
 	int status;
 
 	/* after a test that failed */
-	if (worker > 0 && waitpid(worker, &status, WNOHANG) == 0)
-		kill(worker, SIGKILL);
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		if (workers[i] > 0 && waitpid(workers[i], &status, WNOHANG) == 0) {
+			kill(workers[i], SIGKILL);
+			waitpid(workers[i], &status, 0);
+		}
+		workers[i] = 0;
+		work[i].pause_us = 0;
+	}
 	if (agent > 0 && waitpid(agent, &status, WNOHANG) == 0) {
 		kill(agent, SIGKILL);
 		waitpid(agent, &status, 0);
@@ -347,6 +424,8 @@ static int group_teardown(void **state)
 {
 	char command[300];
 
+	fp_cgroup_remove(&loud);
+	fp_cgroup_remove(&quiet);
 	fp_cgroup_remove(&root);
 	snprintf(command, sizeof(command), "rm -rf %s", directory);
 	return system(command);
@@ -357,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(what_fits_the_ring_is_there_once, teardown),
 		cmocka_unit_test_teardown(what_does_not_fit_is_counted, teardown),
+		cmocka_unit_test_teardown(a_flood_starves_nobody, teardown),
 		cmocka_unit_test_teardown(another_version_is_replaced_and_what_it_held_is_counted, teardown),
 		cmocka_unit_test_teardown(a_stop_leaves_nothing, teardown),
 	};

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 5
+#define FP_SCHEMA_VERSION 6
 /* Versions since then only added events, so their evidence is read like today's. */
 #define FP_SCHEMA_VERSION_OLDEST 5
 
