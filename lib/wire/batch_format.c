@@ -56,6 +56,17 @@ static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
 		layout->n_numbers = layout->n;
 }
 
+/*
+ * An event that does not carry its object's inode is compared as if it had none,
+ * whatever stands there when it is written: the reader does not see it.
+ */
+static void forget_object(struct fp_batch_layout *layout)
+{
+	for (unsigned i = 0; i < layout->n; i++)
+		if (layout->expectations[i] == FP_BATCH_AS_OF_OBJECT)
+			layout->expectations[i] = FP_BATCH_AS_FORMER;
+}
+
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 {
 	const struct fp_event_info *info = fp_event_info(type);
@@ -72,6 +83,8 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 			if (info->fields[i].origin != FP_FROM_KERNEL_TRANSIENT)
 				add_field(&layout, info->fields[i].field, group);
 	}
+	if (!memchr(layout.fields, FP_FIELD_ino, layout.n))
+		forget_object(&layout);
 	*ret_layout = layout;
 	return true;
 }

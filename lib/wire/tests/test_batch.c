@@ -196,6 +196,34 @@ static void test_writer_refuses(void **context)
 	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
 }
 
+/* What an event does not carry changes nothing of what follows: a LOOKUP made of the RECEIVE before it. */
+static void test_fields_not_carried(void **context)
+{
+	fp_cleanup(fp_batch_writer_freep) struct fp_batch_writer *writer = NULL;
+	fp_cleanup(fp_batch_freep) struct fp_batch *batch = NULL;
+	struct fp_batch_header header = header_of(1);
+	uint8_t hash[FP_BATCH_HASH_SIZE];
+	struct fp_event event = {.type = FP_EVENT_TYPE_RECEIVE, .ino = 77, .tid = 5, .remote_lo = 0xffff7f000001}, read;
+	const uint8_t *frame;
+	size_t len;
+
+	assert_int_equal(fp_batch_writer_new(&writer), 0);
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	event.type = FP_EVENT_TYPE_LOOKUP;
+	event.remote_lo = 0xffffc6124d01;
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	event.type = FP_EVENT_TYPE_RECEIVE;
+	event.remote_lo = 0xffff7f000001;
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	assert_int_equal(fp_batch_writer_finish(writer, &header, &frame, &len, hash), 0);
+	assert_int_equal(fp_batch_open(frame, len, &batch), 0);
+	assert_int_equal(fp_batch_next(batch, &read), 1);
+	assert_int_equal(fp_batch_next(batch, &read), 1);
+	assert_int_equal(read.remote_lo, 0xffffc6124d01);
+	assert_int_equal(fp_batch_next(batch, &read), 1);
+	assert_int_equal(read.remote_lo, 0xffff7f000001);
+}
+
 /* Strings that no compressor shortens: the writer says stop before the frame is too long for a reader. */
 static void test_limits(void **context)
 {
@@ -570,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_transient_fields_stay),
 		cmocka_unit_test(test_writer_refuses),
+		cmocka_unit_test(test_fields_not_carried),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_trailing),
