@@ -71,7 +71,18 @@ static int fill_calls(struct faasprov_bpf *skeleton)
 	return 0;
 }
 
-/* Handlers are reached by tail call alone. */
+static const struct {
+	const char *function, *handler;
+	bool at_return;
+} tls_probes[] = {
+	{"SSL_write", "tls_write", false},	 {"SSL_write", "tls_done", true},
+	{"SSL_read", "tls_read", false},	 {"SSL_read", "tls_done", true},
+	{"SSL_write_ex", "tls_write_ex", false}, {"SSL_write_ex", "tls_done", true},
+	{"SSL_read_ex", "tls_read_ex", false},	 {"SSL_read_ex", "tls_done", true},
+	{"SSL_free", "tls_free", false},
+};
+
+/* Handlers are reached by tail call alone, and probes are set where a library is. */
 static void attach_only_sources(struct faasprov_bpf *skeleton)
 {
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -80,6 +91,8 @@ static void attach_only_sources(struct faasprov_bpf *skeleton)
 		if (program)
 			bpf_program__set_autoattach(program, false);
 	}
+	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]); i++)
+		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, tls_probes[i].handler), false);
 }
 
 /* Hooks that a kernel may lack; without one the agent does without what it sees, and --probe says so. */
@@ -303,6 +316,9 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture)
 	if (capture->epoll >= 0)
 		close(capture->epoll);
 	close_maps(capture);
+	for (size_t i = 0; i < capture->n_tls; i++)
+		bpf_link__destroy(capture->tls[i]);
+	free(capture->tls);
 	faasprov_bpf__destroy(capture->skeleton);
 	fp_pins_close(&capture->pins);
 	fp_pins_close(&capture->old);
@@ -327,23 +343,31 @@ static int pin_maps(struct fp_capture *capture)
 	return 0;
 }
 
+static int pin_link(struct fp_capture *capture, struct bpf_link *link)
+{
+	char name[16], path[FP_PINS_PATH_MAX + 64];
+
+	snprintf(name, sizeof(name), "link%u", (unsigned)capture->about.links++);
+	fp_pins_name(&capture->pins, name, path);
+	return bpf_obj_pin(bpf_link__fd(link), path) < 0 ? -errno : 0;
+}
+
+static int pin_about(struct fp_capture *capture)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_about], &zero, &capture->about, BPF_ANY) < 0 ? -errno : 0;
+}
+
 static int pin_links(struct fp_capture *capture)
 {
 	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
-	char name[16], path[FP_PINS_PATH_MAX + 64];
-	uint32_t zero = 0;
+	int r = 0;
 
-	for (int i = 0; i < skeleton->prog_cnt; i++) {
-		struct bpf_link *link = *skeleton->progs[i].link;
-
-		if (!link)
-			continue;
-		snprintf(name, sizeof(name), "link%u", (unsigned)capture->about.links++);
-		fp_pins_name(&capture->pins, name, path);
-		if (bpf_obj_pin(bpf_link__fd(link), path) < 0)
-			return -errno;
-	}
-	return bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_about], &zero, &capture->about, BPF_ANY) < 0 ? -errno : 0;
+	for (int i = 0; i < skeleton->prog_cnt && r == 0; i++)
+		if (*skeleton->progs[i].link)
+			r = pin_link(capture, *skeleton->progs[i].link);
+	return r < 0 ? r : pin_about(capture);
 }
 
 int fp_capture_start(struct fp_capture *capture, char ret_error[256])
@@ -367,6 +391,41 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 		fp_pins_remove(&capture->old);
 	}
 	return 0;
+}
+
+static int attach_tls(struct fp_capture *capture, const char *path, size_t i)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(capture->skeleton->obj, tls_probes[i].handler);
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = tls_probes[i].at_return, .func_name = tls_probes[i].function);
+	struct bpf_link **links = realloc(capture->tls, (capture->n_tls + 1) * sizeof(struct bpf_link *)), *link;
+
+	if (!links)
+		return -ENOMEM;
+	capture->tls = links;
+	link = bpf_program__attach_uprobe_opts(program, -1, path, 0, &options);
+	if (!link)
+		return -errno;
+	capture->tls[capture->n_tls++] = link;
+	return capture->pins.lock >= 0 ? pin_link(capture, link) : 0;
+}
+
+/* The _ex forms came later (OpenSSL 1.1.1): where they are missing the others are enough. */
+int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
+{
+	size_t before = capture->n_tls;
+	int r = 0;
+
+	if (!capture->skeleton)
+		return -ENOTSUP;
+	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]) && r == 0; i++) {
+		r = attach_tls(capture, path, i);
+		if (r == -ENOENT && strstr(tls_probes[i].function, "_ex"))
+			r = 0;
+	}
+	/* what is pinned is to be found by who takes over */
+	if (capture->pins.lock >= 0 && capture->n_tls > before && pin_about(capture) < 0 && r == 0)
+		r = -EIO;
+	return r;
 }
 
 const char *fp_capture_not_pinned(const struct fp_capture *capture)

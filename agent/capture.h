@@ -38,6 +38,14 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture);
 /* From its return on, everything recorded below the root is seen. */
 int fp_capture_start(struct fp_capture *capture, char ret_error[256]);
 
+/*
+ * Reads what goes through the TLS functions of the library or program at `path`,
+ * in all processes that are recorded, from now on and those that come.  0; -ENOENT
+ * there are no such functions in it, -ENOTSUP the kernel side was taken over (what was
+ * read goes on being read), or why it cannot be.
+ */
+int fp_capture_attach_tls(struct fp_capture *capture, const char *path);
+
 /* Becomes readable when much is waiting; drain at least every 100 ms besides. */
 int fp_capture_fd(const struct fp_capture *capture);
 

@@ -21,6 +21,7 @@ enum fp_capture_map {
 	FP_CAPTURE_N_MAPS
 };
 
+struct bpf_link;
 struct faasprov_bpf;
 struct faasprov_bpf__bss;
 
@@ -45,6 +46,8 @@ struct fp_capture {
 	uint64_t replaced;
 	fp_capture_record_fn fn;
 	void *arg;
+	struct bpf_link **tls; /* probes on TLS libraries */
+	size_t n_tls;
 	struct known_loss *known;
 	size_t n_known;
 	uint64_t losses_taken; /* what the kernel side had counted by then */

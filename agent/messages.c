@@ -8,6 +8,7 @@
 
 #include "agent/app/app.h"
 #include "agent/app/dns.h"
+#include "agent/plaintext.h"
 #include "agent/redact/redact.h"
 #include "base/buffer.h"
 
@@ -18,6 +19,7 @@ struct connection {
 		struct fp_app_connection app;
 		struct fp_dns_stream *dns; /* over TCP: received, sent; over UDP NULL */
 	};
+	struct fp_app_connection *plain; /* what is said within TLS; NULL: nothing was */
 	UT_hash_handle hh;
 };
 
@@ -47,7 +49,9 @@ struct fp_messages {
 	size_t n_held, held_room;
 	struct connection *connections;
 	struct name *names;
+	struct fp_plaintext *plaintext;
 	struct fp_buffer text; /* redacted strings of the event at hand */
+	struct fp_buffer url; /* its name, where that is written anew */
 	uint64_t count;
 };
 
@@ -55,7 +59,11 @@ struct fp_messages {
 struct occasion {
 	struct fp_messages *messages;
 	const struct fp_event *event;
+	bool in_tls;
 };
+
+static int read_plaintext(void *arg, const struct fp_event *socket, bool outgoing, const void *data, size_t have,
+			  size_t total);
 
 int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages)
 {
@@ -65,6 +73,10 @@ int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages
 		return -ENOMEM;
 	m->fn = fn;
 	m->arg = arg;
+	if (fp_plaintext_new(read_plaintext, m, &m->plaintext) < 0) {
+		free(m);
+		return -ENOMEM;
+	}
 	*ret_messages = m;
 	return 0;
 }
@@ -76,6 +88,9 @@ static void forget_connection(struct fp_messages *m, struct connection *connecti
 		free(connection->dns);
 	else
 		fp_app_connection_done(&connection->app);
+	if (connection->plain)
+		fp_app_connection_done(connection->plain);
+	free(connection->plain);
 	free(connection);
 }
 
@@ -93,7 +108,9 @@ struct fp_messages *fp_messages_free(struct fp_messages *m)
 		forget_connection(m, m->connections);
 	while (m->names)
 		forget_name(m, m->names);
+	fp_plaintext_free(m->plaintext);
 	fp_buffer_done(&m->text);
+	fp_buffer_done(&m->url);
 	free(m->held);
 	free(m);
 	return NULL;
@@ -202,12 +219,33 @@ static int tell_asked(struct occasion *occasion, const struct fp_app_message *me
 	return m->asked && message->app == FP_APP_HTTP_REQUEST ? m->asked(m->arg, occasion->event, &asked) : 0;
 }
 
+/* http://host:443/x that was said within TLS is https://host/x. */
+static struct fp_str as_https(struct fp_messages *m, struct fp_str name)
+{
+	static const char plain[] = "http://", port[] = ":443";
+	size_t skip = sizeof(plain) - 1, host = skip, port_len = sizeof(port) - 1;
+
+	if (name.len < skip || memcmp(name.data, plain, skip) != 0)
+		return name;
+	while (host < name.len && name.data[host] != '/')
+		host++;
+	fp_buffer_clear(&m->url);
+	fp_buffer_add_text(&m->url, "https://");
+	if (host - skip > port_len && memcmp(name.data + host - port_len, port, port_len) == 0)
+		fp_buffer_add(&m->url, name.data + skip, host - port_len - skip);
+	else
+		fp_buffer_add(&m->url, name.data + skip, host - skip);
+	fp_buffer_add(&m->url, name.data + host, name.len - host);
+	return m->url.failed ? name : (struct fp_str){m->url.data, m->url.len};
+}
+
 static int hold_message(void *arg, const struct fp_app_message *message)
 {
 	struct occasion *occasion = arg;
 	struct fp_messages *m = occasion->messages;
 	struct held *held;
-	int r = tell_asked(occasion, message);
+	bool as_url = occasion->in_tls && message->app == FP_APP_HTTP_REQUEST;
+	int r = occasion->in_tls ? 0 : tell_asked(occasion, message);
 
 	if (r < 0 || !is_news(message))
 		return r;
@@ -220,7 +258,7 @@ static int hold_message(void *arg, const struct fp_app_message *message)
 	hold_text(m, held, METHOD, message->method);
 	hold_text(m, held, HOST_NAME, message->host_name);
 	hold_redacted(m, held, URL, message->url);
-	hold_redacted(m, held, NAME, message->name);
+	hold_redacted(m, held, NAME, as_url ? as_https(m, message->name) : message->name);
 	hold_text(m, held, CALL_ID, message->call_id);
 	hold_text(m, held, ROWS, message->rows);
 	return fp_buffer_error(&m->text);
@@ -274,7 +312,7 @@ static int read_dns(struct connection *connection, const struct fp_event *event,
 
 static int read_payload(struct fp_messages *m, const struct fp_event *event)
 {
-	struct occasion occasion = {m, event};
+	struct occasion occasion = {m, event, false};
 	struct connection *connection;
 	int r;
 
@@ -331,7 +369,7 @@ static struct fp_str text_of(const struct fp_messages *m, const struct held *hel
 	return (struct fp_str){held->len[which] ? m->text.data + held->at[which] : "", held->len[which]};
 }
 
-int fp_messages_hand_on(struct fp_messages *m, const struct fp_event *of)
+static int hand_on_held(struct fp_messages *m, const struct fp_event *of)
 {
 	int r = 0;
 
@@ -359,6 +397,62 @@ int fp_messages_hand_on(struct fp_messages *m, const struct fp_event *of)
 	}
 	m->n_held = 0;
 	return r;
+}
+
+/* --- within TLS --------------------------------------------------------------------- */
+
+static int read_plaintext(void *arg, const struct fp_event *socket, bool outgoing, const void *data, size_t have,
+			  size_t total)
+{
+	struct fp_messages *m = arg;
+	struct occasion occasion = {m, socket, true};
+	struct connection *connection;
+	int r;
+
+	HASH_FIND(hh, m->connections, &socket->ino, sizeof(socket->ino), connection);
+	if (!connection || connection->is_dns)
+		return 0;
+	if (!connection->plain) {
+		connection->plain = malloc(sizeof(*connection->plain));
+		if (!connection->plain)
+			return -ENOMEM;
+		fp_app_connection_init(connection->plain);
+	}
+	fp_buffer_clear(&m->text);
+	r = fp_app_feed(connection->plain, outgoing, data, have, total, hold_message, &occasion);
+	return r < 0 && r != -EINVAL ? r : hand_on_held(m, socket);
+}
+
+/* Could the bytes be what a TLS library made? */
+static bool may_be_encrypted(const struct fp_messages *m, const struct fp_event *event)
+{
+	struct connection *connection;
+	enum fp_app_secrecy secrecy;
+
+	if (event->protocol != IPPROTO_TCP || event->bytes == 0)
+		return false;
+	HASH_FIND(hh, m->connections, &event->ino, sizeof(event->ino), connection);
+	if (!connection || connection->is_dns)
+		return false;
+	secrecy = fp_app_connection_secrecy(&connection->app);
+	return secrecy == FP_APP_ENCRYPTED || (secrecy == FP_APP_UNRECOGNISED && fp_plaintext_is_used(m->plaintext));
+}
+
+int fp_messages_hand_on(struct fp_messages *m, const struct fp_event *event)
+{
+	int r = hand_on_held(m, event);
+
+	if (r < 0)
+		return r;
+	switch (event->type) {
+	case FP_EVENT_TYPE_SEND:
+	case FP_EVENT_TYPE_RECEIVE:
+		return may_be_encrypted(m, event) ? fp_plaintext_moved(m->plaintext, event) : 0;
+	case FP_EVENT_TYPE_PLAIN:
+		return fp_plaintext_note(m->plaintext, event);
+	default:
+		return 0;
+	}
 }
 
 int fp_messages_note(struct fp_messages *m, const struct fp_event *event)

@@ -182,6 +182,7 @@ static bool is_stored(const struct fp_event *event)
 		return event->flags != 0;
 	case FP_EVENT_TYPE_CLOSE:
 	case FP_EVENT_TYPE_SOCKET:
+	case FP_EVENT_TYPE_PLAIN:
 		return false;
 	case FP_EVENT_TYPE_OPEN:
 		return event->path.len > 0; /* else a pipe */
@@ -243,6 +244,8 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 	keep = fp_attributor_note(p->attributor, event);
 	if (keep <= 0)
 		return keep;
+	if (p->options.program && (event->type == FP_EVENT_TYPE_EXEC || event->type == FP_EVENT_TYPE_LOAD))
+		p->options.program(p->options.arg, event);
 	r = fp_names_note(p->names, event);
 	if (r == 0 && is_stored(event))
 		r = store(p, event);

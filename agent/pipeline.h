@@ -16,10 +16,14 @@ struct fp_pipeline;
 /* 0 and the container (strings live until the next call), or -ENOENT: asked again later. */
 typedef int (*fp_container_fn)(void *arg, uint64_t cgroup, struct fp_container *ret_container);
 
+/* A process has become another program, or mapped a file to execute it: EXEC, LOAD. */
+typedef void (*fp_program_fn)(void *arg, const struct fp_event *event);
+
 struct fp_pipeline_options {
 	fp_container_fn container;
 	fp_event_fn event;
-	void *arg; /* for both */
+	fp_program_fn program; /* or NULL */
+	void *arg; /* for all */
 	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
 };
 

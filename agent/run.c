@@ -22,6 +22,7 @@
 #include "agent/pipeline.h"
 #include "agent/redact/redact.h"
 #include "agent/sink.h"
+#include "agent/tls_probe.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -37,6 +38,8 @@ struct run {
 	struct fp_host host;
 	struct fp_cgroup cgroup;
 	struct fp_capture *capture;
+	struct fp_tls_probe *tls; /* NULL: not wanted */
+	bool no_tls;
 	struct fp_pipeline *pipeline;
 	struct fp_sink sink;
 	uint8_t id[FP_REQUEST_ID_SIZE];
@@ -46,10 +49,11 @@ struct run {
 };
 
 static const char usage[] =
-	"Usage: faasprov-agent run [--store PATH] -- COMMAND [ARGUMENT…]\n"
+	"Usage: faasprov-agent run [--store PATH] [--no-tls] -- COMMAND [ARGUMENT…]\n"
 	"Runs the command, records it and its children into a store, and exits with its status.\n"
 	"\n"
 	"  --store PATH   the store (default: $FAASPROV_STORE, else ./faasprov.db); made if missing, added to if there\n"
+	"  --no-tls       do not read what goes through OpenSSL's functions\n"
 	"  --help         this text\n"
 	"\n"
 	"Look at it with: faasprov requests --store PATH; faasprov trace ID --store PATH\n";
@@ -173,10 +177,19 @@ static int watch(struct run *run)
 	return drain(run);
 }
 
+static void look_for_tls(void *arg, const struct fp_event *event)
+{
+	struct run *run = arg;
+
+	if (run->tls && fp_tls_probe_note(run->tls, event) == -ESRCH)
+		fp_tls_probe_note_through(run->tls, event, run->cgroup.path);
+}
+
 static int record(struct run *run, char error[256])
 {
 	struct fp_pipeline_options options = {
-		.container = find_container, .event = add_event, .arg = run, .whole_run = run->id};
+		.container = find_container, .event = add_event, .program = look_for_tls, .arg = run,
+		.whole_run = run->id};
 	uint64_t one = 1;
 	int r;
 
@@ -218,6 +231,8 @@ static int open_all(struct run *run, char error[256])
 	options.root_cgroup = run->cgroup.id;
 	options.root_level = options.container_level = run->cgroup.level;
 	r = fp_capture_open(&options, &run->capture, error);
+	if (r == 0 && !run->no_tls)
+		r = fp_tls_probe_new(run->capture, &run->tls);
 	return r < 0 ? r : fp_sink_open(run->store_url, &run->host, NULL, &run->sink, error);
 }
 
@@ -232,6 +247,7 @@ static void close_all(struct run *run)
 		       (unsigned long long)stats.lost, run->store_url);
 	}
 	fp_pipeline_free(run->pipeline);
+	fp_tls_probe_free(run->tls);
 	fp_capture_free(run->capture);
 	if (run->cgroup.id)
 		fp_cgroup_remove(&run->cgroup);
@@ -242,7 +258,7 @@ static void close_all(struct run *run)
 static int parse(int argc, char **argv, struct run *run)
 {
 	static const struct option options[] = {
-		{"store", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"store", required_argument, NULL, 's'}, {"no-tls", no_argument, NULL, 'T'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int option;
 
 	run->store_url = getenv("FAASPROV_STORE");
@@ -250,6 +266,8 @@ static int parse(int argc, char **argv, struct run *run)
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		if (option == 's') {
 			run->store_url = optarg;
+		} else if (option == 'T') {
+			run->no_tls = true;
 		} else if (option == 'h') {
 			fputs(usage, stdout);
 			exit(FP_EXIT_DONE);

@@ -14,6 +14,7 @@
 
 #include "agent/agent.h"
 #include "agent/serve.h"
+#include "agent/tls_probe.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
@@ -189,9 +190,20 @@ static int open_capture(struct serve *serve, char error[256])
 	return fp_capture_open(&options, &serve->capture, error);
 }
 
+static void look_for_tls(void *arg, const struct fp_event *event)
+{
+	struct serve *serve = arg;
+	struct fp_container container;
+
+	if (serve->tls && fp_tls_probe_note(serve->tls, event) == -ESRCH &&
+	    fp_runtime_lookup(serve->runtime, event->cgroup, &container) == 0 && container.cgroup_path)
+		fp_tls_probe_note_through(serve->tls, event, container.cgroup_path);
+}
+
 static int open_all(struct serve *serve, char error[256])
 {
-	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event, .arg = serve};
+	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event,
+					      .program = look_for_tls, .arg = serve};
 	int r = fp_host_init(&serve->host, serve->options.node);
 
 	if (r == 0)
@@ -200,6 +212,8 @@ static int open_all(struct serve *serve, char error[256])
 		r = fp_pipeline_new(&options, &serve->pipeline);
 	if (r == 0)
 		r = open_capture(serve, error);
+	if (r == 0 && !serve->options.no_tls)
+		r = fp_tls_probe_new(serve->capture, &serve->tls);
 	if (r == 0)
 		r = open_output(serve, error);
 	if (r == 0) {
@@ -290,6 +304,7 @@ static void close_all(struct serve *serve)
 	fp_inject_free(serve->inject);
 	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)
 		fp_capture_unpin(serve->capture);
+	fp_tls_probe_free(serve->tls);
 	fp_capture_free(serve->capture);
 }
 
@@ -308,6 +323,8 @@ int fp_agent_serve(int argc, char **argv)
 		r = fp_capture_start(serve.capture, error);
 	if (r == 0 && serve.options.forwarded_for)
 		r = fp_inject_start(serve.options.cgroup, serve.options.forwarded_for, &serve.inject, error);
+	if (r == 0 && serve.tls)
+		fp_tls_probe_scan(serve.tls, serve.cgroup.path);
 	if (r < 0) {
 		fp_die_line(FP_AGENT_NAME, "%s", error[0] ? error : strerror(-r));
 		close_all(&serve);

@@ -29,6 +29,7 @@ struct serve {
 	struct fp_runtime *runtime;
 	struct fp_capture *capture;
 	struct fp_inject *inject; /* NULL unless asked for */
+	struct fp_tls_probe *tls; /* NULL: not wanted */
 	struct fp_pipeline *pipeline;
 	struct fp_recording_writer *recording;
 	struct fp_uplink *uplink; /* or */

@@ -24,6 +24,7 @@ static const char usage[] =
 	"  --forwarded-for IP:PORT add X-Forwarded-For with the caller's ip:port to plain HTTP requests\n"
 	"                          that go to this gateway without one (default: touch nothing)\n"
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
+	"  --no-tls                do not read what goes through OpenSSL's functions\n"
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
 	"                          (how many there were, and invocations in flight)\n"
@@ -34,7 +35,7 @@ static const char usage[] =
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
 
-enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED };
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -55,6 +56,9 @@ static int take_option(struct fp_serve_options *options, int option)
 	int r = FP_EXIT_DONE;
 
 	switch (option) {
+	case OPT_NO_TLS:
+		options->no_tls = true;
+		break;
 	case 'c':
 		options->cgroup = optarg;
 		break;
@@ -134,6 +138,7 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
 		{"forwarded-for", required_argument, NULL, OPT_FORWARDED},
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
+		{"no-tls", no_argument, NULL, OPT_NO_TLS},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 

@@ -13,6 +13,7 @@ struct fp_serve_options {
 	const char *node, *cgroup, *runc_root, *store, *state, *record;
 	struct fp_uplink_options uplink;
 	const char *forwarded_for; /* gateway whose calls get a header; NULL: none do */
+	bool no_tls; /* do not read what goes through TLS libraries */
 	int container_depth; /* of a container's cgroup below the recorded one */
 	uint32_t ring_size;
 	bool no_pin, keep_pins;

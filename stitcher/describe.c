@@ -233,6 +233,8 @@ static const char *object_space(uint32_t app)
 		return "dns";
 	case FP_APP_MAIL:
 		return "mail";
+	case FP_APP_OPAQUE:
+		return "tls";
 	default:
 		return "http";
 	}

@@ -184,7 +184,7 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
 		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}, {event->rows, &message.rows}};
 
-	if (event->app == FP_APP_UNKNOWN || event->app == FP_APP_OPAQUE ||
+	if (event->app == FP_APP_UNKNOWN || (event->app == FP_APP_OPAQUE && !event->name.len) ||
 	    (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

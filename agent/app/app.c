@@ -50,6 +50,13 @@ void fp_app_connection_done(struct fp_app_connection *connection)
 	connection->spoken = NOBODY;
 }
 
+enum fp_app_secrecy fp_app_connection_secrecy(const struct fp_app_connection *connection)
+{
+	return connection->protocol == ENCRYPTED ? FP_APP_ENCRYPTED :
+	       connection->protocol == UNKNOWN	 ? FP_APP_UNRECOGNISED :
+						   FP_APP_READABLE;
+}
+
 /* In an order such that what is certain comes before what is only possible. */
 static int recognise(struct fp_app_connection *connection, struct fp_app_input *input)
 {

@@ -81,6 +81,9 @@ int fp_app_take_answered(struct fp_app_connection *connection);
 void fp_app_connection_init(struct fp_app_connection *connection);
 void fp_app_connection_done(struct fp_app_connection *connection);
 
+enum fp_app_secrecy { FP_APP_READABLE, FP_APP_UNRECOGNISED, FP_APP_ENCRYPTED };
+enum fp_app_secrecy fp_app_connection_secrecy(const struct fp_app_connection *connection);
+
 /*
  * `data` holds the first `have` of `total` bytes that one call moved; have may
  * be 0.  The number of messages handed on, -EINVAL when have > total, -ENOMEM,

@@ -6,6 +6,7 @@
  */
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/network.bpf.h"
+#include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -541,4 +542,56 @@ int BPF_PROG(on_uring_submit, struct io_kiocb *request)
 	if (!way_of(BPF_CORE_READ(request, opcode)) && !is_unseen(BPF_CORE_READ(request, opcode)))
 		return 0;
 	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
+}
+
+/* --- TLS libraries: attached by the agent where one is loaded ------------------- */
+
+SEC("uprobe")
+int tls_write(struct pt_regs *regs)
+{
+	return enter_tls(regs, 1, 0);
+}
+
+SEC("uprobe")
+int tls_write_ex(struct pt_regs *regs)
+{
+	return enter_tls(regs, 1, 1);
+}
+
+SEC("uprobe")
+int tls_read(struct pt_regs *regs)
+{
+	return enter_tls(regs, 0, 0);
+}
+
+SEC("uprobe")
+int tls_read_ex(struct pt_regs *regs)
+{
+	return enter_tls(regs, 0, 1);
+}
+
+SEC("uretprobe")
+int tls_done(struct pt_regs *regs)
+{
+	return leave_tls(regs);
+}
+
+/* The same address may be another session's soon. */
+SEC("uprobe")
+int tls_free(struct pt_regs *regs)
+{
+	__u64 cgroup = recorded_cgroup();
+	__u64 session = function_arg1(regs);
+
+	if (!cgroup || !session || is_watchdog(cgroup))
+		return 0;
+	BEGIN_RECORD(record, plain, PLAIN, cgroup, 0, 1, 0);
+	record->r.session = session;
+	record->r.entered = 0;
+	record->r.direction = 0;
+	record->r.bytes = 0;
+	record->r.payload.offset = sizeof(record->r);
+	record->r.payload.len = 0;
+	emit(record);
+	return 0;
 }

@@ -230,7 +230,7 @@ struct linux_binprm {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, r10, r8, r9;
+	unsigned long di, si, dx, cx, r10, r8, r9, ax;
 	unsigned long orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)

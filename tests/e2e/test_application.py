@@ -84,7 +84,8 @@ class ApplicationCase(unittest.TestCase):
         cls.scratch = tempfile.mkdtemp(prefix="faasprov-e2e-")
         cls.addClassCleanup(shutil.rmtree, cls.scratch)
         cls.store = os.path.join(cls.scratch, "store.db")
-        for name, text in (("servers.py", SERVERS), ("client.py", cls.client), ("resolv.conf", "nameserver 127.0.0.1\n")):
+        for name, text in (("servers.py", SERVERS), ("client.py", cls.client), ("resolv.conf", "nameserver 127.0.0.1\n"),
+                           ("tls_servers.py", cls.server), ("client.js", cls.node)):
             with open(os.path.join(cls.scratch, name), "w", encoding="utf-8") as file:
                 file.write(text)
         script = ("mount --bind \"$1/resolv.conf\" /etc/resolv.conf; ip link set lo up; ip addr add 198.18.77.1/32 dev lo;"
@@ -98,6 +99,7 @@ class ApplicationCase(unittest.TestCase):
         cls.graph = json.loads(run(os.path.join(BIN, "faasprov"), "export", "--store", cls.store, "--format", "json").stdout)
 
     arguments = ()
+    server = node = ""
 
     def edges_of(self, label):
         """The kinds of edges of the one node with this label."""
@@ -151,3 +153,120 @@ web.recv(100)
     def test_name_of_an_address(self):
         self.assertEqual(["get"], self.edges_of("dns:evil.example"))
         self.assertIn("connect", self.edges_of("198.18.77.1:80 (evil.example)"))
+
+
+@needs_recording
+@unittest.skipUnless(shutil.which("openssl"), "needs openssl to make a certificate")
+class EncryptedTest(ApplicationCase):
+    """Said within TLS, by clients that use OpenSSL in each of its ways; eight servers, so that a mix-up would show."""
+    PORTS = range(8440, 8448)
+    EACH = 5
+    client = r'''
+import asyncio, http.client, os, socket, ssl, subprocess, sys, threading, time
+here, first, last, each = os.path.dirname(os.path.abspath(__file__)), *map(int, sys.argv[1:4])
+subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", here + "/key", "-out", here + "/cert",
+                "-days", "2", "-subj", "/CN=x.example", "-addext", "subjectAltName=DNS:x.example"], check=True, capture_output=True)
+server = subprocess.Popen([sys.executable, here + "/tls_servers.py", here, str(first), str(last)], stdout=subprocess.DEVNULL)
+while True:
+    try:
+        socket.create_connection(("127.0.0.1", last - 1)).close()
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.05)
+context = ssl.create_default_context(cafile=here + "/cert")
+context.check_hostname = False
+# the probes are set while these processes run: what they say in the first tenth of a second may stay unread
+time.sleep(0.5)
+
+def thread(port):
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
+    for i in range(each):
+        connection.request("POST" if i % 2 else "GET", f"/thread/{port}/{i}?token=PLANTED-TOKEN-1", b"y" * (i % 2 * 3000),
+                           headers={"Host": "x.example"})
+        connection.getresponse().read()
+
+async def task(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="x.example")
+    for i in range(each):
+        body = b"z" * (i % 3 * 20000)
+        writer.write(f"POST /task/{port}/{i} HTTP/1.1\r\nHost: x.example\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        await reader.readuntil(b"hello")
+    writer.close()
+
+async def tasks():
+    await asyncio.gather(*(task(port) for port in range(first, last)))
+
+threads = [threading.Thread(target=thread, args=[port]) for port in range(first, last)]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+asyncio.run(tasks())
+if len(sys.argv) > 4:
+    subprocess.run([sys.argv[4], here + "/client.js", here, str(first), str(last), str(each)], check=True)
+server.kill()
+'''
+    server = r'''
+import asyncio, ssl, sys
+here, first, last = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(here + "/cert", here + "/key")
+
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            for line in head.split(b"\r\n"):
+                if line.lower().startswith(b"content-length:"):
+                    await reader.readexactly(int(line.split(b":")[1]))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            await writer.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        writer.close()
+
+async def main():
+    for port in range(first, last):
+        await asyncio.start_server(serve, "127.0.0.1", port, ssl=context, backlog=100)
+    await asyncio.sleep(20)
+
+asyncio.run(main())
+'''
+    node = r'''
+const https = require("https");
+const [here, first, last, each] = [process.argv[2], ...process.argv.slice(3).map(Number)];
+const agent = new https.Agent({keepAlive: true, maxSockets: 2});
+const ca = require("fs").readFileSync(here + "/cert");
+const ask = (port, path, n) => new Promise((resolve, reject) => {
+  const request = https.request({host: "127.0.0.1", servername: "x.example", port, path, ca, agent, method: n ? "POST" : "GET",
+    headers: {Host: "x.example", "Content-Length": n}}, (answer) => answer.resume().on("end", resolve));
+  request.on("error", reject);
+  request.end("x".repeat(n));
+});
+setTimeout(async () => {
+  const all = [];
+  for (let i = 0; i < each; i++)
+    for (let port = first; port < last; port++)
+      all.push(ask(port, `/node/${port}/${i}`, [0, 10, 5000, 70000][(i + port) % 4]));
+  await Promise.all(all);
+  process.exit(0);
+}, 500);
+'''
+
+    @classmethod
+    def setUpClass(cls):
+        node = shutil.which("node")
+        cls.ways = ["thread", "task"] + (["node"] if node else [])
+        cls.arguments = [str(cls.PORTS.start), str(cls.PORTS.stop), str(cls.EACH)] + ([node] if node else [])
+        super().setUpClass()
+
+    def test_every_request_is_read_and_is_its_own_servers(self):
+        nodes = {node["id"]: node for node in self.graph["nodes"]}
+        served = {(nodes[edge["to"]]["label"], nodes[edge["from"]]["label"]) for edge in self.graph["edges"]
+                  if nodes[edge["from"]]["kind"] == "host" and nodes[edge["to"]]["kind"] == "object"}
+        expected = {(f"https://x.example/{way}/{port}/{i}", f"127.0.0.1:{port}")
+                    for way in self.ways for port in self.PORTS for i in range(self.EACH)}
+        self.assertEqual(set(), {pair for pair in served if pair[0].startswith("https://")} ^ expected)
+
+    def test_the_connection_is_marked_opaque(self):
+        self.assertEqual(["get"], self.edges_of("tls:x.example"))

@@ -1,0 +1,316 @@
+#include "agent/plaintext.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define PAYLOAD_MAX 512
+
+/* A SEND or RECEIVE that is over, kept with what attribution said of it. */
+struct moved {
+	struct fp_event event;
+	char *names; /* what event.request and event.candidates point to */
+};
+
+struct session_key {
+	uint64_t tgid, process_start, session;
+};
+
+struct session {
+	struct session_key key;
+	struct session_key socket; /* the same process, and the inode in the session's place; 0: not known */
+	bool waits; /* written, and its thread has not sent yet */
+	uint64_t tid; /* which thread */
+	size_t have, total;
+	char data[PAYLOAD_MAX];
+	struct moved last; /* on its socket */
+	struct session *next_waiting;
+	UT_hash_handle hh, by_socket;
+};
+
+struct thread_key {
+	uint64_t tid, process_start;
+};
+
+struct thread {
+	struct thread_key key;
+	struct moved moved[2]; /* last received, last sent; by bytes that go [outgoing] */
+	uint64_t turn; /* when it received */
+	UT_hash_handle hh;
+};
+
+struct fp_plaintext {
+	fp_plaintext_fn fn;
+	void *arg;
+	struct session *sessions, *bound; /* by session, by socket */
+	struct session *waiting; /* a list: hardly ever more than one */
+	struct thread *threads;
+	struct fp_plaintext_stats stats;
+};
+
+int fp_plaintext_new(fp_plaintext_fn fn, void *arg, struct fp_plaintext **ret_plaintext)
+{
+	struct fp_plaintext *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->fn = fn;
+	p->arg = arg;
+	*ret_plaintext = p;
+	return 0;
+}
+
+static void unbind(struct fp_plaintext *p, struct session *session)
+{
+	if (!session->socket.session)
+		return;
+	HASH_DELETE(by_socket, p->bound, session);
+	session->socket.session = 0;
+}
+
+static void stop_waiting(struct fp_plaintext *p, struct session *session)
+{
+	struct session **at = &p->waiting;
+
+	if (!session->waits)
+		return;
+	while (*at != session)
+		at = &(*at)->next_waiting;
+	*at = session->next_waiting;
+	session->waits = false;
+}
+
+static void forget_session(struct fp_plaintext *p, struct session *session)
+{
+	stop_waiting(p, session);
+	unbind(p, session);
+	HASH_DEL(p->sessions, session);
+	free(session->last.names);
+	free(session);
+}
+
+static void forget_thread(struct fp_plaintext *p, struct thread *thread)
+{
+	HASH_DEL(p->threads, thread);
+	free(thread->moved[0].names);
+	free(thread->moved[1].names);
+	free(thread);
+}
+
+struct fp_plaintext *fp_plaintext_free(struct fp_plaintext *p)
+{
+	if (!p)
+		return NULL;
+	while (p->sessions)
+		forget_session(p, p->sessions);
+	while (p->threads)
+		forget_thread(p, p->threads);
+	free(p);
+	return NULL;
+}
+
+const struct fp_plaintext_stats *fp_plaintext_stats(const struct fp_plaintext *p)
+{
+	return &p->stats;
+}
+
+bool fp_plaintext_is_used(const struct fp_plaintext *p)
+{
+	return p->sessions != NULL;
+}
+
+/* --- what is kept ------------------------------------------------------------------- */
+
+static int keep(struct moved *moved, const struct fp_event *event)
+{
+	size_t len = event->request.len + event->candidates.len;
+	char *names = len ? malloc(len) : NULL;
+	struct fp_str none = {NULL, 0};
+
+	if (len && !names)
+		return -ENOMEM;
+	if (event->request.len)
+		memcpy(names, event->request.data, event->request.len);
+	if (event->candidates.len)
+		memcpy(names + event->request.len, event->candidates.data, event->candidates.len);
+	free(moved->names);
+	moved->event = *event;
+	moved->names = names;
+	moved->event.payload = none;
+	moved->event.request.data = names;
+	moved->event.candidates.data = names ? names + event->request.len : NULL;
+	return 0;
+}
+
+static struct thread *thread_of(struct fp_plaintext *p, const struct fp_event *event, bool make)
+{
+	struct thread_key key = {event->tid, event->process_start};
+	struct thread *thread;
+
+	HASH_FIND(hh, p->threads, &key, sizeof(key), thread);
+	if (thread || !make)
+		return thread;
+	if (HASH_COUNT(p->threads) >= FP_PLAINTEXT_ENTRIES_MAX)
+		forget_thread(p, p->threads);
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		return NULL;
+	thread->key = key;
+	HASH_ADD(hh, p->threads, key, sizeof(thread->key), thread);
+	return thread;
+}
+
+static struct session *session_of(struct fp_plaintext *p, const struct fp_event *event, bool make)
+{
+	struct session_key key = {event->tgid, event->process_start, event->session};
+	struct session *session;
+
+	HASH_FIND(hh, p->sessions, &key, sizeof(key), session);
+	if (session || !make)
+		return session;
+	if (HASH_COUNT(p->sessions) >= FP_PLAINTEXT_ENTRIES_MAX)
+		forget_session(p, p->sessions);
+	session = calloc(1, sizeof(*session));
+	if (!session)
+		return NULL;
+	session->key = key;
+	HASH_ADD(hh, p->sessions, key, sizeof(session->key), session);
+	return session;
+}
+
+/* --- binding ------------------------------------------------------------------------ */
+
+static bool same_process(const struct session *session, const struct fp_event *event)
+{
+	return session->key.tgid == event->tgid && session->key.process_start == event->process_start;
+}
+
+static struct session *session_on(const struct fp_plaintext *p, const struct fp_event *socket)
+{
+	struct session_key key = {socket->tgid, socket->process_start, socket->ino};
+	struct session *session;
+
+	HASH_FIND(by_socket, p->bound, &key, sizeof(key), session);
+	return session;
+}
+
+static int bind_to(struct fp_plaintext *p, struct session *session, const struct moved *moved)
+{
+	struct session *former = session_on(p, &moved->event);
+
+	if (former != session) {
+		if (former)
+			unbind(p, former); /* the inode has become another socket's */
+		unbind(p, session);
+		session->socket = (struct session_key){moved->event.tgid, moved->event.process_start, moved->event.ino};
+		HASH_ADD(by_socket, p->bound, socket, sizeof(session->socket), session);
+	}
+	return keep(&session->last, &moved->event);
+}
+
+static int deliver(struct fp_plaintext *p, const struct fp_event *socket, bool outgoing, const void *data, size_t have,
+		   size_t total)
+{
+	p->stats.delivered++;
+	return p->fn(p->arg, socket, outgoing, data, have, total);
+}
+
+/* The session whose plaintext the thread is about to send; NULL when there is none, or several could be it. */
+static struct session *waiting(struct fp_plaintext *p, const struct fp_event *socket)
+{
+	struct session *found = NULL;
+
+	for (struct session *session = p->waiting; session; session = session->next_waiting) {
+		if (session->tid != socket->tid || !same_process(session, socket))
+			continue;
+		if (session->socket.session == socket->ino)
+			return session;
+		if (session->socket.session)
+			continue;
+		if (found)
+			return NULL;
+		found = session;
+	}
+	return found && !session_on(p, socket) ? found : NULL;
+}
+
+int fp_plaintext_moved(struct fp_plaintext *p, const struct fp_event *event)
+{
+	bool outgoing = event->type == FP_EVENT_TYPE_SEND;
+	struct thread *thread = thread_of(p, event, true);
+	struct session *session;
+	int r;
+
+	if (!thread)
+		return -ENOMEM;
+	r = keep(&thread->moved[outgoing], event);
+	if (r < 0)
+		return r;
+	if (!outgoing) {
+		thread->turn = event->turn;
+		return 0;
+	}
+	session = waiting(p, event);
+	if (!session)
+		return 0;
+	stop_waiting(p, session);
+	r = bind_to(p, session, &thread->moved[outgoing]);
+	return r < 0 ? r : deliver(p, &session->last.event, true, session->data, session->have, session->total);
+}
+
+/* Sent later, by the thread's next send; what is written until then is sent with it. */
+static void wait_for_send(struct fp_plaintext *p, struct session *session, const struct fp_event *event)
+{
+	size_t have = event->payload.len, room;
+
+	if (session->waits && session->tid != event->tid) {
+		stop_waiting(p, session);
+		p->stats.dropped++;
+	}
+	if (!session->waits) {
+		session->waits = true;
+		session->next_waiting = p->waiting;
+		p->waiting = session;
+		session->tid = event->tid;
+		session->have = session->total = 0;
+	}
+	room = session->have == session->total ? PAYLOAD_MAX - session->have : 0;
+	have = have < room ? have : room;
+	if (have)
+		memcpy(session->data + session->have, event->payload.data, have);
+	session->have += have;
+	session->total += event->bytes;
+}
+
+int fp_plaintext_note(struct fp_plaintext *p, const struct fp_event *event)
+{
+	bool outgoing = event->direction != 0;
+	struct session *session = session_of(p, event, event->bytes > 0);
+	struct thread *thread = thread_of(p, event, false);
+	const struct moved *moved = thread ? &thread->moved[outgoing] : NULL;
+	int r = 0;
+
+	if (event->bytes == 0) {
+		if (session)
+			forget_session(p, session);
+		return 0;
+	}
+	if (!session)
+		return -ENOMEM;
+	if (moved && (!moved->event.ino || moved->event.time > event->time))
+		moved = NULL;
+	if (moved && moved->event.time >= event->entered) {
+		r = bind_to(p, session, moved); /* inside */
+	} else if (outgoing) {
+		wait_for_send(p, session, event);
+		return 0;
+	} else if (moved && thread->turn == event->turn && (session->socket.session == moved->event.ino ||
+							    (!session->socket.session && !session_on(p, &moved->event)))) {
+		r = bind_to(p, session, moved);
+	} else if (!session->socket.session) {
+		p->stats.dropped++;
+		return 0;
+	}
+	return r < 0 ? r : deliver(p, &session->last.event, outgoing, event->payload.data, event->payload.len, event->bytes);
+}
