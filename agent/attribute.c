@@ -248,6 +248,11 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	case FP_EVENT_TYPE_RECEIVE:
 		fp_attribute_socket(a, container, thread, event, &context);
 		break;
+	case FP_EVENT_TYPE_BIND:
+	case FP_EVENT_TYPE_LISTEN:
+	case FP_EVENT_TYPE_SHUTDOWN:
+		fp_attribute_settle(a, event);
+		break;
 	case FP_EVENT_TYPE_OPEN:
 	case FP_EVENT_TYPE_READ:
 		if (event->object == FP_OBJECT_PIPE && !a->whole_run)

@@ -3,6 +3,9 @@
 
 #include "agent/attribute_state.h"
 
+/* In place of a channel's object: its number is no inode but where a unix socket lies in the kernel's memory. */
+#define PLACE_IN_MEMORY UINT64_MAX
+
 static struct stream_key stream_towards(const struct fp_event *event)
 {
 	return (struct stream_key){event->netns,    event->remote_hi, event->remote_lo,
@@ -31,13 +34,31 @@ static struct fp_context *marked_context(struct fp_attributor *a, const struct f
 	return NULL;
 }
 
-/* Readings that could be torn give way to the first ones; a unix socket's peer is remembered beyond its end. */
-static void settle(struct channel *sock, struct fp_event *event)
+/*
+ * A unix socket's peer is remembered beyond its end.  A peer that was closed before shows no inode, but where it lay
+ * in memory, and is known by that when it has been recorded itself.
+ */
+static void settle_unix(struct fp_attributor *a, struct channel *sock, struct fp_event *event)
+{
+	struct channel_key own = {PLACE_IN_MEMORY, event->tx_base}, other = {PLACE_IN_MEMORY, event->rx_base};
+	struct channel *place = event->tx_base ? fp_state_channel(a, &own) : NULL;
+
+	if (place)
+		place->peer_ino = event->ino;
+	place = event->rx_base && !event->remote_lo ? fp_state_channel(a, &other) : NULL;
+	if (place)
+		event->remote_lo = place->peer_ino;
+	if (event->remote_lo)
+		sock->peer_ino = event->remote_lo;
+	event->remote_lo = sock->peer_ino;
+	event->tx_base = event->rx_base = 0;
+}
+
+/* Readings that could be torn give way to the first ones. */
+static void settle(struct fp_attributor *a, struct channel *sock, struct fp_event *event)
 {
 	if (event->family == AF_UNIX_NUMBER) {
-		if (event->remote_lo)
-			sock->peer_ino = event->remote_lo;
-		event->remote_lo = sock->peer_ino;
+		settle_unix(a, sock, event);
 		return;
 	}
 	if (!sock->tx_base)
@@ -69,6 +90,15 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 	/* the end of an idle connection wakes nobody's work */
 	if (event->bytes > 0)
 		fp_attribute_enter(container, thread, event, ret);
+}
+
+void fp_attribute_settle(struct fp_attributor *a, struct fp_event *event)
+{
+	struct channel_key key = {FP_OBJECT_SOCKET, event->ino};
+	struct channel *sock = fp_state_channel(a, &key);
+
+	if (sock)
+		settle(a, sock, event);
 }
 
 static bool same_request(const struct fp_idset *a, const struct fp_idset *b)
@@ -113,7 +143,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		sock->passes_on = false;
 		sock->answered = sock->written = sock->shared = false;
 	}
-	settle(sock, event);
+	settle(a, sock, event);
 	if (a->whole_run)
 		return;
 	if (event->type == FP_EVENT_TYPE_RECEIVE)

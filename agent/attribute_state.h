@@ -71,7 +71,7 @@ struct channel {
 	struct channel_key key;
 	struct fp_context context;
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
-	uint64_t peer_ino; /* unix */
+	uint64_t peer_ino; /* unix; of a place in memory: whose it is */
 	bool passes_on; /* a request goes out here to another process of its container */
 	bool written;
 	bool answered; /* something came back since it was last written to */
@@ -137,6 +137,8 @@ struct stream_key fp_state_stream_from(const struct fp_event *event);
 void fp_attribute_enter(struct container *container, struct thread *thread, const struct fp_event *event,
 			const struct fp_context *context);
 /* attribute_channel.c: `ret` holds the thread's context and gets the event's. */
+/* What the socket's ends are called, as it was first seen. */
+void fp_attribute_settle(struct fp_attributor *a, struct fp_event *event);
 void fp_attribute_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
 			 struct fp_event *event, struct fp_context *ret);
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,

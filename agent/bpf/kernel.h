@@ -104,6 +104,7 @@ struct sock {
 	unsigned short sk_type;
 	unsigned short sk_protocol;
 	struct socket *sk_socket;
+	unsigned char sk_shutdown;
 };
 
 struct socket {

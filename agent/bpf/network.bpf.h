@@ -15,6 +15,7 @@
 #include "agent/bpf/path.bpf.h"
 
 #define AF_UNIX 1
+#define SHUTDOWN_BOTH 3
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
@@ -74,12 +75,20 @@ static __always_inline void fill_inet(struct sock *sk, struct endpoints *e)
 	}
 }
 
-/* Unix sockets have no addresses of use: the inodes of both ends stand in their places (0: the other end is gone). */
+/*
+ * Unix sockets have no addresses of use: the inodes of both ends stand in their places.  The other end has none (0)
+ * before it is accepted and after it is closed, so that two processes that are never there at once would not find each
+ * other; where both lie in memory, told as bases and never stored, makes up for it.  A closed end keeps its place as
+ * long as the other points to it; of one not yet accepted, a former tenant of the place could be taken for it.
+ */
 static __always_inline void fill_unix(struct sock *sk, struct endpoints *e)
 {
 	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 
 	e->local_lo = e->ino;
+	e->tx_base = (__u64)sk;
+	if (peer && BPF_CORE_READ(peer, sk_shutdown) == SHUTDOWN_BOTH)
+		e->rx_base = (__u64)peer;
 	if (peer)
 		e->remote_lo = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
 }
