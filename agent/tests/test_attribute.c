@@ -595,6 +595,38 @@ static void a_whole_run_is_one_request(void **state)
 	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_WHOLE_RUN, 7);
 }
 
+static struct fp_event unix_event(enum fp_event_type type, uint64_t ino, uint64_t place, uint64_t other_place)
+{
+	struct fp_event event = make_event(type, NODE, NODE, 1);
+
+	event.ino = event.local_lo = ino;
+	event.family = 1;
+	event.tx_base = place;
+	event.rx_base = other_place;
+	return event;
+}
+
+/* Who sent and left before anybody accepted is known by where it lay; the places themselves are not told. */
+static void a_unix_peer_that_has_gone_is_known(void **state)
+{
+	struct fp_event connect = unix_event(FP_EVENT_TYPE_CONNECT, 10, 0xa000, 0);
+	struct fp_event accept = unix_event(FP_EVENT_TYPE_ACCEPT, 20, 0xb000, 0xa000);
+	struct fp_event receive = unix_event(FP_EVENT_TYPE_RECEIVE, 20, 0xb000, 0);
+	struct fp_event stranger = unix_event(FP_EVENT_TYPE_ACCEPT, 30, 0xc000, 0xd000);
+	struct fp_event shut = unix_event(FP_EVENT_TYPE_SHUTDOWN, 10, 0xa000, 0xb000);
+
+	note(state, &connect);
+	assert_int_equal(connect.remote_lo, 0);
+	note(state, &accept);
+	assert_int_equal(accept.remote_lo, 10);
+	note(state, &receive);
+	assert_int_equal(receive.remote_lo, 10);
+	note(state, &stranger);
+	assert_int_equal(stranger.remote_lo, 0);
+	note(state, &shut);
+	assert_int_equal(connect.tx_base | accept.tx_base | accept.rx_base | shut.tx_base | shut.rx_base, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -624,6 +656,7 @@ int main(void)
 		TEST(the_watchdogs_own_work_is_no_requests),
 		TEST(the_end_of_an_idle_connection_enters_nothing),
 		TEST(an_effect_can_have_come_since_the_threads_last_call),
+		TEST(a_unix_peer_that_has_gone_is_known),
 		TEST(a_whole_run_is_one_request),
 	};
 
