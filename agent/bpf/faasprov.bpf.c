@@ -199,8 +199,8 @@ static __always_inline int record_socketpair(struct call *call, unsigned long us
 
 	if (read_pair(&pair, user) < 0)
 		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
-	record_socket(call, pair.fd[0]);
-	return record_socket(call, pair.fd[1]);
+	record_socket(call, file_of(pair.fd[0]), pair.fd[0]);
+	return record_socket(call, file_of(pair.fd[1]), pair.fd[1]);
 }
 
 HANDLER(on_pipe, IF_DONE(record_pipe(&call, a1)))
@@ -283,8 +283,8 @@ HANDLER(on_fsetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP
 HANDLER(on_removexattr, IF_DONE(record_xattr(&call, 0, (void *)a1, (void *)a2, FP_OPERATION_KIND_REMOVE)))
 HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP_OPERATION_KIND_REMOVE)))
 HANDLER(on_memfd, IF_DONE(record_open(&call, 02))) /* O_RDWR */
-HANDLER(on_bind, IF_DONE(record_bind(&call, a1)))
-HANDLER(on_listen, IF_DONE(record_listen(&call, a1)))
+HANDLER(on_bind, IF_DONE(record_bind(&call, file_of(a1), a1)))
+HANDLER(on_listen, IF_DONE(record_listen(&call, file_of(a1), a1)))
 HANDLER(on_shutdown, IF_DONE(record_shutdown(&call, a1, a2)))
 HANDLER(on_ptrace, IF_DONE(record_ptrace(&call, a1, a2)))
 HANDLER(on_vm_read, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_READ)))
@@ -300,10 +300,10 @@ HANDLER(on_umount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_UMOUNT, a2, AT_
 HANDLER(on_move_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOVE_MOUNT, a5, a1, (void *)a2, a3, (void *)a4, 0)))
 HANDLER(on_pivot_root, IF_DONE(record_mount(&call, FP_OPERATION_KIND_PIVOT_ROOT, 0, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
 HANDLER(on_chroot, IF_DONE(record_mount(&call, FP_OPERATION_KIND_CHROOT, 0, AT_FDCWD, (void *)a1, 0, 0, 0)))
-HANDLER(on_socket, IF_DONE(record_socket(&call, result)))
+HANDLER(on_socket, IF_DONE(record_socket(&call, file_of(result), result)))
 /* a connect that goes on in the background counts */
-HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, a1))
-HANDLER(on_accept, IF_DONE(record_accept(&call, result)))
+HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, file_of(a1), a1))
+HANDLER(on_accept, IF_DONE(record_accept(&call, file_of(result), result)))
 
 static __always_inline void count_turn(int poll)
 {
@@ -501,7 +501,8 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 {
 	struct io_kiocb *request = req;
 	struct call call = {.cgroup = recorded_cgroup()};
-	int opcode, way, fd;
+	struct file *file;
+	int opcode, way;
 
 	if (!call.cgroup || !request)
 		return 0;
@@ -512,21 +513,21 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 		return 0;
 	if (way)
 		return is_watchdog(call.cgroup) ? 0 : uring_moved(call.cgroup, request, call.result, way);
-	fd = BPF_CORE_READ(request, cqe.fd);
+	file = BPF_CORE_READ(request, file);
 	switch (opcode) {
 	case OP_OPENAT:
 	case OP_OPENAT2:
 		return record_open(&call, BPF_CORE_READ((struct io_open *)request, how.flags));
 	case OP_CONNECT:
-		return record_connect(&call, fd);
+		return record_connect(&call, file, NO_DESCRIPTOR);
 	case OP_ACCEPT:
-		return record_accept(&call, call.result);
+		return record_accept(&call, file_of(call.result), call.result);
 	case OP_SOCKET:
-		return record_socket(&call, call.result);
+		return record_socket(&call, file_of(call.result), call.result);
 	case OP_BIND:
-		return record_bind(&call, fd);
+		return record_bind(&call, file, NO_DESCRIPTOR);
 	case OP_LISTEN:
-		return record_listen(&call, fd);
+		return record_listen(&call, file, NO_DESCRIPTOR);
 	}
 	return is_unseen(opcode) ? count_loss(call.cgroup, FP_LOSS_CAUSE_RING_CALL) : 0;
 }

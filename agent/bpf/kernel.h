@@ -180,15 +180,10 @@ struct thread_info {
 	unsigned int status;
 };
 
-struct io_cqe {
-	int fd;
-};
-
 struct io_kiocb {
 	struct file *file;
 	unsigned char opcode;
 	unsigned long long flags;
-	struct io_cqe cqe;
 };
 
 struct open_how {

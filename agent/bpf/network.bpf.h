@@ -259,9 +259,8 @@ static __always_inline int record_moved(struct call *call, __u32 fd, struct data
 }
 
 #define DEFINE_RECORD_SOCKET(name, event, EVENT)                                                   \
-	static __always_inline int name(struct call *call, __u32 fd)                               \
+	static __always_inline int name(struct call *call, struct file *file, __u32 fd)            \
 	{                                                                                          \
-		struct file *file = file_of(fd);                                                   \
 		struct endpoints e;                                                                \
                                                                                                    \
 		if (!file)                                                                         \

@@ -4,7 +4,11 @@
  */
 #include "agent/tests/recorded.h"
 
+#include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -105,6 +109,60 @@ static void a_process_changes_what_it_may_do(void **state)
 	assert_int_equal(event->capabilities, 0);
 }
 
+static int move_a_mount(const char *to)
+{
+	int tree = syscall(SYS_open_tree, AT_FDCWD, "/proc", 1 /* OPEN_TREE_CLONE */ | O_CLOEXEC);
+
+	return tree < 0 || syscall(SYS_move_mount, tree, "", AT_FDCWD, to, 4 /* MOVE_MOUNT_F_EMPTY_PATH */);
+}
+
+static int change_its_world(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[2] = {0};
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {1, &allow};
+	char old[PATH_MAX], moved[PATH_MAX];
+	int names = open("/proc/self/ns/uts", O_RDONLY);
+
+	snprintf(old, sizeof(old), "%s/old", directory);
+	snprintf(moved, sizeof(moved), "%s/moved", directory);
+	if (unshare(CLONE_NEWNS | CLONE_NEWUTS) || setns(names, CLONE_NEWUTS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("faasprov", directory, "tmpfs", 0, NULL) ||
+	    mkdir(old, 0700) || mkdir(moved, 0700))
+		return 1;
+	if (move_a_mount(moved) || syscall(SYS_pivot_root, directory, old) || chdir("/"))
+		return 2;
+	if (syscall(SYS_capset, &header, none))
+		return 3;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+static void a_process_changes_its_world(void **state)
+{
+	static const struct {
+		enum fp_operation operation;
+		uint64_t flags;
+	} done[] = {{FP_OPERATION_UNSHARE, CLONE_NEWNS | CLONE_NEWUTS}, {FP_OPERATION_SETNS, CLONE_NEWUTS},
+		    {FP_OPERATION_MOUNT, MS_REC | MS_PRIVATE}, {FP_OPERATION_MOUNT, 0}, {FP_OPERATION_MOVE_MOUNT, 4},
+		    {FP_OPERATION_PIVOT_ROOT, 0}, {FP_OPERATION_CAPSET, 0}, {FP_OPERATION_PRCTL, PR_SET_NO_NEW_PRIVS},
+		    {FP_OPERATION_SECCOMP, SECCOMP_SET_MODE_FILTER}};
+	char old[PATH_MAX];
+
+	snprintf(old, sizeof(old), "%s/old", directory);
+	record(change_its_world);
+	assert_int_equal(count(FP_EVENT_TYPE_CONTROL), sizeof(done) / sizeof(done[0]));
+	for (unsigned i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->operation, done[i].operation);
+		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->flags, done[i].flags);
+		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->tgid, child);
+	}
+	assert_text(nth(FP_EVENT_TYPE_CONTROL, 5)->path, directory);
+	assert_text(nth(FP_EVENT_TYPE_CONTROL, 5)->new_path, old);
+	assert_true(nth(FP_EVENT_TYPE_CONTROL, 5)->capabilities & 1ull << CAP_SYS_ADMIN);
+	assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, 6)->capabilities, 0);
+}
+
 /* A ring with one entry, without a library: submit one operation and wait for its result. */
 static int through_ring(int ring, struct io_uring_params *p, struct io_uring_sqe operation)
 {
@@ -163,6 +221,56 @@ static void a_ring_hides_nothing(void **state)
 	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->ino, ino_of(in_directory("ring")));
 	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->tgid, child);
 	assert_int_equal(nth(FP_EVENT_TYPE_READ, 0)->bytes, 5);
+}
+
+static struct sockaddr_in listening;
+
+/* Connected, accepted, sent and received, all without a system call of that name. */
+static int talk_through_a_ring(void)
+{
+	struct io_uring_params p = {0};
+	int ring = syscall(SYS_io_uring_setup, 1, &p), server = socket(AF_INET, SOCK_STREAM, 0), caller, called;
+	socklen_t len = sizeof(listening);
+	char data[8] = "hello";
+
+	if (ring < 0) /* not allowed here */
+		return errno == ENOSYS || errno == EPERM ? 0 : 1;
+	listening = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	if (bind(server, (void *)&listening, len) || listen(server, 1) || getsockname(server, (void *)&listening, &len))
+		return 2;
+	caller = socket(AF_INET, SOCK_STREAM, 0);
+	if (through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_CONNECT, .fd = caller, .off = len,
+							 .addr = (uintptr_t)&listening}))
+		return 3;
+	called = through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_ACCEPT, .fd = server});
+	if (called < 0)
+		return 4;
+	if (through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_SEND, .fd = caller, .addr = (uintptr_t)data, .len = 5}) != 5)
+		return 5;
+	return through_ring(ring, &p, (struct io_uring_sqe){.opcode = IORING_OP_RECV, .fd = called, .addr = (uintptr_t)data, .len = 8}) != 5;
+}
+
+static void a_ring_talks_and_is_heard(void **state)
+{
+	const struct fp_event *connected, *accepted, *sent, *received;
+
+	record(talk_through_a_ring);
+	if (count(FP_EVENT_TYPE_LISTEN) == 0)
+		skip(); /* not allowed here */
+	connected = nth(FP_EVENT_TYPE_CONNECT, 0);
+	accepted = nth(FP_EVENT_TYPE_ACCEPT, 0);
+	sent = nth(FP_EVENT_TYPE_SEND, 0);
+	received = nth(FP_EVENT_TYPE_RECEIVE, 0);
+	assert_int_equal(connected->remote_port, accepted->local_port);
+	assert_int_equal(connected->local_port, accepted->remote_port);
+	assert_int_equal(sent->ino, connected->ino);
+	assert_int_equal(received->ino, accepted->ino);
+	assert_int_equal(sent->bytes, 5);
+	assert_int_equal(received->bytes, 5);
+	/* the SYN counts at the side that opened */
+	assert_int_equal(sent->tx_end - sent->tx_base, 1 + received->rx_end - received->rx_base);
+	assert_int_equal(connected->tgid, child);
+	assert_int_equal(received->tgid, child);
 }
 
 static int run_script(void)
@@ -262,7 +370,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_is_acted_upon_is_known),
 		cmocka_unit_test(a_process_changes_what_it_may_do),
+		cmocka_unit_test(a_process_changes_its_world),
 		cmocka_unit_test(a_ring_hides_nothing),
+		cmocka_unit_test(a_ring_talks_and_is_heard),
 		cmocka_unit_test(a_script_is_loaded),
 		cmocka_unit_test(a_program_in_memory_is_known),
 #if defined(__x86_64__)
