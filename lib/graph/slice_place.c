@@ -169,7 +169,7 @@ static int add_filter(struct fp_places *places, struct fp_str rows, uint64_t tim
 
 	for (uint32_t i = 0; i < places->n_filters; i++)
 		if (places->filters[i].time == time && strlen(places->filters[i].rows) == rows.len &&
-		    memcmp(places->filters[i].rows, rows.data, rows.len) == 0) {
+		    (!rows.len || memcmp(places->filters[i].rows, rows.data, rows.len) == 0)) {
 			*ret_filter = i + 1;
 			return 0;
 		}
