@@ -12,7 +12,7 @@ int fp_answer_new(const struct fp_question *question, struct fp_answer **ret_ans
 {
 	fp_cleanup(fp_answer_freep) struct fp_answer *answer = calloc(1, sizeof(*answer));
 
-	if (!answer || fp_graph_new(&answer->graph) < 0)
+	if (!answer || fp_graph_new(&answer->graph) < 0 || fp_graph_new(&answer->findings) < 0)
 		return -ENOMEM;
 	answer->question = question;
 	*ret_answer = answer;
@@ -25,6 +25,7 @@ struct fp_answer *fp_answer_free(struct fp_answer *answer)
 	if (!answer)
 		return NULL;
 	fp_graph_free(answer->graph);
+	fp_graph_free(answer->findings);
 	fp_requests_done(&answer->asked);
 	fp_requests_done(&answer->requests);
 	for (size_t i = 0; i < answer->n_missing; i++) {
@@ -85,7 +86,7 @@ static int add_unit_node(void *arg, const struct fp_store_node *row)
 	struct fp_graph_node *node;
 
 	/* Who called, a peer or a hole in the evidence is not what the request did. */
-	if (fp_graph_terminal(row->kind) || row->kind == FP_NODE_GAP)
+	if (fp_graph_terminal(row->kind) || row->kind == FP_NODE_GAP || row->kind == FP_NODE_FINDING)
 		return 0;
 	if (row->kind == FP_NODE_PROCESS && fp_graph_add_node(starts->processes, row, &node) < 0)
 		return -ENOMEM;

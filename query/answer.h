@@ -26,6 +26,7 @@ struct fp_answer {
 	struct fp_requests requests; /* all that have a node in the graph, in order of time */
 	uint64_t origin; /* time of the first thing in the graph: zero of relative times */
 	uint64_t lost; /* records known to be missing from it */
+	struct fp_graph *findings; /* of its requests and processes, with their evidence (findings.h) */
 	struct fp_missing *missing;
 	size_t n_missing, missing_size;
 	bool all_writers; /* routine writes are followed, too: between two ends that are named any way counts */
@@ -53,7 +54,7 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 			const struct fp_graph *starts, enum fp_slice_direction direction);
 /*
  * After the graph is there: finds the requests in it, what is missing, and the
- * links between requests.  `behind`: batches that the graph does not know yet.
+ * links between requests, and what calls for a look.  `behind`: batches that the graph does not know yet.
  */
 int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t behind);
 

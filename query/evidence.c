@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "query/findings.h"
 
 /* --- requests ------------------------------------------------------------- */
 
@@ -396,6 +397,8 @@ int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t 
 		r = find_gaps(answer);
 	if (r >= 0)
 		r = find_unfinished(answer, behind);
+	if (r >= 0)
+		r = fp_findings_of_answer(answer, store, answer->findings);
 	find_origin(answer);
 	return r < 0 ? r : 0;
 }

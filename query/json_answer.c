@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "query/findings.h"
 #include "query/json.h"
 #include "query/verbs.h"
 
@@ -263,6 +264,11 @@ static int put_missing(const struct document *document)
 	fputs(",\n \"missing\": [", document->out);
 	for (size_t i = 0; i < answer->n_missing; i++)
 		put(&list, fp_json_missing(&answer->missing[i]));
+	fputs("],\n \"findings\": [", document->out);
+	list.any = false;
+	for (size_t i = 0; i < fp_graph_nodes(answer->findings); i++)
+		if (fp_finding_is(fp_graph_node(answer->findings, i)))
+			put(&list, fp_finding_json(answer->findings, fp_graph_node(answer->findings, i)));
 	fputs("],\n \"requests\": [", document->out);
 	list.any = false;
 	for (size_t i = 0; i < answer->requests.n; i++) {

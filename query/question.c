@@ -116,6 +116,9 @@ static int read_option(struct fp_question *question, enum fp_option option, cons
 	case FP_OPTION_INSTANCE:
 		question->instance = text;
 		return 0;
+	case FP_OPTION_REQUEST:
+		question->request = text;
+		return 0;
 	case FP_OPTION_NO_STITCH:
 		question->no_stitch = true;
 		return 0;

@@ -33,12 +33,13 @@ struct fp_question {
 	int n_arguments;
 	const char *store;
 	const char *output; /* NULL: standard output */
-	const char *function, *instance; /* filters of `requests` */
+	const char *function, *instance; /* filters of `requests` and `flag` */
+	const char *request; /* filter of `flag` */
 	enum fp_format format;
 	unsigned directions; /* enum fp_slice_direction, or-ed */
 	unsigned depth; /* 0: no limit */
 	uint64_t since, until; /* 0: no limit */
-	uint64_t limit; /* of `requests`; 0: none */
+	uint64_t limit; /* of `requests` and `flag`; 0: none */
 	size_t max_nodes; /* 0: no limit */
 	bool conservative, all, no_stitch, outside;
 };

@@ -428,8 +428,9 @@ int fp_report_write(const struct fp_view *view, FILE *out)
 	struct fp_report report = {.view = view, .answer = view->answer, .out = FP_BUFFER_INIT};
 	int r = find_homes(&report);
 
+	if (r == 0)
+		r = fp_report_head(&report);
 	if (r == 0) {
-		fp_report_head(&report);
 		if (view->answer->path)
 			path(&report);
 		else

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "graph/path.h"
 #include "query/clean.h"
+#include "query/findings.h"
 #include "query/report_make.h"
 #include "query/words.h"
 
@@ -71,7 +72,33 @@ static void head_caller(struct fp_report *report, const struct fp_store_request 
 	fp_report_add(report, "somebody outside\n");
 }
 
-void fp_report_head(struct fp_report *report)
+/* What calls for a look stands before all else. */
+static int head_findings(struct fp_report *report)
+{
+	struct fp_graph *findings = report->answer->findings;
+	bool any = false;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < fp_graph_nodes(findings); i++) {
+		const struct fp_graph_node *node = fp_graph_node(findings, i);
+
+		if (!fp_finding_is(node))
+			continue;
+		fp_report_add(report, any ? "             " : "  findings   ");
+		any = true;
+		r = fp_finding_text(findings, node, &report->out);
+		if (node->row.has_request) {
+			fp_report_add(report, " in request ");
+			fp_words_id(&report->out, node->row.request);
+		}
+		fp_report_add(report, ", ");
+		fp_words_offset(&report->out, report->answer->origin, node->row.first);
+		fp_report_add(report, "\n");
+	}
+	return r < 0 ? r : 0;
+}
+
+int fp_report_head(struct fp_report *report)
 {
 	const struct fp_answer *answer = report->answer;
 	char origin[FP_TIME_TEXT_SIZE];
@@ -97,6 +124,7 @@ void fp_report_head(struct fp_report *report)
 		fp_clean_add(&report->out, answer->missing[i].text, 0);
 		fp_report_add(report, "\n");
 	}
+	return head_findings(report);
 }
 
 /* --- links ---------------------------------------------------------------- */

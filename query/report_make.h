@@ -28,8 +28,8 @@ void fp_report_name(struct fp_report *report, const struct fp_view_node *node);
 /* How sure an edge is. */
 void fp_report_details(struct fp_report *report, const struct fp_view_edge *edge);
 
-void fp_report_head(struct fp_report *report);
-/* 0 or -ENOMEM. */
+/* Both: 0 or -ENOMEM. */
+int fp_report_head(struct fp_report *report);
 int fp_report_links(struct fp_report *report);
 
 #endif

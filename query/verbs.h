@@ -24,6 +24,7 @@ enum fp_option {
 	FP_OPTION_FUNCTION,
 	FP_OPTION_INSTANCE,
 	FP_OPTION_OUTSIDE,
+	FP_OPTION_REQUEST,
 	FP_OPTION_LIMIT,
 	FP_OPTION_HELP,
 	FP_OPTION_VERSION,
@@ -64,6 +65,7 @@ int fp_verb_trace(const struct fp_question *question);
 int fp_verb_slice(const struct fp_question *question);
 int fp_verb_path(const struct fp_question *question);
 int fp_verb_requests(const struct fp_question *question);
+int fp_verb_flag(const struct fp_question *question);
 int fp_verb_export(const struct fp_question *question);
 int fp_verb_stats(const struct fp_question *question);
 int fp_verb_verify(const struct fp_question *question);

@@ -6,7 +6,7 @@
  *   join      which message of which caller made which request
  *   streams   which bytes received are those of which send
  *   correct   clocks of machines, by what they sent each other; then all this once more
- *   resolve   item by item into operations between nodes
+ *   resolve   item by item into operations between nodes, and findings
  *   losses    gaps, and which requests they concern
  *   merge     operations into edges
  *   emit      keys, labels and attributes, out to the sink
@@ -105,6 +105,7 @@ struct fp_build {
 	struct fp_intern bounds_by; /* (boot, boot) */
 	struct fp_clock_bound *bounds;
 	size_t bounds_room;
+	struct fp_intern guarded; /* (container, enum guarded of findings.c, number): what is the watchdog's */
 	struct fp_intern images_by;
 	struct fp_image *images;
 	size_t images_room;
@@ -147,6 +148,8 @@ int fp_build_streams(struct fp_build *build);
  */
 int fp_build_correct(struct fp_build *build);
 int fp_build_resolve(struct fp_build *build);
+/* Which ports and process ids are watchdogs'; after the survey. */
+int fp_build_watchdogs(struct fp_build *build);
 int fp_build_losses(struct fp_build *build);
 int fp_build_emit(struct fp_build *build);
 
@@ -168,6 +171,11 @@ int fp_build_add(struct fp_build *build, struct fp_op op, uint32_t from, uint32_
 int fp_build_request_node(struct fp_build *build, uint32_t request, uint32_t *ret_node);
 /* The node of the item's file or pipe, which knows its path from now on. */
 int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *ret_node);
+/* Number of a JSON object as attributes; takes the reference. */
+struct json_t;
+int fp_build_attributes(struct fp_build *build, struct json_t *object, uint32_t *ret_attributes);
+/* What the item shows that calls for a look (findings.c). */
+int fp_build_finding(struct fp_build *build, const struct fp_item *item);
 /* Items about files, pipes, sockets and messages. */
 int fp_build_object(struct fp_build *build, const struct fp_item *item, uint32_t number);
 /* Is the connection of the item nothing but calls of recorded functions, which have edges of their own? */

@@ -212,6 +212,17 @@ static void add_gap_key(const struct fp_build *build, const struct fp_gnode *nod
 	}
 }
 
+static void add_finding_key(const struct fp_build *build, const struct fp_gnode *node, struct fp_buffer *out)
+{
+	const struct fp_container *container = &build->evidence->containers[node->b];
+
+	fp_buffer_add_text(out, "finding:");
+	add_boot(build, container->boot, out);
+	fp_buffer_add_format(out, ":%" PRIu64 ":", container->cgroup);
+	fp_describe_unit(build, node->c, out);
+	fp_buffer_add_format(out, ":%s", fp_finding_name(node->a));
+}
+
 static void add_pipe_key(const struct fp_build *build, const struct fp_gnode *node, struct fp_buffer *out)
 {
 	const struct fp_unix_end *end = &build->evidence->unix_ends[node->a];
@@ -271,6 +282,9 @@ void fp_describe_key(const struct fp_build *build, const struct fp_gnode *node, 
 		break;
 	case FP_NODE_GAP:
 		add_gap_key(build, node, out);
+		break;
+	case FP_NODE_FINDING:
+		add_finding_key(build, node, out);
 		break;
 	default:
 		if (node->kind == FP_NODE_PIPE && node->b)
@@ -352,6 +366,9 @@ void fp_describe_label(const struct fp_build *build, const struct fp_gnode *node
 		break;
 	case FP_NODE_GAP:
 		add_gap_label(build, &build->gaps[node->a], out);
+		break;
+	case FP_NODE_FINDING:
+		fp_buffer_add_text(out, fp_finding_name(node->a));
 		break;
 	default:
 		if (node->kind == FP_NODE_PIPE && node->b)

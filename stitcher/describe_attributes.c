@@ -154,6 +154,21 @@ static void describe_gap(const struct fp_build *build, const struct fp_gnode *no
 	set_number(object, gap->missing_batches ? "batches" : "records", gap->lost);
 }
 
+static void describe_finding(const struct fp_gnode *node, json_t *object)
+{
+	json_t *techniques = json_array();
+	const char *text = fp_finding_techniques(node->a);
+
+	while (*text) {
+		size_t len = strcspn(text, ",");
+
+		json_array_append_new(techniques, json_stringn(text, len));
+		text += len + (text[len] == ',');
+	}
+	json_object_set_new(object, "means", json_string(fp_finding_doc(node->a)));
+	json_object_set_new(object, "techniques", techniques);
+}
+
 int fp_describe_attributes(const struct fp_build *build, const struct fp_gnode *node, char **ret_json)
 {
 	json_t *object = json_object();
@@ -170,6 +185,8 @@ int fp_describe_attributes(const struct fp_build *build, const struct fp_gnode *
 		describe_file(build, node, object);
 	else if (node->kind == FP_NODE_GAP)
 		describe_gap(build, node, object);
+	else if (node->kind == FP_NODE_FINDING)
+		describe_finding(node, object);
 	if (r == 0 && json_object_size(object)) {
 		json = json_dumps(object, JSON_COMPACT);
 		r = json ? 0 : -ENOMEM;

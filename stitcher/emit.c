@@ -31,6 +31,8 @@ static uint32_t request_of(const struct fp_gnode *node)
 		return fp_unit_request(node->c);
 	case FP_NODE_SOCKET:
 		return fp_unit_request(node->b);
+	case FP_NODE_FINDING:
+		return fp_unit_request(node->c);
 	default:
 		return FP_NONE;
 	}

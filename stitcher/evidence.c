@@ -259,6 +259,27 @@ static int add_target(struct fp_evidence *evidence, const struct fp_event *event
 	return r < 0 ? r : item->detail != item->process;
 }
 
+/* A mark that was not believed: why, and which. */
+static int add_refused(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	int r = fp_evidence_text(evidence, event->refused, &item->detail);
+
+	evidence->processes[item->process].refused++;
+	evidence->processes[item->process].refusal = item->detail;
+	item->value = narrow(event->mark);
+	return r < 0 ? r : 1;
+}
+
+/* Of files of the kernel's views, a process's memory is one. */
+static bool is_memory(const struct fp_event *event)
+{
+	static const char end[] = "/mem";
+	size_t len = sizeof(end) - 1;
+
+	return event->type == FP_EVENT_TYPE_OPEN && event->object == FP_OBJECT_PROC && event->result >= 0 &&
+	       event->path.len > len && memcmp(event->path.data + event->path.len - len, end, len) == 0;
+}
+
 /* What the agent says of a container; a second word about it does not overrule the first. */
 static int describe_container(struct fp_evidence *evidence, const struct fp_event *event, uint32_t host, uint32_t number)
 {
@@ -319,7 +340,11 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 			item->bytes = 0;
 		}
 		r = event->result < 0 ? 0 : fp_evidence_file(evidence, event, object, item);
-		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || fp_rule_is_own(item->rule);
+		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || fp_rule_is_own(item->rule) || is_memory(event);
+	case FP_EVENT_TYPE_BIND:
+	case FP_EVENT_TYPE_LISTEN:
+		item->value = narrow(event->local_port);
+		return event->result >= 0 && event->local_port ? 1 : 0;
 	case FP_EVENT_TYPE_CONNECT:
 	case FP_EVENT_TYPE_ACCEPT:
 	case FP_EVENT_TYPE_SEND:
@@ -341,8 +366,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 		item->bytes = event->lost;
 		return event->lost ? 1 : 0;
 	case FP_EVENT_TYPE_REFUSED:
-		evidence->processes[item->process].refused++;
-		return fp_evidence_text(evidence, event->refused, &evidence->processes[item->process].refusal);
+		return add_refused(evidence, event, item);
 	default:
 		return 0;
 	}

@@ -41,9 +41,9 @@ struct fp_item {
 	uint32_t container;
 	uint32_t object, peer;
 	uint32_t path, new_path; /* texts */
-	uint32_t detail; /* of FORK the child; of EXEC, MESSAGE, BEGIN a number in execs[], messages[], begins[] */
+	uint32_t detail; /* of FORK the child; of EXEC, MESSAGE, BEGIN a number in execs[], messages[], begins[]; of REFUSED a text */
 	uint32_t count;
-	uint32_t value; /* last byte's sequence number; mode; status; cause */
+	uint32_t value; /* last byte's sequence number; mode; status; cause; mark; port */
 	uint32_t flags; /* of the call; FP_ITEM_CREATED */
 	int32_t result;
 	uint16_t cpu;

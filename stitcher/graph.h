@@ -25,6 +25,7 @@ enum fp_side { FP_SIDE_SENT = 1, FP_SIDE_RECEIVED = 2 };
  *   OBJECT           text of the name, enum fp_app, 0 or (name unknown) stream + 1
  *   HOST             endpoint
  *   GAP              number of the gap
+ *   FINDING          enum fp_finding, container, unit
  */
 struct fp_gnode {
 	uint32_t a, b, c;

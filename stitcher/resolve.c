@@ -379,6 +379,8 @@ int fp_build_resolve(struct fp_build *build)
 	for (size_t i = 0; r >= 0 && i < evidence->n_items; i++) {
 		r = resolve(build, &evidence->items[build->order[i]], build->order[i]);
 		if (r >= 0)
+			r = fp_build_finding(build, &evidence->items[build->order[i]]);
+		if (r >= 0)
 			r = fp_build_progress(build, "resolve", i, evidence->n_items);
 	}
 	return r < 0 ? r : 0;

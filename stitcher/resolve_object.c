@@ -10,8 +10,7 @@
 #include "stitcher/array.h"
 #include "stitcher/build.h"
 
-/* Number of a JSON object as attributes; takes the reference. */
-static int add_attributes(struct fp_build *build, json_t *object, uint32_t *ret_attributes)
+int fp_build_attributes(struct fp_build *build, json_t *object, uint32_t *ret_attributes)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	int r = -ENOMEM;
@@ -176,7 +175,7 @@ static int resolve_open(struct fp_build *build, const struct fp_item *item, uint
 
 	if (!made && !(item->flags & O_TRUNC))
 		return 0;
-	r = add_attributes(build, json_pack("{s:s}", "open", made ? "created" : "truncated"), &attributes);
+	r = fp_build_attributes(build, json_pack("{s:s}", "open", made ? "created" : "truncated"), &attributes);
 	return r < 0 ? r : add_with(build, item, FP_EDGE_WRITE, node, false, attributes);
 }
 
@@ -193,7 +192,7 @@ static int resolve_change(struct fp_build *build, const struct fp_item *item, en
 		snprintf(mode, sizeof(mode), "%04o", item->value & 07777);
 		json_object_set_new(object, "mode", json_string(mode));
 	}
-	r = add_attributes(build, object, &attributes);
+	r = fp_build_attributes(build, object, &attributes);
 	return r < 0 ? r : add_with(build, item, kind, node, false, attributes);
 }
 
@@ -201,7 +200,7 @@ static int resolve_change(struct fp_build *build, const struct fp_item *item, en
 static int resolve_map(struct fp_build *build, const struct fp_item *item, uint32_t node)
 {
 	uint32_t attributes;
-	int r = add_attributes(build, json_pack("{s:b}", "mapped", 1), &attributes);
+	int r = fp_build_attributes(build, json_pack("{s:b}", "mapped", 1), &attributes);
 
 	if (r >= 0)
 		r = add_with(build, item, FP_EDGE_READ, node, true, attributes);
@@ -349,7 +348,7 @@ static int resolve_connect(struct fp_build *build, const struct fp_item *item)
 		r = host_node(build, path->to, &to);
 	}
 	if (r >= 0 && item->result < 0 && item->result != -EINPROGRESS)
-		r = add_attributes(build, json_pack("{s:s}", "error", strerrorname_np(-item->result) ?: "unknown"),
+		r = fp_build_attributes(build, json_pack("{s:s}", "error", strerrorname_np(-item->result) ?: "unknown"),
 				   &attributes);
 	if (r >= 0) {
 		struct fp_op op = fp_build_op(build, item, FP_EDGE_CONNECT);
@@ -417,7 +416,7 @@ static int message_attributes(struct fp_build *build, const struct fp_message *m
 		json_decref(object);
 		return 0;
 	}
-	return add_attributes(build, object, ret_attributes);
+	return fp_build_attributes(build, object, ret_attributes);
 }
 
 /* A URL is kept by its server: what is got comes from there, what is put goes there. */

@@ -100,6 +100,7 @@ static void build_init(struct fp_build *build, struct fp_evidence *evidence, con
 {
 	*build = (struct fp_build){.evidence = evidence, .sink = sink};
 	fp_graph_init(&build->graph);
+	fp_intern_init(&build->guarded, SIZE_MAX);
 	fp_intern_init(&build->images_by, SIZE_MAX);
 	fp_intern_init(&build->bounds_by, SIZE_MAX);
 	fp_intern_init(&build->path_seen, SIZE_MAX);
@@ -119,6 +120,7 @@ static void build_done(struct fp_build *build)
 	free(build->maybe);
 	fp_intern_done(&build->bounds_by);
 	free(build->bounds);
+	fp_intern_done(&build->guarded);
 	fp_intern_done(&build->images_by);
 	free(build->images);
 	free(build->overlaps);
@@ -176,6 +178,8 @@ int fp_stitch_make(struct fp_stitch *stitch, const struct fp_stitch_sink *sink)
 	struct fp_build build;
 	int r = prepare_with_clocks(&build, &stitch->evidence, sink);
 
+	if (r >= 0)
+		r = fp_build_watchdogs(&build);
 	if (r >= 0)
 		r = fp_build_resolve(&build);
 	if (r >= 0)

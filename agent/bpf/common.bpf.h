@@ -389,7 +389,7 @@ static __noinline int say_whose(__u64 cgroup)
 /* What an event loop takes in is judged without the assist, which has its word only after that; a close is nobody's deed. */
 #define NEEDS_NO_WORD(EVENT)                                                                              \
 	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \
-	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_MARK)
+	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE)
 
 #define BEGIN_RECORD(var, event, EVENT, cgroup, room, bulk, result)                                       \
 	struct {                                                                                          \

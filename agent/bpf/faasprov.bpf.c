@@ -213,7 +213,8 @@ HANDLER(on_read, IF_DONE(moved_buffer(&call, a1, a2, a3, 0)))
 /*
  * The runtime assist shows its board: a write to a descriptor that cannot be, of
  * which only the buffer's address is taken.  One with tables speaks for the
- * threads of the process that have none of their own, too.
+ * threads of the process that have none of their own, too.  One of no length
+ * takes the thread's back.
  */
 static __always_inline int take_board(__u64 address, __u64 size)
 {
@@ -224,8 +225,10 @@ static __always_inline int take_board(__u64 address, __u64 size)
 		.address = address, .exec = leader->self_exec_id, .process_start = leader->start_boottime};
 	__u32 tgid = task->tgid;
 
-	if (!state || size < FP_BOARD_DESCRIPTORS)
+	if (!state || (size && size < FP_BOARD_DESCRIPTORS))
 		return 0;
+	if (!size)
+		address = 0;
 	state->board = address;
 	state->board_exec = leader->self_exec_id;
 	if (size == FP_BOARD_SIZE)

@@ -88,6 +88,19 @@ static const char *const loss_names[] = {
 #include "schema/graph.def"
 };
 
+static const char *const finding_names[] = {
+#define FP_FINDING(number, NAME, name, techniques, doc) [number] = #name,
+#include "schema/graph.def"
+};
+static const char *const finding_docs[] = {
+#define FP_FINDING(number, NAME, name, techniques, doc) [number] = doc,
+#include "schema/graph.def"
+};
+static const char *const finding_techniques[] = {
+#define FP_FINDING(number, NAME, name, techniques, doc) [number] = techniques,
+#include "schema/graph.def"
+};
+
 DEFINE_SET(node_kind)
 DEFINE_SET(edge_kind)
 DEFINE_SET(unit)
@@ -97,3 +110,14 @@ DEFINE_SET(object)
 DEFINE_SET(app)
 DEFINE_SET(operation)
 DEFINE_SET(loss)
+DEFINE_SET(finding)
+
+const char *fp_finding_doc(unsigned number)
+{
+	return name_of(finding_docs, sizeof(finding_docs) / sizeof(finding_docs[0]), number);
+}
+
+const char *fp_finding_techniques(unsigned number)
+{
+	return name_of(finding_techniques, sizeof(finding_techniques) / sizeof(finding_techniques[0]), number);
+}

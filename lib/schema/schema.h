@@ -146,6 +146,10 @@ enum fp_loss {
 #define FP_LOSS(number, NAME, name, doc) FP_LOSS_##NAME = number,
 #include "schema/graph.def"
 };
+enum fp_finding {
+#define FP_FINDING(number, NAME, name, techniques, doc) FP_FINDING_##NAME = number,
+#include "schema/graph.def"
+};
 enum fp_mark {
 #define FP_MARK(number, NAME, doc) FP_MARK_##NAME = number,
 #include "schema/mark.def"
@@ -164,6 +168,10 @@ FP_DECLARE_SET(object, OBJECT)
 FP_DECLARE_SET(app, APP)
 FP_DECLARE_SET(operation, OPERATION)
 FP_DECLARE_SET(loss, LOSS)
+FP_DECLARE_SET(finding, FINDING)
+/* Of a finding: what it is, as a clause; and its techniques (ATT&CK), separated by commas.  NULL when there is none of the number. */
+const char *fp_finding_doc(unsigned number);
+const char *fp_finding_techniques(unsigned number);
 
 static inline uint64_t *fp_event_num(const struct fp_event *event, const struct fp_field_info *info)
 {

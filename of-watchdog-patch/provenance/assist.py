@@ -22,6 +22,20 @@ REQUEST = re.compile(
 invocation = ContextVar("faasprov_invocation", default=NONE)
 
 
+class Board(bytearray):
+    """Shown to the recorder, and taken back before its memory is somebody else's: a thread does more when it has ended."""
+
+    def show(self, what=None):
+        try:
+            os.write(BOARD_DESCRIPTOR, self if what is None else what)
+        except OSError:
+            pass  # as it must: there is no such descriptor
+
+    def __del__(self):
+        if os is not None:  # it is when the interpreter ends
+            self.show(b"")
+
+
 class Thread(_local):
     def __init__(self):
         self.inherited = False  # its context is that of who started it
@@ -31,11 +45,8 @@ class Thread(_local):
 
     def show(self):
         self.says = NONE
-        self.board = bytearray(64)
-        try:
-            os.write(BOARD_DESCRIPTOR, self.board)
-        except OSError:
-            pass  # as it must: there is no such descriptor
+        self.board = Board(64)
+        self.board.show()
 
     def work(self, id):
         if id != self.says:

@@ -173,6 +173,9 @@ static struct look look_of(const struct fp_view_node *node, bool possible)
 	case FP_NODE_GAP:
 		look = (struct look){"octagon", "filled,dashed", "#fce8e6", "#b00020", "2"};
 		break;
+	case FP_NODE_FINDING:
+		look = (struct look){"octagon", "filled,bold", "#b00020", "#b00020", "2"};
+		break;
 	default:
 		break;
 	}
@@ -214,6 +217,8 @@ static void draw_node(struct drawing *drawing, size_t i)
 	set(drawing, drawing->nodes[i], "fillcolor", look.fill);
 	set(drawing, drawing->nodes[i], "color", look.color);
 	set(drawing, drawing->nodes[i], "penwidth", look.width);
+	if (node->kind == FP_NODE_FINDING)
+		set(drawing, drawing->nodes[i], "fontcolor", "#ffffff");
 }
 
 /* --- edges ---------------------------------------------------------------- */

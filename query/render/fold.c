@@ -31,7 +31,7 @@ static bool enough(const struct folder *folder)
 /* What the answer is about is not folded away. */
 static bool is_kept(const struct fp_view *view, const struct fp_view_node *node)
 {
-	return node->link || node->kind == FP_NODE_GAP ||
+	return node->link || node->kind == FP_NODE_GAP || node->kind == FP_NODE_FINDING ||
 	       (node->cluster != FP_NO_CLUSTER && view->clusters[node->cluster].asked && node->request);
 }
 
@@ -47,7 +47,7 @@ static const char *kind_name(const struct fp_view_node *node, size_t n)
 		{FP_NODE_PROCESS, "process", "processes"}, {FP_NODE_FILE, "file", "files"},
 		{FP_NODE_SOCKET, "socket", "sockets"},	 {FP_NODE_PIPE, "pipe", "pipes"},
 		{FP_NODE_OBJECT, "object", "objects"},	 {FP_NODE_HOST, "host", "hosts"},
-		{FP_NODE_GAP, "gap", "gaps"},
+		{FP_NODE_GAP, "gap", "gaps"},		 {FP_NODE_FINDING, "finding", "findings"},
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)

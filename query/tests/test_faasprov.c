@@ -155,6 +155,15 @@ static void output_is_whole_or_not_there(void **state)
 	assert_int_equal(faasprov("trace " ATTACK_EXECUTE " > /dev/full"), FP_EXIT_SYSTEM);
 }
 
+static void nothing_to_flag_is_one(void **state)
+{
+	assert_int_equal(faasprov("flag"), FP_EXIT_NOTHING);
+	assert_one_line();
+	assert_says("no finding");
+	assert_int_equal(faasprov("flag --request nobody"), FP_EXIT_NOTHING);
+	assert_says("nobody");
+}
+
 static void requests_are_filtered(void **state)
 {
 	assert_int_equal(run("FAASPROV_STORE='%s' '" FAASPROV "' requests | grep -vc '^#'", store), 0);
@@ -372,6 +381,7 @@ int main(void)
 		cmocka_unit_test(names_that_several_bear_are_listed),
 		cmocka_unit_test(short_ids_are_names),
 		cmocka_unit_test(output_is_whole_or_not_there),
+		cmocka_unit_test(nothing_to_flag_is_one),
 		cmocka_unit_test(requests_are_filtered),
 		cmocka_unit_test(export_is_the_whole_graph),
 		cmocka_unit_test(help_names_all_verbs),

@@ -54,6 +54,22 @@ request(6).recv_into(bytearray(1000))
 print(says())
 """))
 
+    def test_a_board_is_taken_back_when_its_thread_ends(self):
+        """What the thread does then must not be read from memory that is already another's."""
+        self.assertEqual(["64", "0", "after"], self.run_python("""
+import os
+def write(descriptor, what):
+    if descriptor == faasprov_assist.BOARD_DESCRIPTOR:
+        print(len(what), flush=True)
+    return real(descriptor, what)
+real, faasprov_assist.os.write = os.write, write
+other = threading.Thread(target=lambda: thread.says)
+other.start()
+other.join()
+print("after", flush=True)
+os._exit(0)
+"""))
+
     def test_an_executor_works_for_who_submitted(self):
         self.assertEqual(["5", "6", "0"], self.run_python("""
 with concurrent.futures.ThreadPoolExecutor(1) as executor:

@@ -25,6 +25,7 @@ static const struct member members[] = {
 #define FP_APP(number, NAME, name, doc) {"app", number, #name, doc},
 #define FP_OPERATION(number, NAME, name, doc) {"operation", number, #name, doc},
 #define FP_LOSS(number, NAME, name, doc) {"loss", number, #name, doc},
+#define FP_FINDING(number, NAME, name, techniques, doc) {"finding", number, #name, doc},
 #include "schema/graph.def"
 #define FP_MARK(number, NAME, doc) {"mark", number, #NAME, doc},
 #define FP_MARK_KEY(number, NAME, doc) {"mark-key", number, #NAME, doc},

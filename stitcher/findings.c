@@ -1,0 +1,226 @@
+/*
+ * What calls for a look: deeds of a function against the watchdog that says what
+ * belongs to which request, and words of it that were not believed.  Each is a
+ * node of its own for a kind, a container and a unit, with an edge from every
+ * process that did it; the edge leads to the event.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "stitcher/build.h"
+
+/* A container's first process, by its number in there; a watchdog that was there before the recording is taken for it. */
+#define FIRST_PID 1
+
+/* What is guarded: a TCP or UDP port of the container, a process by its number in the container. */
+enum guarded { GUARDED_PORT, GUARDED_PID };
+
+static int guard(struct fp_build *build, uint32_t container, enum guarded what, uint32_t number)
+{
+	uint32_t key[3] = {container, what, number}, place;
+	int r = fp_intern_add(&build->guarded, key, sizeof(key), &place);
+
+	return r < 0 ? r : 0;
+}
+
+static bool is_guarded(const struct fp_build *build, uint32_t container, enum guarded what, uint32_t number)
+{
+	uint32_t key[3] = {container, what, number};
+
+	return fp_intern_find(&build->guarded, key, sizeof(key)) != FP_NONE;
+}
+
+static uint32_t pid_of(const struct fp_build *build, const struct fp_item *item)
+{
+	uint32_t key[2] = {item->process, item->exec_id}, image = fp_intern_find(&build->images_by, key, sizeof(key));
+	const struct fp_item *exec = image == FP_NONE ? NULL : &build->evidence->items[build->images[image].exec];
+	uint32_t pid = exec ? build->evidence->execs[exec->detail].pid : 0;
+
+	return pid ? pid : FIRST_PID;
+}
+
+int fp_build_watchdogs(struct fp_build *build)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < evidence->n_items; i++) {
+		const struct fp_item *item = &evidence->items[i];
+
+		if (!build->processes[item->process].is_watchdog)
+			continue;
+		if (item->type == FP_EVENT_TYPE_LISTEN)
+			r = guard(build, item->container, GUARDED_PORT, item->value);
+		else if (item->type == FP_EVENT_TYPE_BEGIN)
+			r = guard(build, item->container, GUARDED_PID, pid_of(build, item));
+	}
+	return r;
+}
+
+static bool is_watchdog(const struct fp_build *build, uint32_t process)
+{
+	return build->processes[process].is_watchdog;
+}
+
+/* Takes "/<number>" off the end of the first `len` characters. */
+static bool take_number(const char *path, size_t *len, uint32_t *ret_number)
+{
+	size_t at = *len;
+
+	while (at > 0 && path[at - 1] >= '0' && path[at - 1] <= '9')
+		at--;
+	if (at == *len || *len - at > 9 || at == 0 || path[at - 1] != '/')
+		return false;
+	*ret_number = (uint32_t)strtoul(path + at, NULL, 10);
+	*len = at - 1;
+	return true;
+}
+
+/* The process whose memory it is: .../<pid>/mem or .../<pid>/task/<tid>/mem.  0: no such path. */
+static uint32_t pid_of_path(const char *path)
+{
+	static const char mem[] = "/mem", task[] = "/task";
+	size_t len = strlen(path);
+	uint32_t pid;
+
+	if (len < sizeof(mem) - 1 || strcmp(path + len - (sizeof(mem) - 1), mem) != 0)
+		return 0;
+	len -= sizeof(mem) - 1;
+	if (!take_number(path, &len, &pid))
+		return 0;
+	if (len < sizeof(task) - 1 || memcmp(path + len - (sizeof(task) - 1), task, sizeof(task) - 1) != 0)
+		return pid;
+	len -= sizeof(task) - 1;
+	return take_number(path, &len, &pid) ? pid : 0;
+}
+
+static enum fp_finding of_memory(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	const char *path = fp_text(build->evidence, item->path);
+	uint32_t pid = item->kind == FP_ITEM_PLAIN ? pid_of_path(path) : 0;
+
+	if (!pid || !is_guarded(build, item->container, GUARDED_PID, pid))
+		return 0;
+	json_object_set_new(why, "path", json_string(path));
+	return (item->flags & O_ACCMODE) == O_RDONLY ? FP_FINDING_WATCHDOG_READ : FP_FINDING_WATCHDOG_MEMORY;
+}
+
+static enum fp_finding of_act(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	if (!is_watchdog(build, item->detail))
+		return 0;
+	if (item->type == FP_EVENT_TYPE_SIGNAL) {
+		const char *name = sigabbrev_np((int)item->value);
+
+		json_object_set_new(why, "signal", name ? json_sprintf("SIG%s", name) : json_integer(item->value));
+		return FP_FINDING_WATCHDOG_SIGNALLED;
+	}
+	json_object_set_new(why, "operation", json_string(fp_operation_name(item->value) ?: "unknown"));
+	return item->value == FP_OPERATION_VM_READ ? FP_FINDING_WATCHDOG_READ : FP_FINDING_WATCHDOG_CONTROLLED;
+}
+
+static enum fp_finding of_port(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	uint32_t port = item->value;
+
+	if (item->type == FP_EVENT_TYPE_ACCEPT) {
+		if (item->kind != FP_ITEM_STREAM || item->result < 0)
+			return 0;
+		port = evidence->endpoints[evidence->paths[evidence->streams[item->object].path].from].port;
+	}
+	if (!is_guarded(build, item->container, GUARDED_PORT, port))
+		return 0;
+	json_object_set_new(why, "port", json_integer(port));
+	json_object_set_new(why, "operation", json_string(fp_event_info(item->type)->name));
+	return FP_FINDING_WATCHDOG_PORT;
+}
+
+static enum fp_finding of_refusal(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	static const char *const marks[] = {
+#define FP_MARK(number, NAME, doc) [number] = #NAME,
+#include "schema/mark.def"
+	};
+
+	json_object_set_new(why, "reason", json_string(fp_text(build->evidence, item->detail)));
+	if (item->value < sizeof(marks) / sizeof(marks[0]) && marks[item->value])
+		json_object_set_new(why, "mark", json_string(marks[item->value]));
+	return item->value == FP_MARK_ENTER ? FP_FINDING_FALSE_ASSIST : FP_FINDING_REFUSED_MARK;
+}
+
+/* 0: nothing; what can be said of it goes into `why`. */
+static enum fp_finding find(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	switch (item->type) {
+	case FP_EVENT_TYPE_REFUSED:
+		return of_refusal(build, item, why);
+	case FP_EVENT_TYPE_SIGNAL:
+	case FP_EVENT_TYPE_TRACE:
+		return of_act(build, item, why);
+	case FP_EVENT_TYPE_OPEN:
+		return of_memory(build, item, why);
+	default:
+		return of_port(build, item, why);
+	}
+}
+
+/* Can the item's type show anything?  Most cannot, and are asked at no cost. */
+static bool may_show(const struct fp_item *item)
+{
+	switch (item->type) {
+	case FP_EVENT_TYPE_REFUSED:
+	case FP_EVENT_TYPE_SIGNAL:
+	case FP_EVENT_TYPE_TRACE:
+	case FP_EVENT_TYPE_BIND:
+	case FP_EVENT_TYPE_LISTEN:
+	case FP_EVENT_TYPE_ACCEPT:
+		return true;
+	case FP_EVENT_TYPE_OPEN:
+		return item->kind == FP_ITEM_PLAIN;
+	default:
+		return false;
+	}
+}
+
+static int add_finding(struct fp_build *build, const struct fp_item *item, enum fp_finding finding, uint32_t attributes)
+{
+	struct fp_op op = fp_build_op(build, item, FP_EDGE_SHOWS);
+	uint32_t process, node;
+	int r = fp_build_enter(build, item, &process);
+
+	if (r >= 0)
+		r = fp_graph_node(&build->graph, FP_NODE_FINDING, finding, item->container, item->unit, &node);
+	if (r < 0)
+		return r;
+	fp_graph_touch(&build->graph, node, fp_item_container(build, item));
+	op.bytes = 0;
+	op.attributes = attributes;
+	return fp_build_add(build, op, process, node);
+}
+
+int fp_build_finding(struct fp_build *build, const struct fp_item *item)
+{
+	enum fp_finding finding;
+	uint32_t attributes;
+	json_t *why;
+	int r;
+
+	/* what the watchdog itself does or says is wrong at most because a record of it was lost */
+	if (!may_show(item) || is_watchdog(build, item->process))
+		return 0;
+	why = json_object();
+	if (!why)
+		return -ENOMEM;
+	finding = find(build, item, why);
+	if (!finding) {
+		json_decref(why);
+		return 0;
+	}
+	r = fp_build_attributes(build, why, &attributes);
+	return r < 0 ? r : add_finding(build, item, finding, attributes);
+}

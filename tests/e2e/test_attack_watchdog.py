@@ -1,0 +1,102 @@
+"""A function against its watchdog: whatever it does is recorded as its deed, and shown to whoever asks."""
+import os
+import unittest
+
+from e2e.world import BIN, FUNCTIONS, LabCase, checked, needs_recording, run
+
+DEEDS = {
+    # deed: the findings it must show as {kind: something that must be said of it}, and no other
+    "forge": {"refused-mark": "not the container's watchdog"},
+    "forge_in_child": {"refused-mark": "not the container's watchdog"},
+    "lie": {"false-assist": "has not served"},
+    "kill": {"watchdog-signalled": "SIGKILL"},
+    "trace": {"watchdog-controlled": "ptrace"},
+    "memory": {"watchdog-memory": "/proc/1/mem"},
+    "across": {"watchdog-controlled": "vm-write", "watchdog-read": "vm-read"},
+    "steal": {"watchdog-controlled": "get-fd", "watchdog-port": "accept, port 8080"},
+    "replace": {"watchdog-signalled": "SIGTERM", "watchdog-port": "bind, port 8080"},
+}
+
+
+@needs_recording
+class AgainstTheWatchdog(LabCase):
+    nodes = "1"
+
+    @classmethod
+    def stack(cls):
+        return os.path.join(FUNCTIONS, "rogue.yml")
+
+    @classmethod
+    def story(cls):
+        cls.benign, cls.deeds = [cls.invoke("rogue", "")], {}
+        for deed in DEEDS:
+            answer = cls.invoke("usurper" if deed == "replace" else "rogue", deed)
+            if answer["body"] != f"{deed}: done":
+                raise AssertionError(f"{deed} did not work: {answer}")
+            cls.deeds[deed] = answer["request"]
+            if deed != "replace":
+                cls.benign.append(cls.invoke("rogue", ""))
+
+    def findings(self, *arguments):
+        return self.ask("flag", *arguments)["findings"]
+
+    def test_every_deed_is_found_and_nothing_else(self):
+        for deed, request in self.deeds.items():
+            with self.subTest(deed):
+                found = {finding["kind"]: " ".join(finding["reasons"]) for finding in self.findings("--request", request)}
+                self.assertEqual(set(DEEDS[deed]), set(found))
+                for kind, words in DEEDS[deed].items():
+                    self.assertIn(words, found[kind])
+
+    def test_all_are_of_the_requests_that_did_them(self):
+        self.assertEqual(set(self.deeds.values()), {finding["request"] for finding in self.findings()})
+        for finding in self.findings():
+            self.assertEqual("derived", finding["attribution"])
+            self.assertTrue(finding["techniques"])
+
+    def test_the_evidence_is_there(self):
+        for finding in self.findings():
+            kinds = {node["id"]: node["kind"] for node in finding["nodes"]}
+            for edge in finding["edges"]:
+                self.assertEqual(("process", "shows", "finding"), (kinds[edge["from"]], edge["kind"], kinds[edge["to"]]))
+                self.assertGreater(edge["batch"], 0)
+
+    def test_forged_marks_are_counted_exactly(self):
+        for deed in ("forge", "forge_in_child"):
+            self.assertEqual([4], [finding["count"] for finding in self.findings("--request", self.deeds[deed])])
+
+    def test_they_changed_nothing(self):
+        """All requests have their begin, their end and no other; the forged one is not there."""
+        ids = {request["id"] for request in self.requests}
+        self.assertEqual({answer["request"] for answer in self.benign} | set(self.deeds.values()), ids)
+        for request in self.requests:
+            self.assertIsNotNone(request["last"], request)
+
+    def test_a_list_of_requests_counts_them(self):
+        counted = {request["id"]: request["findings"] for request in self.requests}
+        for deed, request in self.deeds.items():
+            self.assertEqual(len(DEEDS[deed]), counted[request], deed)
+        self.assertEqual([0], sorted({counted[answer["request"]] for answer in self.benign}))
+
+    def test_a_trace_says_so_first(self):
+        trace = self.ask("trace", self.deeds["memory"])
+        self.assertEqual(["watchdog-memory"], [finding["kind"] for finding in trace["findings"]])
+        self.assertEqual(1, len(self.edges(trace, ("process", "python3.*"), "shows", ("finding", "watchdog-memory"))))
+        # also where one looks back only
+        self.assertEqual(1, len(self.ask("trace", self.deeds["memory"], "--backward")["findings"]))
+        text = checked(os.path.join(BIN, "faasprov"), "trace", self.deeds["memory"], "--store", self.store)
+        self.assertIn("  findings   watchdog-memory: /proc/1/mem, by python3", text)
+
+    def test_a_benign_request_has_none(self):
+        trace = self.ask("trace", self.benign[0]["request"])
+        self.assertEqual([], trace["findings"])
+        done = run(os.path.join(BIN, "faasprov"), "flag", "--request", self.benign[0]["request"], "--store", self.store)
+        self.assertEqual((1, ""), (done.returncode, done.stdout))
+
+    def test_a_picture_shows_it(self):
+        picture = checked(os.path.join(BIN, "faasprov"), "trace", self.deeds["kill"], "--format", "dot", "--store", self.store)
+        self.assertIn("watchdog-signalled", picture)
+
+
+if __name__ == "__main__":
+    unittest.main()
