@@ -155,6 +155,13 @@ static void hold_text(struct fp_messages *m, struct held *held, int which, struc
 	held->len[which] = (uint32_t)m->text.len - held->at[which];
 }
 
+static void hold_redacted(struct fp_messages *m, struct held *held, int which, struct fp_str text)
+{
+	held->at[which] = (uint32_t)m->text.len;
+	if (text.len && fp_redact(&m->text, text.data, text.len, FP_REDACT_URL) >= 0)
+		held->len[which] = (uint32_t)m->text.len - held->at[which];
+}
+
 static int hold_lookup(struct fp_messages *m, struct fp_str text, uint64_t hi, uint64_t lo)
 {
 	struct held *held = hold(m, FP_EVENT_TYPE_LOOKUP);
@@ -163,7 +170,7 @@ static int hold_lookup(struct fp_messages *m, struct fp_str text, uint64_t hi, u
 		return -ENOMEM;
 	held->hi = hi;
 	held->lo = lo;
-	hold_text(m, held, HOST_NAME, text);
+	hold_redacted(m, held, HOST_NAME, text);
 	return fp_buffer_error(&m->text);
 }
 
@@ -191,13 +198,6 @@ static int learn_name(void *arg, struct fp_str text, uint64_t hi, uint64_t lo)
 }
 
 /* --- messages ----------------------------------------------------------------------- */
-
-static void hold_redacted(struct fp_messages *m, struct held *held, int which, struct fp_str text)
-{
-	held->at[which] = (uint32_t)m->text.len;
-	if (text.len && fp_redact(&m->text, text.data, text.len, FP_REDACT_URL) >= 0)
-		held->len[which] = (uint32_t)m->text.len - held->at[which];
-}
 
 /*
  * What a function is asked is known from its invocation; what it asks others is
@@ -256,7 +256,7 @@ static int hold_message(void *arg, const struct fp_app_message *message)
 	held->direction = message->direction;
 	held->status = (uint64_t)message->status;
 	hold_text(m, held, METHOD, message->method);
-	hold_text(m, held, HOST_NAME, message->host_name);
+	hold_redacted(m, held, HOST_NAME, message->host_name);
 	hold_redacted(m, held, URL, message->url);
 	hold_redacted(m, held, NAME, as_url ? as_https(m, message->name) : message->name);
 	hold_text(m, held, CALL_ID, message->call_id);

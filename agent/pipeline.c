@@ -172,6 +172,12 @@ static struct fp_str redacted(struct fp_pipeline *p, struct fp_str text, enum fp
 	return (struct fp_str){p->text.data + begin, p->text.len - begin};
 }
 
+/* A path, or a name that is none of a message: it mostly stays where it is. */
+static struct fp_str redacted_name(struct fp_pipeline *p, struct fp_str text)
+{
+	return fp_redact_is_needed(text.data, text.len) ? redacted(p, text, FP_REDACT_TEXT) : text;
+}
+
 /* Threads come and go, descriptors are closed, files end: that served attribution, and carries nothing. */
 static bool is_stored(const struct fp_event *event)
 {
@@ -199,12 +205,17 @@ static bool is_stored(const struct fp_event *event)
 static int store(struct fp_pipeline *p, struct fp_event *event)
 {
 	fp_buffer_clear(&p->text);
-	if (!fp_buffer_reserve(&p->text, 4 * (event->argv.len + event->url.len) + 256))
+	if (!fp_buffer_reserve(&p->text, 4 * (event->argv.len + event->url.len + event->path.len + event->new_path.len +
+					      event->attribute.len + event->host_name.len) + 256))
 		return -ENOMEM;
 	if (event->type == FP_EVENT_TYPE_EXEC)
 		event->argv = redacted(p, event->argv, FP_REDACT_ARGV);
 	if (event->type == FP_EVENT_TYPE_BEGIN)
 		event->url = redacted(p, event->url, FP_REDACT_URL);
+	event->path = redacted_name(p, event->path);
+	event->new_path = redacted_name(p, event->new_path);
+	event->attribute = redacted_name(p, event->attribute);
+	event->host_name = redacted_name(p, event->host_name);
 	return fp_reducer_add(p->reducer, event);
 }
 

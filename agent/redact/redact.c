@@ -44,6 +44,23 @@ static int write_masked(struct fp_buffer *out, const struct fp_mask *mask)
 	return fp_buffer_error(out) < 0 ? -ENOMEM : parts;
 }
 
+/* Digits of the shortest card number. */
+#define CARD_DIGITS_MIN 13
+
+bool fp_redact_is_needed(const char *text, size_t len)
+{
+	unsigned digits = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (c == '=' || c == ':' || c == ' ')
+			return true;
+		digits += c >= '0' && c <= '9';
+	}
+	return digits >= CARD_DIGITS_MIN;
+}
+
 int fp_redact(struct fp_buffer *out, const char *text, size_t len, enum fp_redact_kind kind)
 {
 	uint8_t small[ON_STACK] = {0};

@@ -2,7 +2,7 @@
  * Takes known secrets out of text before it leaves the node: card numbers,
  * values of Authorization and Cookie, passwords and tokens by the name they are
  * given under, passwords on command lines, the user part of URLs, literals of
- * SQL.  The agent calls it for arguments, URLs and names; it does no I/O.
+ * SQL.  The agent calls it for arguments, URLs, names and paths; it does no I/O.
  *
  * It masks what it has a reason to take for a secret, and nothing else: a
  * timestamp, an id or a path that was masked would be evidence lost.  So a
@@ -15,6 +15,8 @@
  */
 #ifndef FP_AGENT_REDACT_REDACT_H
 #define FP_AGENT_REDACT_REDACT_H
+
+#include <stdbool.h>
 
 #include "base/buffer.h"
 
@@ -33,5 +35,8 @@ enum fp_redact_kind {
  * appended is then not to be used).
  */
 int fp_redact(struct fp_buffer *out, const char *text, size_t len, enum fp_redact_kind kind);
+
+/* Can there be a secret in the text at all?  For names, most of which have none: a look is cheap, fp_redact is not. */
+bool fp_redact_is_needed(const char *text, size_t len);
 
 #endif

@@ -182,7 +182,7 @@ def thread(port):
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
     for i in range(each):
         connection.request("POST" if i % 2 else "GET", f"/thread/{port}/{i}?token=PLANTED-TOKEN-1", b"y" * (i % 2 * 3000),
-                           headers={"Host": "x.example"})
+                           headers={"Host": "x.example", "Authorization": "Bearer PLANTED-BEARER-2"})
         connection.getresponse().read()
 
 async def task(port):
@@ -267,6 +267,16 @@ setTimeout(async () => {
         expected = {(f"https://x.example/{way}/{port}/{i}", f"127.0.0.1:{port}")
                     for way in self.ways for port in self.PORTS for i in range(self.EACH)}
         self.assertEqual(set(), {pair for pair in served if pair[0].startswith("https://")} ^ expected)
+
+    def test_secrets_within_stay_there(self):
+        """The query, and headers that the parser sees only here."""
+        stored = json.dumps(self.graph).encode()
+        for name in os.listdir(self.scratch):
+            if name.startswith("store.db"):
+                with open(os.path.join(self.scratch, name), "rb") as file:
+                    stored += file.read()
+        for secret in (b"PLANTED-TOKEN-1", b"PLANTED-BEARER-2"):
+            self.assertNotIn(secret, stored)
 
     def test_the_connection_is_marked_opaque(self):
         self.assertEqual(["get"], self.edges_of("tls:x.example"))
