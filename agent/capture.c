@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/bpf/handlers.h"
 #include "agent/capture_state.h"
 #include "schema/schema.h"
 #include "faasprov.skel.h"
@@ -49,18 +50,35 @@ static int complain(char ret_error[256], const char *what, int error)
 
 static const struct {
 	uint32_t number;
-	const char *handler;
+	enum fp_handler handler;
 } calls[] = {
-#define FP_CALL(name, handler) {SYS_##name, #handler},
+#define FP_CALL(name, handler) {SYS_##name, FP_HANDLER_##handler},
 #include "agent/calls.def"
 };
+
+static const char *const families[] = {
+#define FAMILY_NAME(name, HANDLERS) #name,
+	FP_FAMILIES(FAMILY_NAME)
+};
+
+static const char *family_of(enum fp_handler handler)
+{
+	switch (handler) {
+#define HANDLER_CASE(name) case FP_HANDLER_##name:
+#define FAMILY_CASES(name, HANDLERS) HANDLERS(HANDLER_CASE) return #name;
+		FP_FAMILIES(FAMILY_CASES)
+	default:
+		return NULL;
+	}
+}
 
 static int fill_calls(struct faasprov_bpf *skeleton)
 {
 	int map = bpf_map__fd(skeleton->maps.calls);
 
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct bpf_program *program = bpf_object__find_program_by_name(skeleton->obj, calls[i].handler);
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(skeleton->obj, family_of(calls[i].handler));
 		int fd = program ? bpf_program__fd(program) : -ENOENT;
 
 		if (fd < 0)
@@ -85,12 +103,8 @@ static const struct {
 /* Handlers are reached by tail call alone, and probes are set where a library is. */
 static void attach_only_sources(struct faasprov_bpf *skeleton)
 {
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct bpf_program *program = bpf_object__find_program_by_name(skeleton->obj, calls[i].handler);
-
-		if (program)
-			bpf_program__set_autoattach(program, false);
-	}
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, families[i]), false);
 	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]); i++)
 		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, tls_probes[i].handler), false);
 }
@@ -154,6 +168,8 @@ static int load(struct fp_capture *capture, const struct fp_capture_options *opt
 	skeleton->rodata->root_level = options->root_level;
 	skeleton->rodata->container_level = options->container_level;
 	skeleton->rodata->ring_size = capture->about.ring_size;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		skeleton->rodata->handler_of[calls[i].number] = (uint8_t)calls[i].handler;
 	bpf_map__set_max_entries(skeleton->maps.ring, (uint32_t)capture->about.ring_size);
 	attach_only_sources(skeleton);
 	leave_out_missing(skeleton);

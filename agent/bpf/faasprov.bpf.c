@@ -5,18 +5,26 @@
  * fills for its architecture (agent/calls.def), does the rest.
  */
 #include "agent/bpf/file.bpf.h"
+#include "agent/bpf/handlers.h"
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
+/*
+ * One program a family of calls, not one a call: the verifier looks at what all of
+ * them use once for each program, and that is nearly all that it looks at.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, FP_CALLS_MAX);
 	__type(key, __u32);
 	__type(value, __u32);
 } calls SEC(".maps");
+
+/* Filled by the agent for the machine's architecture (agent/calls.def). */
+const volatile __u8 handler_of[FP_CALLS_MAX] = {};
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
@@ -33,15 +41,26 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 
 /* A handler of one shape of call; `call` and the arguments a1…a5 are ready. */
 #define HANDLER(name, body)                                                                        \
+	static __always_inline int name(struct call call, long result, unsigned long a1, unsigned long a2, \
+					unsigned long a3, unsigned long a4, unsigned long a5)      \
+	{                                                                                          \
+		body;                                                                              \
+		return 0;                                                                          \
+	}
+#define HANDLER_CASE(name)                                                                         \
+	case FP_HANDLER_##name:                                                                    \
+		return name(call, result, a1, a2, a3, a4, a5);
+#define FAMILY(name, HANDLERS)                                                                     \
 	SEC("tp_btf/sys_exit")                                                                     \
 	int BPF_PROG(name, struct pt_regs *regs, long result)                                      \
 	{                                                                                          \
-		struct call call __attribute__((unused)) = {.regs = regs, .result = result, .cgroup = recorded_cgroup()};  \
+		struct call call = {.regs = regs, .result = result, .cgroup = recorded_cgroup()};  \
 		unsigned long a1 = call_arg1(regs), a2 = call_arg2(regs), a3 = call_arg3(regs);    \
 		unsigned long a4 = call_arg4(regs), a5 = call_arg5(regs);                          \
                                                                                                    \
-		(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;                                  \
-		body;                                                                              \
+		switch (handler_of[call_number(regs) & (FP_CALLS_MAX - 1)]) {                      \
+			HANDLERS(HANDLER_CASE)                                                     \
+		}                                                                                  \
 		return 0;                                                                          \
 	}
 #define IF_DONE(statement)                                                                         \
@@ -381,6 +400,8 @@ static __always_inline int any_prctl(struct call *call, __u64 option, __u64 arg2
 	return 0;
 }
 HANDLER(on_prctl, any_prctl(&call, a1, a2, a3, a4, (void *)a5))
+
+FP_FAMILIES(FAMILY)
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)

@@ -100,26 +100,36 @@ static __always_inline struct sock *sock_of(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
-static __always_inline void fill_endpoints(struct file *file, struct endpoints *e)
+/* Of its own for the verifier, like walk_path. */
+__noinline int find_endpoints(__u64 of_file, struct endpoints *e)
 {
+	struct file *file = (void *)of_file;
 	struct sock *sk = sock_of(file);
 
+	if (!e)
+		return 0;
 	__builtin_memset(e, 0, sizeof(*e));
 	e->ino = BPF_CORE_READ(file, f_inode, i_ino);
 	if (!sk)
-		return;
+		return 0;
 	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	e->protocol = BPF_CORE_READ(sk, sk_protocol);
 	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	if (e->family == AF_UNIX) {
 		fill_unix(sk, e);
-		return;
+		return 0;
 	}
 	if (e->family != AF_INET && e->family != AF_INET6)
-		return;
+		return 0;
 	fill_inet(sk, e);
 	if (e->protocol == IPPROTO_TCP)
 		fill_tcp(sk, e);
+	return 0;
+}
+
+static __always_inline void fill_endpoints(struct file *file, struct endpoints *e)
+{
+	find_endpoints((__u64)file, e);
 }
 
 #define COPY_ENDPOINTS(r, fd_, e)                                                                  \
@@ -241,21 +251,39 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	return 0;
 }
 
-/* Any call that moved `result` bytes through descriptor `fd`. */
-static __always_inline int record_moved(struct call *call, __u32 fd, struct data *data, int outgoing)
+/* A call that moved `result` bytes, by any of many calls. */
+struct moved {
+	__u64 cgroup;
+	long result;
+	__u32 fd, outgoing;
+	struct data data;
+};
+
+/* Of its own for the verifier, like walk_path. */
+__noinline int record_any_move(struct moved *moved)
 {
 	struct identity who;
+	struct call call;
 	struct file *file;
 
-	if (call->result < 0 || is_watchdog(call->cgroup))
+	if (!moved || moved->result < 0 || is_watchdog(moved->cgroup))
 		return 0;
-	file = file_of(fd);
+	call.cgroup = moved->cgroup;
+	call.result = moved->result;
+	file = file_of(moved->fd);
 	if (!file)
 		return 0;
 	identify(BPF_CORE_READ(file, f_inode), &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
-		return record_transfer_socket(call, file, fd, data, outgoing);
-	return record_transfer(call, &who, fd, outgoing);
+		return record_transfer_socket(&call, file, moved->fd, &moved->data, moved->outgoing);
+	return record_transfer(&call, &who, moved->fd, moved->outgoing);
+}
+
+static __always_inline int record_moved(struct call *call, __u32 fd, struct data *data, int outgoing)
+{
+	struct moved moved = {.cgroup = call->cgroup, .result = call->result, .fd = fd, .outgoing = outgoing, .data = *data};
+
+	return record_any_move(&moved);
 }
 
 #define DEFINE_RECORD_SOCKET(name, event, EVENT)                                                   \
