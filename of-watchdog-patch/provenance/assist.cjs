@@ -11,9 +11,10 @@
  * JavaScript is told by the board's own tables: which descriptor is whose, and, in
  * bits of an open's mode that mean nothing, whose the open is.
  */
-const { createHook } = require('node:async_hooks')
+const { AsyncResource, createHook } = require('node:async_hooks')
 const { writeSync } = require('node:fs')
 const { Server } = require('node:http')
+const Module = require('node:module')
 const { Socket } = require('node:net')
 const { promiseHooks } = require('node:v8')
 const { isMainThread, setEnvironmentData, getEnvironmentData } = require('node:worker_threads')
@@ -24,6 +25,8 @@ const PLACES = 4096
 const MODE_BITS = 12
 const HEADER = 'x-faasprov-request'
 const ID = /^[0-9a-f]{32}$/
+const MYSQL2 = /(^|[\\/])mysql2([\\/]|$)/
+const BOUND = Symbol('faasprov.bound')
 const WORKER = 'faasprov.invocation' // environment data that a worker thread is born with
 
 const board = Buffer.allocUnsafeSlow(64 + 2 * DESCRIPTORS + 16 * PLACES).fill(0)
@@ -37,12 +40,14 @@ const numbers = new Float64Array(PLACES) // which invocation each place holds
 let newest = 0
 let working = 0 // the one that this thread works for; 0: none is known
 
+// A number below zero is the same invocation by hearsay: an answer came for it on a connection that a pool may lend to
+// others, and nothing since (a promise of its own, a bound callback) has confirmed that it is still at work.
 function place (invocation) {
-  return 1 + invocation % (PLACES - 1)
+  return 1 + Math.abs(invocation) % (PLACES - 1)
 }
 
 function known (invocation) {
-  return invocation !== 0 && numbers[place(invocation)] === invocation
+  return invocation !== 0 && numbers[place(invocation)] === Math.abs(invocation)
 }
 
 function take (id) {
@@ -144,24 +149,90 @@ Server.prototype.emit = function (event, request) {
 
 // A connection that is used again, as those of pools are, works for who wrote to it last, not for who made
 // it.  When another writes before there was any answer, several share it, and nothing is said of it any more.
+// What is written because an answer has come can be what a pool held back for somebody else: nothing is said
+// of it either.  Node's own HTTP keeps its queue with whoever asked.
 const WRITER = Symbol('faasprov.writer')
 const READ = Symbol('faasprov.read')
 const SHARED = -1
+const UNSURE = -2
 
 const write = Socket.prototype._writeGeneric
 Socket.prototype._writeGeneric = function () {
   const last = this[WRITER]
-  if (last !== SHARED) {
-    const read = this.bytesRead
-    this[WRITER] = last === undefined || last === working || read !== this[READ] ? working : SHARED
-    this[READ] = read
-    claim(this._handle, this[WRITER] === SHARED ? 0 : working)
+  if (last === SHARED) return write.apply(this, arguments)
+  const own = Math.abs(working)
+  const read = this.bytesRead
+  const answered = read !== this[READ]
+  const lent = !this.server && !this._httpMessage
+  this[READ] = read
+  if (last !== undefined && last !== own && !answered) {
+    this[WRITER] = SHARED
+    claim(this._handle, 0)
+  } else if (lent && working < 0 && last === own) {
+    this[WRITER] = answered ? UNSURE : SHARED
+    claim(this._handle, 0)
+    return silently(write, this, arguments)
+  } else {
+    this[WRITER] = own
+    claim(this._handle, lent ? -own : own)
   }
   return write.apply(this, arguments)
 }
 
+function silently (write, socket, args) {
+  const before = working
+  work(0)
+  try {
+    return write.apply(socket, args)
+  } finally {
+    work(before)
+  }
+}
+
 function claim (handle, invocation) {
   if (typeof handle?.getAsyncId === 'function') own(handle.getAsyncId(), invocation)
+}
+
+// Pools that are known to hold questions back are told to do so for whoever asked.
+const load = Module._load
+Module._load = function (request) {
+  const exported = load.apply(this, arguments)
+  if (typeof request === 'string' && MYSQL2.test(request)) bindMysql2()
+  return exported
+}
+
+function bindMysql2 () {
+  for (const file of Object.keys(Module._cache)) {
+    if (file.endsWith('/mysql2/lib/base/pool.js')) bindArgument(Module._cache[file].exports?.prototype, 'getConnection', bound)
+    if (file.endsWith('/mysql2/lib/base/connection.js')) bindArgument(Module._cache[file].exports?.prototype, 'addCommand', boundCommand)
+  }
+}
+
+// The first argument of the method is made another one first; once.
+function bindArgument (prototype, name, change) {
+  const original = prototype?.[name]
+  if (typeof original !== 'function' || original[BOUND]) return
+  prototype[name] = function (argument) {
+    if (working !== 0) arguments[0] = change(argument)
+    return original.apply(this, arguments)
+  }
+  prototype[name][BOUND] = true
+}
+
+function bound (callback) {
+  if (typeof callback !== 'function') return callback
+  const here = new AsyncResource('faasprov')
+  return function () {
+    return here.runInAsyncScope(callback, this, ...arguments)
+  }
+}
+
+// A command waits for those before it; what comes for it is told to it alone.
+function boundCommand (command) {
+  if (typeof command?.execute === 'function' && !Object.hasOwn(command, 'execute')) {
+    command.execute = bound(command.execute)
+  }
+  return command
 }
 
 const born = getEnvironmentData(WORKER)
@@ -185,13 +256,13 @@ function tellOfPool (fs) {
   function opened (file, invocation) {
     const fd = typeof file === 'object' ? file?.fd : file
     if (!(fd >= 0 && fd < DESCRIPTORS)) return
-    users[fd] = invocation
+    users[fd] = Math.abs(invocation)
     descriptors[fd] = known(invocation) ? place(invocation) : 0
   }
 
   function using (fd) {
     if (!(fd >= 0 && fd < DESCRIPTORS) || users[fd] === -1) return
-    if (working !== 0 && (users[fd] === working || users[fd] === 0)) {
+    if (working !== 0 && (users[fd] === Math.abs(working) || users[fd] === 0)) {
       opened(fd, working)
     } else {
       users[fd] = -1
