@@ -2,19 +2,21 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 )
 
 // An order is one slice of load.
 type order struct {
+	Workload    string  `json:"workload"`
 	Mode        string  `json:"mode"`
 	Concurrency int     `json:"concurrency"`
 	Rate        float64 `json:"rate"`
@@ -33,13 +35,16 @@ type result struct {
 	InFlight int     `json:"inflight"` // most at a time
 }
 
-type bodies []string
-
-func (b *bodies) String() string { return strings.Join(*b, " ") }
-func (b *bodies) Set(text string) error {
-	*b = append(*b, text)
-	return nil
+// A call is one request of a workload; without a body it is a GET.
+type call struct {
+	Path string          `json:"path"`
+	Body json.RawMessage `json:"body"`
 }
+
+type workloads map[string][]call
+
+func (w *workloads) String() string        { return "" }
+func (w *workloads) Set(text string) error { return json.Unmarshal([]byte(text), w) }
 
 // More than this in flight is no load any more but a queue.
 const mostInFlight = 1000
@@ -47,7 +52,8 @@ const mostInFlight = 1000
 type driver struct {
 	client *http.Client
 	url    string
-	bodies bodies
+	known  workloads
+	calls  []call // of the present order, in turn
 
 	lock sync.Mutex
 	next int
@@ -61,8 +67,8 @@ func drive(args []string) error {
 			DisableCompression: true, IdleConnTimeout: 10 * time.Minute},
 	}}
 	flags := flag.NewFlagSet("drive", flag.ExitOnError)
-	flags.StringVar(&d.url, "url", "", "where the requests go")
-	flags.Var(&d.bodies, "body", "body of a request; several are used in turn")
+	flags.StringVar(&d.url, "url", "", "what every path follows")
+	flags.Var(&d.known, "requests", "JSON: name of a workload to [{path, body}], which are sent in turn")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -78,6 +84,9 @@ func drive(args []string) error {
 		}
 		if o.Mode == "open" && o.Rate <= 0 || o.Mode == "closed" && o.Concurrency <= 0 {
 			return errors.New("drive: an order needs a rate or a concurrency above 0")
+		}
+		if d.calls = d.known[o.Workload]; len(d.calls) == 0 {
+			return fmt.Errorf("drive: no workload %q", o.Workload)
 		}
 		warmed := 0
 		if o.Warm > 0 {
@@ -160,15 +169,15 @@ func (d *driver) one(begin time.Time) {
 }
 
 func (d *driver) send() error {
+	d.lock.Lock()
+	one := d.calls[d.next%len(d.calls)]
+	d.next++
+	d.lock.Unlock()
 	method, body := "GET", io.Reader(nil)
-	if len(d.bodies) > 0 {
-		d.lock.Lock()
-		text := d.bodies[d.next%len(d.bodies)]
-		d.next++
-		d.lock.Unlock()
-		method, body = "POST", strings.NewReader(text)
+	if one.Body != nil {
+		method, body = "POST", bytes.NewReader(one.Body)
 	}
-	request, err := http.NewRequest(method, d.url, body)
+	request, err := http.NewRequest(method, d.url+one.Path, body)
 	if err != nil {
 		return err
 	}

@@ -8,11 +8,12 @@ import (
 	"os"
 )
 
-const usage = `Usage: fp-load drive --url URL [--body JSON]…
+const usage = `Usage: fp-load drive --url URL --requests JSON
        fp-load proxy --listen HOST:PORT --to HOST:PORT --log FILE
-drive reads one order per line from standard input and answers each with one line:
-  {"mode":"closed","concurrency":5,"seconds":2,"warm":0.3}
-  {"mode":"open","rate":20,"seconds":2,"warm":0.3}
+The requests are {"NAME": [{"path": "/…", "body": …}, …]}.  drive reads one order per line from standard input and
+answers each with one line:
+  {"workload":"NAME","mode":"closed","concurrency":5,"seconds":2,"warm":0.3}
+  {"workload":"NAME","mode":"open","rate":20,"seconds":2,"warm":0.3}
 `
 
 func main() {

@@ -10,6 +10,7 @@ ROWS = {
     "n": "n   vanilla, unrecorded, beside the recorder",
     "c": "c   everything on",
     "d": "d   strace -f and HTTP log, as ALASTOR",
+    "e": "e   bpftrace, the same calls",
 }
 PUBLISHED = {"ALASTOR": 13.74, "ERINYES": 7.05}
 AIM = 1.03
@@ -25,21 +26,22 @@ def percent(ratio, sign=1):
     return text
 
 
-def _cells(row, about, lost):
+def _cells(row, about):
     ratio = about.get("ratio", {})
-    void = lost and row == "c"
+
+    def against(name):
+        return ("VOID" if about["lost"] else percent(ratio.get(name))) if ratio else ""
+
     cells = [ROWS[row], str(about["requests"])]
     for name in ("p50", "p95", "p99"):
-        cells += [f"{about[name]:.1f}" if about[name] is not None else "–",
-                  "VOID" if void else percent(ratio.get(name)) if ratio else ""]
-    cells += [f"{about['throughput']:.1f}", "VOID" if void else percent(ratio.get("throughput")) if ratio else "",
-              f"{about['cpu_functions']:.2f}", percent(ratio.get("cpu_functions")) if ratio else "",
-              f"{about['cpu_recorder']:.2f}", str(about["failed"])]
+        cells += [f"{about[name]:.1f}" if about[name] is not None else "–", against(name)]
+    cells += [f"{about['throughput']:.1f}", against("throughput"), f"{about['cpu_functions']:.2f}", against("cpu_functions"),
+              f"{about['cpu_recorder']:.2f}", str(about["failed"]), str(about["lost"]) if row in ("c", "e") else ""]
     return cells
 
 
 HEAD = ["variant", "n", "p50 ms", "to a", "p95 ms", "to a", "p99 ms", "to a", "req/s", "to a",
-        "CPU ms/req, functions", "to a", "recorder", "failed"]
+        "CPU ms/req, functions", "to a", "recorder", "failed", "lost"]
 
 
 def _lay_out(head, lines):
@@ -51,26 +53,36 @@ def _lay_out(head, lines):
 def table(result):
     parts = []
     for row in result["rows"]:
-        lines = [_cells(name, about, result["lost"]) for name, about in row["variants"].items()]
+        lines = [_cells(name, about) for name, about in row["variants"].items()]
         parts.append(f"{row['load']}\n{_lay_out(HEAD, lines)}")
+    parts.append(_lay_out(PER_HEAD, _per_request(result)))
     parts.append("\n".join(_facts(result)))
     return "\n\n".join(parts)
 
 
+PER_HEAD = ["of a request, recorded (c)", "requests", "records", "events stored", "bytes in the store", "bytes on the wire",
+            "agent, CPU ms", "aggregator, CPU ms", "events lost"]
+
+
+def _per_request(result):
+    return [[name, str(per["requests"]), f"{per['records']:.0f}", f"{per['events']:.0f}", f"{per['store_bytes']:.0f}",
+             f"{per['wire_bytes']:.0f}", f"{per['cpu_agent']:.2f}", f"{per['cpu_aggregator']:.2f}", str(per["lost"])]
+            for name, per in result["per_request"].items() if per]
+
+
 def _facts(result):
-    per = result["per_request"]
-    facts = [f"events lost: {result['lost']}" + ("  (must be 0: row c is void)" if result["lost"] else "")]
-    if per:
-        agent, aggregator = per["memory"]["agent-node1"], per["memory"]["aggregator"]
+    facts = [f"events lost: {result['lost']}" + ("  (must be 0: the rows of that workload are void)" if result["lost"] else ""),
+             f"invocations marked: {result['begun']}"]
+    if result["memory"]:
+        agent, aggregator = result["memory"]["agent-node1"], result["memory"]["aggregator"]
         facts += [
-            f"per request: {per['records']:.0f} records, {per['events']:.0f} events stored, "
-            f"{per['store_bytes']:.0f} bytes in the store, {per['wire_bytes']:.0f} bytes on the wire",
-            f"invocations marked: {result['begun']}, by {per['requests']} requests sent",
             f"agent: {agent['rss_kib'] / 1024:.1f} MiB resident, {agent['peak_kib'] / 1024:.1f} at most, "
             f"{agent['maps_kib'] / 1024:.1f} in BPF maps; aggregator: {aggregator['rss_kib'] / 1024:.1f} MiB, "
             f"{aggregator['peak_kib'] / 1024:.1f} at most"]
+    if result["rivals_lost"].get("e") is not None:
+        facts.append(f"bpftrace lost: {result['rivals_lost']['e']} events, as it says itself")
     memory = result["memory_kib"]
-    facts.append("memory per container (MiB, with strace and proxy): " + ", ".join(
+    facts.append("memory per container (MiB, with what records it alone): " + ", ".join(
         f"{name} {kib / 1024:.1f}" for name, kib in memory.items()))
     cold = result["cold_start"]
     if cold:
@@ -95,11 +107,17 @@ def plots(result):
                     for v, about in row["variants"].items() if v != "a" and (r := about["ratio"][name])]
             groups.append((row["load"], rows))
         made[f"{name}.svg"] = plot.intervals(title, groups, limit=120)
-    for row in result["rows"]:
-        if row["load"].startswith("closed, 5"):
-            series = [(ROWS[v], sorted(value / 1000 for s in result["slices"] if s["row"] == v and s["load"] == row["load"]
-                                       for value in s["latency_us"])) for v in row["variants"]]
-            made["latency.svg"] = plot.distribution(f"Latency of a request, {row['load']}", series)
+    closed = next((row for row in result["rows"] if row["mode"] == "closed" and " 5 at a time" in row["load"]), None)
+    if closed:
+        series = [(ROWS[v], sorted(value / 1000 for s in result["slices"] if s["row"] == v and s["load"] == closed["load"]
+                                   for value in s["latency_us"])) for v in closed["variants"]]
+        made["latency.svg"] = plot.distribution(f"Latency of a request, {closed['load']}", series)
+    opened = sorted((row for row in result["rows"] if row["mode"] == "open"), key=lambda row: row["rate"])
+    if opened:
+        made["saturation.svg"] = plot.curves(
+            f"{opened[0]['workload']}: latency by the rate at which requests are due (p50, and p99 dashed)", "per second", "ms",
+            [(ROWS[v], name == "p99", [(row["rate"], row["variants"][v][name]) for row in opened if v in row["variants"]])
+             for v in ("a", "b", "c") for name in ("p50", "p99")])
     return made
 
 
@@ -127,7 +145,7 @@ Generated by `benchmarks/overhead --report` from the measurements of one run; do
 **Machine** {about['cpu']}, {about['cpus']} processors, {about['memory_mib']} MiB{', virtual' if about['virtual'] else ''};
 {about['system']}, kernel {about['kernel']}. **Date** {about['date']}, commit {about['commit']}.
 **Run** {result['blocks']} blocks of slices of {result['options']['seconds']:g} s, {result['seconds'] / 60:.0f} minutes;
-`{result['options']['function']}`, variant a answers {result['capacity']:.0f} of them per second at most.
+variant n, sixteen at a time, answers {_capacity(result)}.
 
 {_quiet(result)}
 
@@ -140,16 +158,22 @@ Generated by `benchmarks/overhead --report` from the measurements of one run; do
 Ratios are to variant a within blocks, with 95 % intervals (bootstrap over blocks). Load of a closed loop is sent by so many
 callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
 Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
-and aggregator; strace and the proxy). A row in which records were lost is void.
+and aggregator; strace and the proxy; bpftrace). A row in which events were lost is void. Rows d and e are measured in every
+second block.
 """]
     for row in result["rows"]:
-        lines = [_cells(name, v, result["lost"]) for name, v in row["variants"].items()]
+        lines = [_cells(name, v) for name, v in row["variants"].items()]
         parts.append(f"### {row['load'].capitalize()}\n\n{_markdown(HEAD, lines)}\n")
     parts.append("![median](plots/p50.svg)\n![p99](plots/p99.svg)\n![processor time](plots/cpu_functions.svg)\n"
-                 "![latency](plots/latency.svg)\n")
-    parts.append("## Memory, bytes, losses, cold start\n\n" + "\n".join(f"- {fact}" for fact in _facts(result)) + "\n")
+                 "![latency](plots/latency.svg)\n" +
+                 ("![saturation](plots/saturation.svg)\n" if any(row["mode"] == "open" for row in result["rows"]) else ""))
+    parts.append(f"## Memory, bytes, losses, cold start\n\n{_markdown(PER_HEAD, _per_request(result))}\n\n" + "\n".join(f"- {fact}" for fact in _facts(result)) + "\n")
     parts.append(_method(result))
     return "\n".join(parts)
+
+
+def _capacity(result):
+    return ", ".join(f"{rate:.0f} of `{name}`" for name, rate in result["capacity"].items()) + " a second"
 
 
 def _quiet(result):
@@ -170,7 +194,7 @@ def _short(result):
             continue
         ratio = c["ratio"]
         lines.append([row["load"], percent(ratio["p50"]), percent(ratio["p99"]), percent(ratio["throughput"]),
-                      "void" if result["lost"] else _verdict(ratio, row["variants"]["a2"]["ratio"])])
+                      "void" if c["lost"] else _verdict(ratio, row["variants"]["a2"]["ratio"])])
     compare = _markdown(["load", "c: p50", "c: p99", "c: throughput", "aim (at most +3 %)"], lines)
     return f"""{compare}
 
@@ -205,14 +229,21 @@ def _method(result):
     calls = ", ".join(f"`{name}`" for name in result["alastor_calls"])
     return f"""## How it is measured
 
-All variants are up at the same time, each with its own containers, gateway and database, on one node. In each block and
-for each load, every variant gets one slice, in random order; before each slice the same load runs for
+All variants are up at the same time, each with its own containers, gateway and database, on one node. In each block, for
+each workload and mode (closed, open), for each load, every variant gets one slice, in random order; before each slice the same load runs for
 {result['options']['warm']:g} s unmeasured. The agent's hook is at the exit of *every* system call of the machine, so agent and
 aggregator run during the slices of rows c and n only, and start anew for them: otherwise variant a would pay, too. Row n is
 what a container pays that nobody records, on a node where the agent runs. Lost records are what the agent counts, over the
-whole run.
+whole run. The load generator, the gateway and the database run on the same processors as the functions.
+
+Workloads: `purchase` is product-purchase with get-price, authorize-cc (a shell and two programs, one query) and publish;
+`catalog-api` one query; `catalog-builder` three statements; `photos` by turns an order (assign, message by SMTP, record) and a
+delivery (receive, with a download, a shell script and a query; success; report), each through the gateway.
 
 Row d: `strace -f -ff -ttt -s 128` on each function's process with the system calls that ALASTOR logs ({calls}; and
 `openat`, `clone3` and `vfork`, by which programs of today do the same), names as in ALASTOR's published raw logs and templates; and a proxy in front of each watchdog
 that logs heads and bodies. The watchdog of variant a is `of-watchdog` of this project (docs/watchdog.md), not upstream's.
+
+Row e: `bpftrace` with a probe at the entry and at the exit of each of the same calls, filtered by the containers' cgroups, a
+line of text for each; it runs during its own slices only. It records no requests, no reads and writes, and no descriptors' names.
 """

@@ -1,41 +1,58 @@
 """From slices of load to ratios with intervals."""
 from . import machine, stats
+from lib.say import BadInput
 
+ORDER = ("a", "a2", "b", "n", "c", "d", "e")
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def assemble(run, loads, blocks, more):
     """One JSON document of all that was measured."""
-    return {"benchmark": "overhead", "version": 1, "machine": machine.describe(), "loads": loads, "blocks": blocks,
+    return {"benchmark": "overhead", "version": 2, "machine": machine.describe(), "loads": loads, "blocks": blocks,
             "slices": run.slices, "recording": run.recorded, **more}
 
 
 def evaluate(result):
     """Adds rows, losses and ratios to what was measured."""
-    said = [group["agent"] for group in result["recording"]["groups"]]
-    result["lost"] = sum(one.get("lost", 0) + one.get("invalid", 0) for one in said)
-    result["stored_events"] = sum(one.get("stored", 0) for one in said)
-    result["begun"] = sum(one.get("begun", 0) for one in said)
+    if result.get("version") != 2:
+        raise BadInput(f"a result of version {result.get('version')}, not 2: measured by another benchmarks/overhead")
+    result["lost_of"] = {}
+    for group in result["recording"]["groups"]:
+        of = result["lost_of"]
+        of[group["workload"]] = of.get(group["workload"], 0) + group["agent"]["lost"] + group["agent"]["invalid"]
+    result["lost"] = sum(result["lost_of"].values())
+    result["begun"] = sum(group["agent"].get("begun", 0) for group in result["recording"]["groups"])
     result["foreign"] = max((s["foreign_recorders"] or 0 for s in result["slices"]), default=0)
-    result["rows"] = [evaluate_load(result, load["name"]) for load in result["loads"]]
-    result["per_request"] = _per_request(result)
+    result["rows"] = [evaluate_load(result, load) for load in result["loads"]]
+    result["per_request"] = {name: _per_request(result, name) for name in result["requests"]}
+    result["memory"] = _memory(result)
     result["cold_start"] = _cold(result["cold"])
 
 
 def evaluate_load(result, load):
-    slices = [s for s in result["slices"] if s["load"] == load]
-    rows = sorted({s["row"] for s in slices}, key="a a2 b n c d".split().index)
-    by_row = {row: sorted((s for s in slices if s["row"] == row), key=lambda s: s["block"]) for row in rows}
-    drawn = stats.draws(len(by_row["a"]))
-    return {"load": load, "variants": {row: _variant(by_row[row], by_row["a"], row, drawn) for row in rows}}
+    by_row = {row: {} for row in ORDER}
+    for s in result["slices"]:
+        if s["load"] == load["name"]:
+            by_row[s["row"]][s["block"]] = s
+    variants = {row: _variant(ours, by_row["a"], row) for row, ours in by_row.items() if ours}
+    lost = {"c": result["lost_of"].get(load["workload"], 0), **result["rivals_lost"]}
+    for row, about in variants.items():
+        about["lost"] = lost.get(row, 0)
+    return {"load": load["name"], "workload": load["workload"], "mode": load["mode"], "share": load.get("share"),
+            "rate": load.get("rate"), "variants": variants}
 
 
-def _variant(ours, base, row, drawn):
-    found = {name: measure(ours) for name, measure in MEASURES.items()}
-    about = {"requests": sum(len(s["latency_us"]) for s in ours), "failed": sum(s["failed"] + s["dropped"] for s in ours),
-             **found}
+def _variant(ours, base, row):
+    """ours, base: {block: slice}; a ratio is formed over the blocks that have both."""
+    slices = list(ours.values())
+    about = {"requests": sum(len(s["latency_us"]) for s in slices),
+             "failed": sum(s["failed"] + s["dropped"] for s in slices), "blocks": len(slices),
+             **{name: measure(slices) for name, measure in MEASURES.items()}}
     if row != "a":
-        about["ratio"] = {name: stats.ratio(ours, base, measure, drawn) for name, measure in MEASURES.items()}
+        both = sorted(ours.keys() & base.keys())
+        drawn = stats.draws(len(both))
+        about["ratio"] = {name: stats.ratio([ours[n] for n in both], [base[n] for n in both], measure, drawn)
+                          for name, measure in MEASURES.items()}
     return about
 
 
@@ -61,24 +78,30 @@ MEASURES = {
     **{name: _latency(q) for name, q in QUANTILES.items()},
     "throughput": _throughput,
     "cpu_functions": lambda slices: _per(slices, ["functions"]),
-    "cpu_all": lambda slices: _per(slices, ["functions", "agent", "aggregator", "strace and proxy",
-                                            "gateway and database"]),
-    "cpu_recorder": lambda slices: _per(slices, ["agent", "aggregator", "strace and proxy"]),
+    "cpu_recorder": lambda slices: _per(slices, ["agent", "aggregator", "rival"]),
     "cpu_agent": lambda slices: _per(slices, ["agent"]),
     "cpu_aggregator": lambda slices: _per(slices, ["aggregator"]),
 }
 
 
-def _per_request(result):
-    groups = [g for g in result["recording"]["groups"] if g["requests"]]
+def _per_request(result, workload):
+    groups = [g for g in result["recording"]["groups"] if g["workload"] == workload]
     requests = sum(g["requests"] for g in groups)
     if not requests:
         return None
-    memory = [g["memory"] for g in groups if g["memory"]]
+    slices = {load["name"] for load in result["loads"] if load["workload"] == workload}
+    slices = [s for s in result["slices"] if s["row"] == "c" and s["load"] in slices]
     return {"requests": requests, "events": sum(g["agent"].get("stored", 0) for g in groups) / requests,
             "records": sum(g["agent"].get("records", 0) for g in groups) / requests,
-            "wire_bytes": sum(g["wire"] for g in groups) / requests, "store_bytes": result["store_bytes"] / requests,
-            "memory": {who: {key: max(m[who][key] for m in memory) for key in memory[0][who]} for who in memory[0]}}
+            "wire_bytes": sum(g["wire"] for g in groups) / requests,
+            "store_bytes": sum(g["store"] for g in groups) / requests, "lost": result["lost_of"].get(workload, 0),
+            "cpu_agent": MEASURES["cpu_agent"](slices), "cpu_aggregator": MEASURES["cpu_aggregator"](slices)}
+
+
+def _memory(result):
+    """Of agent and aggregator, at most over all starts."""
+    memory = [g["memory"] for g in result["recording"]["groups"] if g["memory"]]
+    return {who: {key: max(m[who][key] for m in memory) for key in memory[0][who]} for who in memory[0]} if memory else None
 
 
 def _cold(times):

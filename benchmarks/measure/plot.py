@@ -90,3 +90,38 @@ def distribution(title, series, unit="ms"):
             color, " ".join(f"{a:.1f},{b:.1f}" for a, b in points)))
         parts.append(_text(left + 10, bottom + 36 + 16 * number, label, fill=color))
     return _document(WIDTH, bottom + 44 + 16 * len(series), parts)
+
+
+def curves(title, x_unit, y_unit, series):
+    """Lines over a linear and a logarithmic scale.  series: [(label, dashed, [(x, y)])]; two of one label have one color."""
+    import math
+    series = [(label, dashed, [(x, y) for x, y in points if y]) for label, dashed, points in series]
+    series = [one for one in series if one[2]]
+    xs, ys = [x for _, _, points in series for x, _ in points], [y for _, _, points in series for _, y in points]
+    low, high = math.log10(min(ys)), math.log10(max(ys))
+    left, right, top, bottom = 60, WIDTH - 20, 40, 360
+
+    def at(x, y):
+        return (left + x / max(xs) * (right - left) * 0.97,
+                bottom - (math.log10(y) - low) / (high - low or 1) * (bottom - top))
+
+    parts, labels = [_text(10, 22, title, font_size=15)], []
+    for exponent in range(math.floor(low), math.ceil(high) + 1):
+        for factor in (1, 2, 5):
+            value = factor * 10.0 ** exponent
+            if low <= math.log10(value) <= high:
+                y = at(0, value)[1]
+                parts += [_line(left, y, right, y, "#dddddd"), _text(left - 6, y + 4, f"{value:g} {y_unit}", text_anchor="end")]
+    for value in sorted(set(xs)):
+        parts += [_line(at(value, 1)[0], top, at(value, 1)[0], bottom, "#dddddd"),
+                  _text(at(value, 1)[0], bottom + 16, f"{value:.0f} {x_unit}", text_anchor="middle")]
+    for label, dashed, points in series:
+        if label not in labels:
+            labels.append(label)
+            parts.append(_text(left + 10, bottom + 36 + 16 * len(labels), label, fill=COLORS[len(labels) * 2 % len(COLORS)]))
+        color = COLORS[(labels.index(label) + 1) * 2 % len(COLORS)]
+        placed = [at(x, y) for x, y in points]
+        parts.append('<polyline fill="none" stroke="%s" stroke-width="1.5"%s points="%s"/>' % (
+            color, ' stroke-dasharray="5 4"' if dashed else "", " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)))
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in placed]
+    return _document(WIDTH, bottom + 56 + 16 * len(labels), parts)

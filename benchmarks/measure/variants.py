@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 
@@ -12,26 +11,18 @@ import yaml
 
 from . import BUILT, REPO, machine
 from lib import cgroup, container, net, process, recording
-from lib.say import Fail, run, wait_for
+from lib.say import Fail, run
 from lib.state import Lab
 
 LAB = os.path.join(REPO, "scripts", "lab")
 LOAD = os.path.join(BUILT, "fp-load")
-PROXY_PORT = 8079
-
-# What ALASTOR has strace log in each function's container: `strace -ttt -ff` with sixteen system calls.  The names are
-# those that occur in its published raw logs (JinyuChata/detection24, alastor/static/logtar) and in its templates.
-# Programs of today reach `open` as `openat`, which is therefore logged in addition.
-ALASTOR_CALLS = ("execve", "fork", "clone", "open", "socket", "bind", "listen", "accept4", "connect", "sendto",
-                 "recvfrom", "chmod", "chown", "access", "unlink", "unlinkat")
-ALSO = ("openat", "clone3", "vfork")
 
 
 class Variant:
     """One lab.  `base` names its directory below /run."""
 
-    def __init__(self, base, name, dog="vanilla", recorded=False, alastor=False):
-        self.name, self.dog, self.recorded, self.alastor = name, dog, recorded, alastor
+    def __init__(self, base, name, dog="vanilla", recorded=False, rival=None):
+        self.name, self.dog, self.recorded, self.rival = name, dog, recorded, rival
         self.dir = f"/run/{base}-{name}"
         former = os.environ.get("FAASPROV_LAB")
         os.environ["FAASPROV_LAB"] = self.dir
@@ -49,8 +40,8 @@ class Variant:
         self._lab("up", stack_path, "--nodes", "1", "--watchdog", self.dog, "--agents", "on" if self.recorded else "off")
         self.about = self.lab.running()
         self.groups = [f"{self.lab.cgroup}/node1/{c['id']}" for c in self.about["containers"]]
-        if self.alastor:
-            self._as_alastor()
+        if self.rival:
+            self.rival = self.rival(self)  # from now on what records beside the functions
         if self.recorded:
             self.stop_recording()
 
@@ -67,29 +58,6 @@ class Variant:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if check and done.returncode != 0:
             raise Fail(f"variant {self.name}: lab {argv[0]}: {done.stderr.strip()}")
-
-    def _as_alastor(self):
-        """strace on each function's process, and a proxy that logs HTTP between gateway and watchdog."""
-        for one in self.about["containers"]:
-            name, home = one["id"], self.lab.make("alastor", one["id"])
-            function = _child(one["pid"])
-            process.start(self.lab, f"strace-{name}", "client",
-                          ["strace", "-f", "-ff", "-ttt", "-q", "-s", "128", "-o", f"{home}/request.alastor", "-e",
-                           "trace=" + ",".join(ALASTOR_CALLS + ALSO), "-p", function])
-            wait_for(f"strace of {name}", lambda: _tracer(function) != 0, 10, log=self.lab.log(f"strace-{name}"))
-            self._proxy(one, f"{home}/net.log")
-        config = self.lab.path("gateway", "nginx.conf")
-        with open(config) as file:
-            text = file.read()
-        with open(config, "w") as file:
-            file.write(re.sub(r"(server 198\.18\.\d+\.\d+):8080", rf"\1:{PROXY_PORT}", text))
-        process.send(self.lab, "gateway", signal.SIGHUP)
-
-    def _proxy(self, one, log):
-        name, prefix = f"proxy-{one['id']}", ["nsenter", f"--net=/proc/{one['pid']}/ns/net", "--"]
-        pid = process.start(self.lab, name, "client", [*prefix, LOAD, "proxy", "--listen", f"0.0.0.0:{PROXY_PORT}",
-                                                       "--to", "127.0.0.1:8080", "--log", log])
-        process.wait_ready(self.lab, name, lambda: net.listens(pid, PROXY_PORT))
 
     # --- the recorders of variant c
 
@@ -138,10 +106,8 @@ class Variant:
         result["cpu_us"] = {key: after[key] - before[key] for key in after}
         return result
 
-    def start_driver(self, url, bodies):
-        argv = [*net.enter(self.lab, "client"), LOAD, "drive", "--url", url]
-        for body in bodies:
-            argv += ["--body", body]
+    def start_driver(self, url, requests):
+        argv = [*net.enter(self.lab, "client"), LOAD, "drive", "--url", url, "--requests", json.dumps(requests)]
         self.driver = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def _used(self):
@@ -149,18 +115,17 @@ class Variant:
         used = {"functions": machine.cpu(f"{self.lab.cgroup}/node1"), "agent": machine.cpu(f"{group}/agent-node1"),
                 "aggregator": machine.cpu(f"{group}/aggregator"),
                 "gateway and database": machine.cpu(f"{group}/gateway") + machine.cpu(f"{group}/mariadb")}
-        used["strace and proxy"] = sum(
-            machine.cpu(f"{group}/{kind}-{c['id']}") for c in self.about["containers"] for kind in ("strace", "proxy")
-        ) if self.alastor else 0
+        used["rival"] = sum(machine.cpu(f"{group}/{name}") for name in self._rivals())
         used["machine"], used["stolen"] = machine.busy()
         return used
+
+    def _rivals(self):
+        return self.rival.programs() if self.rival else ()
 
     def memory_per_container(self):
         """KiB, mean over the containers, with what records inside or beside each."""
         total = sum(machine.memory(group)[0] for group in self.groups)
-        if self.alastor:
-            total += sum(machine.memory(f"{self.lab.cgroup}/lab/{kind}-{c['id']}")[0]
-                         for c in self.about["containers"] for kind in ("strace", "proxy"))
+        total += sum(machine.memory(f"{self.lab.cgroup}/lab/{name}")[0] for name in self._rivals())
         return total / len(self.groups)
 
     # --- cold start
@@ -204,19 +169,3 @@ def one_node(path, home):
     with open(target, "w") as file:
         yaml.safe_dump(plan, file, sort_keys=False)
     return target
-
-
-def _child(pid):
-    """The function's process: the watchdog's only child."""
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as file:
-            found += [int(child) for child in file.read().split()]
-    if len(found) != 1:
-        raise Fail(f"the watchdog {pid} has {len(found)} children, not one")
-    return found[0]
-
-
-def _tracer(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("TracerPid:"))

@@ -1,0 +1,71 @@
+"""What is asked of Hello, Retail!, and how much of it at a time."""
+import json
+
+CUSTOMERS = (("1001", "alice", {}), ("1002", "bob", {"creditCard": "4012888888881881"}), ("1003", "carol", {}),
+             ("1004", "dave", {}), ("1005", "erin", {"creditCard": "4012888888881881"}), ("1001", "frank", {}))
+PHOTOGRAPHERS = ("ines", "juri", "kim")
+
+
+def _call(path, body=None):
+    return {"path": f"/function/{path}", **({} if body is None else {"body": body})}
+
+
+def _product(number):
+    return {"schema": "hello-retail/product-create/1", "origin": "benchmark", "timeOrigin": "2026-01-01T00:00:00Z",
+            "data": {"id": str(2000 + number), "brand": "Ostra", "name": f"Bag {number}", "description": "Canvas",
+                     "category": ("bags", "shoes", "shirts")[number % 3], "price": 20 + number}}
+
+
+# name: the requests, which are sent in turn
+WORKLOADS = {
+    "purchase": [_call("product-purchase", {"id": product, "user": user, **card}) for product, user, card in CUSTOMERS],
+    "catalog-api": [_call("product-catalog-api/products", {"category": "shoes"}), _call("product-catalog-api/categories"),
+                    _call("product-catalog-api/products", {"category": "shirts"})],
+    "catalog-builder": [_call("product-catalog-builder", _product(n)) for n in range(12)],
+    # Each picture once in a round: two deliveries of one picture at the same time write the same file, and one may be refused.
+    "photos": [one for n in range(5) for one in (
+        _call("product-photos/request", {"id": str(1001 + n), "name": f"product {n}"}),
+        _call("product-photos/photos", {"id": str(1001 + n), "photographer": PHOTOGRAPHERS[n % 3],
+                                        "url": f"http://198.18.0.26/{1001 + n}.png"}))],
+}
+MAIN = "purchase"  # what the published figures are about; measured most thoroughly
+
+# Rows of every load; and those that are so far from the others that every second block shows it, by turns.
+ALWAYS = ("a", "a2", "b", "c")
+SOMETIMES = {"d": 0, "e": 1}
+
+
+def requests(options):
+    """{name: requests} of the run: the chosen workloads, or the one function that was named instead."""
+    if options.function:
+        bodies = [json.loads(body) for body in options.body or []] or [None]
+        return {options.function: [_call(options.function, body) for body in bodies]}
+    return {name: WORKLOADS[name] for name in options.workloads}
+
+
+def loads(options, capacity):
+    """capacity: {workload: requests per second that variant n answers at most}"""
+    made = []
+    for name in capacity:
+        main = name == MAIN or len(capacity) == 1
+        for n in options.concurrency if main else options.others:
+            rows = ALWAYS + (("n", "d", "e") if main else ("d",))
+            made.append({"name": f"{name}, closed, {n} at a time", "workload": name, "mode": "closed", "concurrency": n,
+                         "rows": rows})
+        for share in options.rates if main else ():
+            made.append({"name": f"{name}, open, {share:g} % of capacity", "workload": name, "mode": "open",
+                         "share": share, "rate": round(capacity[name] * share / 100, 2), "rows": ALWAYS})
+    return made
+
+
+def chunks(loads_):
+    """Loads that share one start of the recorders: those of one workload and mode."""
+    found = {}
+    for load in loads_:
+        found.setdefault((load["workload"], load["mode"]), []).append(load)
+    return list(found.values())
+
+
+def rows(load, block, blocks):
+    """Which variants that load is measured on in that block."""
+    return [row for row in load["rows"] if row not in SOMETIMES or blocks < 4 or block % 2 == SOMETIMES[row]]

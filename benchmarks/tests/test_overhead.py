@@ -1,0 +1,136 @@
+"""From slices to the report, with slices whose right answer is known; and the plan of a run."""
+import os
+import sys
+import tempfile
+import types
+import unittest
+from unittest import mock
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from measure import overhead_report, overhead_result, plot, rivals, stats, workloads  # noqa: E402
+from lib.say import BadInput  # noqa: E402
+
+OPTIONS = types.SimpleNamespace(function=None, body=None, workloads=list(workloads.WORKLOADS), concurrency=[1, 5], others=[5],
+                                rates=[50.0])
+CPU = {"functions": 5000, "agent": 100, "aggregator": 50, "rival": 0, "gateway and database": 10, "machine": 0, "stolen": 0}
+
+
+def one_slice(row, block, load, latency_ms, count=20):
+    return {"row": row, "block": block, "load": load["name"], "foreign_recorders": 0, "seconds": 1.0, "warmed": 0, "failed": 0,
+            "dropped": 0, "inflight": 1, "wall": 1.1, "latency_us": [latency_ms * 1000] * count, "cpu_us": CPU}
+
+
+def group(workload, lost=0):
+    memory = {who: {"rss_kib": 1024, "peak_kib": 2048, "maps_kib": 0} for who in ("agent-node1", "aggregator")}
+    return {"workload": workload, "requests": 20, "wire": 2000, "store": 4000, "memory": memory,
+            "agent": {"lost": lost, "invalid": 0, "stored": 200, "records": 400, "begun": 80}}
+
+
+def made(lost_in=None, blocks=4):
+    """a takes 10 ms, and c 12 ms; d only in even blocks, where a took 20 ms and d 30."""
+    loads = workloads.loads(OPTIONS, {"purchase": 100.0, "photos": 40.0})
+    slices = []
+    for load in loads:
+        for block in range(blocks):
+            slow = 10 if block % 2 == 0 else 0
+            for row in workloads.rows(load, block, blocks):
+                slices.append(one_slice(row, block, load, {"c": 12 + slow * 1.2, "d": 30}.get(row, 10 + slow)))
+    names = ("purchase", "photos")
+    return {"version": 2, "machine": {"cpu": "x", "cpus": 2, "memory_mib": 1, "virtual": True, "system": "Debian",
+                                      "kernel": "6", "date": "2026-01-01T00:00:00Z", "commit": "0"},
+            "loads": loads, "blocks": blocks, "slices": slices, "capacity": {"purchase": 100.0, "photos": 40.0},
+            "recording": {"groups": [group(name, 7 if name == lost_in else 0) for name in names]},
+            "requests": {name: workloads.WORKLOADS[name] for name in names}, "rivals_lost": {"e": 0}, "seconds": 60,
+            "memory_kib": {"a": 1024}, "cold": {"a": [0.1, 0.2], "c": [0.2, 0.4]}, "not_measured": {"sysdig": "why"},
+            "options": {"seconds": 1.2, "warm": 0.3}, "alastor_calls": list(rivals.ALASTOR_CALLS)}
+
+
+class Evaluate(unittest.TestCase):
+    def setUp(self):
+        draws = stats.draws  # a thousand draws take their time
+        patch = mock.patch.object(stats, "draws", lambda count: draws(count, 20))
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_ratio_is_of_the_blocks_that_have_both(self):
+        result = made()
+        overhead_result.evaluate(result)
+        rows = {row["load"]: row["variants"] for row in result["rows"]}
+        purchase = rows["purchase, closed, 5 at a time"]
+        self.assertAlmostEqual(purchase["c"]["ratio"]["p50"]["ratio"], 1.2)
+        # d was measured where a took 20 ms, not where it took 10
+        self.assertEqual(purchase["d"]["blocks"], 2)
+        self.assertAlmostEqual(purchase["d"]["ratio"]["p50"]["ratio"], 1.5)
+        self.assertIn("n", purchase)
+        self.assertNotIn("n", rows["photos, closed, 5 at a time"])
+
+    def test_what_a_request_takes(self):
+        result = made()
+        overhead_result.evaluate(result)
+        per = result["per_request"]["photos"]
+        self.assertEqual((per["wire_bytes"], per["store_bytes"], per["events"], per["records"]), (100, 200, 10, 20))
+        self.assertAlmostEqual(per["cpu_agent"], 0.1 / 20)
+
+    def test_a_loss_voids_the_rows_of_its_workload_and_no_other(self):
+        result = made(lost_in="photos")
+        overhead_result.evaluate(result)
+        text = overhead_report.table(result)
+        purchase, photos = text.index("purchase, closed, 1"), text.index("photos, closed, 5")
+        self.assertEqual(result["lost"], 7)
+        self.assertNotIn("VOID", text[purchase:photos])
+        self.assertIn("VOID", text[photos:])
+        short = overhead_report.report(result)
+        line = next(line for line in short.splitlines() if line.startswith("| photos, closed, 5"))
+        self.assertTrue(line.endswith("| void |"), line)
+
+    def test_another_version_is_refused(self):
+        with self.assertRaises(BadInput):
+            overhead_result.evaluate({**made(), "version": 1})
+
+    def test_report_and_plots(self):
+        result = made()
+        overhead_result.evaluate(result)
+        with tempfile.TemporaryDirectory() as home:
+            overhead_report.write(result, home)
+            with open(f"{home}/REPORT.md") as file:
+                report = file.read()
+            made_plots = sorted(os.listdir(f"{home}/plots"))
+        self.assertEqual(made_plots, ["cpu_functions.svg", "latency.svg", "p50.svg", "p99.svg", "saturation.svg"])
+        for name in made_plots:
+            self.assertIn(f"plots/{name}", report)
+        self.assertIn("+20.0 %", report)
+        self.assertIn("not met", report)
+
+
+class Plan(unittest.TestCase):
+    def test_everything_the_comparison_needs(self):
+        options = types.SimpleNamespace(**{**vars(OPTIONS), "concurrency": [1, 5, 16], "rates": [30.0, 100.0]})
+        loads = workloads.loads(options, {name: 100.0 for name in workloads.WORKLOADS})
+        main = [load for load in loads if load["workload"] == workloads.MAIN]
+        self.assertEqual([load["concurrency"] for load in main if load["mode"] == "closed"], [1, 5, 16])
+        self.assertEqual([load["rate"] for load in main if load["mode"] == "open"], [30.0, 100.0])
+        for load in main:
+            expected = {"a", "a2", "b", "c"} | ({"n", "d", "e"} if load["mode"] == "closed" else set())
+            measured = {row for block in range(4) for row in workloads.rows(load, block, 4)}
+            self.assertEqual(measured, expected)
+        self.assertEqual({load["workload"] for load in loads}, {"purchase", "catalog-api", "catalog-builder", "photos"})
+
+    def test_a_round_of_photos_delivers_each_picture_once(self):
+        urls = [one["body"]["url"] for one in workloads.WORKLOADS["photos"] if one["path"].endswith("/photos")]
+        self.assertEqual(len(urls), len(set(urls)))
+
+    def test_loads_of_one_start_of_the_recorders(self):
+        loads = workloads.loads(OPTIONS, {"purchase": 100.0, "photos": 40.0})
+        found = workloads.chunks(loads)
+        self.assertEqual(sorted(len(chunk) for chunk in found), [1, 1, 2])
+        self.assertEqual(sorted(load["name"] for chunk in found for load in chunk), sorted(load["name"] for load in loads))
+
+
+class Curves(unittest.TestCase):
+    def test_two_lines_of_one_variant_have_one_color(self):
+        svg = plot.curves("t", "per second", "ms", [("a", False, [(1, 10), (2, 20)]), ("a", True, [(1, 30), (2, None)]),
+                                                    ("b", False, [(1, 5)])])
+        colors = [line.split('stroke="')[1].split('"')[0] for line in svg.splitlines() if line.startswith("<polyline")]
+        self.assertEqual(colors[0], colors[1])
+        self.assertNotEqual(colors[0], colors[2])
+        self.assertEqual(svg.count("<circle"), 4)
