@@ -15,6 +15,7 @@
 
 #include "agent/bpf/handlers.h"
 #include "agent/capture_state.h"
+#include "base/cleanup.h"
 #include "schema/schema.h"
 #include "faasprov.skel.h"
 
@@ -263,19 +264,38 @@ static int look_for_pins(struct fp_capture *capture, uint64_t cgroup, char ret_e
 	return r;
 }
 
+/* Told of what is new alone: what is held would keep it readable. */
+static int listen_to_ring(struct fp_capture *capture)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, capture->maps[FP_CAPTURE_MAP_ring], &event) < 0) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
 static int open_ring(struct fp_capture *capture)
 {
-	/* told of what is new alone: what is held would keep it readable */
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	struct epoll_event event;
 	void *bss, *usage;
 	int r = fp_ring_open(&capture->ring, capture->maps[FP_CAPTURE_MAP_ring], (uint32_t)capture->about.ring_size);
 
 	if (r < 0)
 		return r;
-	capture->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (capture->epoll < 0 ||
-	    epoll_ctl(capture->epoll, EPOLL_CTL_ADD, capture->maps[FP_CAPTURE_MAP_ring], &event) < 0)
-		return -errno;
+	capture->epoll = listen_to_ring(capture);
+	if (capture->epoll < 0)
+		return capture->epoll;
+	capture->alarm = listen_to_ring(capture);
+	if (capture->alarm < 0)
+		return capture->alarm;
+	epoll_wait(capture->alarm, &event, 1, 0); /* what a former agent left is no news */
 	bss = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		   capture->maps[FP_CAPTURE_MAP_bss], 0);
 	if (bss == MAP_FAILED)
@@ -297,7 +317,7 @@ int fp_capture_open(const struct fp_capture_options *options, struct fp_capture 
 
 	if (!capture)
 		return complain(ret_error, "cannot load the BPF programs", -ENOMEM);
-	capture->pins.lock = capture->old.lock = capture->epoll = -1;
+	capture->pins.lock = capture->old.lock = capture->epoll = capture->alarm = -1;
 	memset(capture->maps, -1, sizeof(capture->maps));
 	capture->about = about_us(options, ring_size);
 	capture->hold = options->pinned;
@@ -329,8 +349,8 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture)
 		munmap(capture->bss, (size_t)sysconf(_SC_PAGESIZE));
 	if (capture->usage)
 		munmap(capture->usage, FP_USAGE_SLOTS * sizeof(*capture->usage));
-	if (capture->epoll >= 0)
-		close(capture->epoll);
+	fp_closep(&capture->epoll);
+	fp_closep(&capture->alarm);
 	close_maps(capture);
 	for (size_t i = 0; i < capture->n_tls; i++)
 		bpf_link__destroy(capture->tls[i]);

@@ -48,6 +48,8 @@ int fp_capture_attach_tls(struct fp_capture *capture, const char *path);
 
 /* Becomes readable when much is waiting; drain at least every 100 ms besides. */
 int fp_capture_fd(const struct fp_capture *capture);
+/* The same, for somebody else to read: the ring is a quarter full. */
+int fp_capture_alarm(const struct fp_capture *capture);
 
 /* `data` is valid during the call.  A negative return stops the drain and is given back; a positive one is enough for now. */
 typedef int (*fp_capture_record_fn)(void *arg, const void *data, size_t len);

@@ -17,6 +17,11 @@ int fp_capture_fd(const struct fp_capture *capture)
 	return capture->epoll;
 }
 
+int fp_capture_alarm(const struct fp_capture *capture)
+{
+	return capture->alarm;
+}
+
 void fp_capture_give_back(struct fp_capture *capture)
 {
 	/* the ring first: what a container has seems more for a moment, never less */

@@ -39,6 +39,7 @@ struct fp_capture {
 	uint64_t read[FP_USAGE_SLOTS]; /* bytes of each that were read; given back at release */
 	struct fp_ring ring;
 	int epoll;
+	int alarm; /* the same for who asks whether the ring fills */
 	bool hold; /* records stay until released */
 	struct fp_about about;
 	char not_pinned[128];

@@ -1,7 +1,7 @@
 /*
  * faasprov-agent serve: records the containers of this node and delivers batches
  * to an aggregator through a spool on disk, or straight into a store when the
- * node is all there is.  One libuv loop; nothing else runs.
+ * node is all there is.  One libuv loop; beside it only who watches its priority (background.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +42,7 @@ static void drain(struct serve *serve)
 		r = fp_serve_commit(serve);
 	if (r < 0)
 		fail(serve, "cannot go on recording", r);
+	fp_background_turn(serve->background);
 }
 
 static void on_ring(uv_poll_t *handle, int status, int events)
@@ -262,6 +263,28 @@ static void start_loop(struct serve *serve)
 	}
 }
 
+static void no_work(uv_work_t *work)
+{
+}
+
+static void no_work_done(uv_work_t *work, int status)
+{
+}
+
+static void go_to_background(struct serve *serve)
+{
+	int r;
+
+	if (serve->options.foreground)
+		return;
+	/* libuv starts its threads, which sync the spool, with the first work: they are to be ordinary ones */
+	uv_queue_work(&serve->loop, &serve->first_work, no_work, no_work_done);
+	r = fp_background_start(fp_capture_alarm(serve->capture), FP_BACKGROUND_LOOK_MS, &serve->background);
+	if (r < 0)
+		fp_log(FP_LOG_INFO, "works in the foreground", "why=\"%s\"",
+		       r == -ENOTSUP ? "its scheduling policy was chosen by somebody" : strerror(-r));
+}
+
 static void close_handle(uv_handle_t *handle, void *arg)
 {
 	if (!uv_is_closing(handle))
@@ -272,6 +295,7 @@ static void close_all(struct serve *serve)
 {
 	struct fp_pipeline_stats stats;
 
+	serve->background = fp_background_free(serve->background);
 	/* what was read and is in no batch yet is the next agent's to read, or belongs to the end */
 	if (serve->started && !serve->error && !serve->options.keep_pins && fp_serve_commit(serve) < 0)
 		fp_log(FP_LOG_ERROR, "the last records are lost", "node=%s", serve->host.name);
@@ -333,6 +357,7 @@ int fp_agent_serve(int argc, char **argv)
 	serve.started = true;
 	tell_of_pins(&serve);
 	start_loop(&serve);
+	go_to_background(&serve);
 	fp_log(FP_LOG_INFO, "recording", "node=%s cgroup=%s", serve.host.name, serve.cgroup.path);
 	if (write_state(&serve, "ready", 1, 0) < 0)
 		fp_log(FP_LOG_WARNING, "cannot write the state directory", "path=%s", serve.options.state);

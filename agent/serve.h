@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "agent/background.h"
 #include "agent/capture.h"
 #include "agent/cgroup.h"
 #include "agent/inject.h"
@@ -24,6 +25,7 @@ struct serve {
 	uv_poll_t ring;
 	uv_timer_t timer;
 	uv_signal_t signals[3];
+	uv_work_t first_work;
 	struct fp_host host;
 	struct fp_cgroup cgroup;
 	struct fp_runtime *runtime;
@@ -35,6 +37,7 @@ struct serve {
 	struct fp_uplink *uplink; /* or */
 	struct fp_sink sink;
 	struct fp_batcher *batcher; /* the sink's, or ours for the uplink */
+	struct fp_background *background; /* NULL: in the foreground */
 	unsigned drains; /* since the last batch went off */
 	bool full; /* it is time for a batch */
 	bool dropped; /* the last one found no room in the spool */

@@ -31,11 +31,14 @@ static const char usage[] =
 	"  --no-pin                record only while this process lives (default: the kernel's side is pinned, and when\n"
 	"                          the agent is killed the next one goes on without a gap)\n"
 	"  --keep-pins             go on recording into the ring after a stop, too, until the next agent takes over\n"
+	"  --foreground            compete for the processor like everybody (default: give way to all else until the ring\n"
+	"                          fills or half a second has passed)\n"
 	"  --help                  this text\n"
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
 
-enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS };
+enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS,
+       OPT_FOREGROUND };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -117,6 +120,9 @@ static int take_option(struct fp_serve_options *options, int option)
 	case OPT_KEEP_PINS:
 		options->keep_pins = true;
 		break;
+	case OPT_FOREGROUND:
+		options->foreground = true;
+		break;
 	case 'h':
 		fputs(usage, stdout);
 		exit(FP_EXIT_DONE);
@@ -138,7 +144,7 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"tls-cert", required_argument, NULL, OPT_CERT}, {"tls-key", required_argument, NULL, OPT_KEY},
 		{"forwarded-for", required_argument, NULL, OPT_FORWARDED},
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
-		{"no-tls", no_argument, NULL, OPT_NO_TLS},
+		{"no-tls", no_argument, NULL, OPT_NO_TLS},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 

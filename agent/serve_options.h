@@ -17,6 +17,7 @@ struct fp_serve_options {
 	int container_depth; /* of a container's cgroup below the recorded one */
 	uint32_t ring_size;
 	bool no_pin, keep_pins;
+	bool foreground; /* do not give way to all else */
 };
 
 /* Fills the options, whose strings are argv's; an exit code.  --help prints and ends the program. */

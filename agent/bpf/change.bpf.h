@@ -48,7 +48,7 @@ static __always_inline int record_link(struct call *call, int dirfd, const char 
 		file = file_by_proc(name);
 	BEGIN_RECORD(record, link, LINK, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
 	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
+		identify(FIELD(struct file, file, f_inode), &who);
 	PUT_OBJECT(record, who);
 	record->r.flags = flags;
 	write_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, new_dirfd, new_name);
@@ -103,7 +103,7 @@ static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64
 
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, truncate, TRUNCATE, call->cgroup, WALK_ROOM, 0, call->result);
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;
@@ -120,7 +120,7 @@ static __always_inline int record_chown(struct call *call, struct file *file, in
 
 	BEGIN_RECORD(record, chown, CHOWN, call->cgroup, NAMED_ROOM, 0, call->result);
 	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
+		identify(FIELD(struct file, file, f_inode), &who);
 	PUT_OBJECT(record, who);
 	record->r.uid = uid;
 	record->r.gid = gid;
@@ -140,7 +140,7 @@ static __always_inline int record_xattr(struct call *call, struct file *file, co
 
 	BEGIN_RECORD(record, xattr, XATTR, call->cgroup, NAMED_ROOM + ATTRIBUTE_ROOM, 0, call->result);
 	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
+		identify(FIELD(struct file, file, f_inode), &who);
 	PUT_OBJECT(record, who);
 	record->r.operation = operation;
 	len = bpf_probe_read_user_str(record->room_ + NAMED_ROOM, ATTRIBUTE_ROOM, attribute);
@@ -161,7 +161,7 @@ static __always_inline int record_shared(struct call *call, __u32 fd, __u64 leng
 
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	if (who.object == FP_OBJECT_KIND_OTHER || who.object == FP_OBJECT_KIND_DEVICE)
 		return 0;
 	/* a descriptor that allows writing can be made writable later without another look at the file */
@@ -214,7 +214,7 @@ static __always_inline int record_protect(struct call *call, unsigned long addre
 	file = mapped.file;
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
 	PUT_OBJECT(record, who);
 	PUT_PATH(record, file);
@@ -230,11 +230,11 @@ static __noinline int record_passed(__u64 cgroup, __u32 fd, __u64 operation)
 
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, pass, PASS, cgroup, WALK_ROOM, 0, fd);
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;
-	record->r.flags = BPF_CORE_READ(file, f_flags);
+	record->r.flags = FIELD(struct file, file, f_flags);
 	record->r.operation = operation;
 	PUT_PATH(record, file);
 	emit(record);

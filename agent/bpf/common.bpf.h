@@ -165,15 +165,23 @@ static __always_inline int is_foreign(void) { return 0; }
 #define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
 #endif
 
+static __always_inline int is_recorded(void)
+{
+	return bpf_get_current_ancestor_cgroup_id(root_level) == root_cgroup;
+}
+
+/* Of a task that is recorded. */
+static __always_inline __u64 container_cgroup(void)
+{
+	__u64 cgroup = bpf_get_current_ancestor_cgroup_id(container_level);
+
+	return cgroup ? cgroup : root_cgroup;
+}
+
 /* The guard: 0 when the current task is not recorded, else the cgroup of its container. */
 static __always_inline __u64 recorded_cgroup(void)
 {
-	__u64 cgroup;
-
-	if (bpf_get_current_ancestor_cgroup_id(root_level) != root_cgroup)
-		return 0;
-	cgroup = bpf_get_current_ancestor_cgroup_id(container_level);
-	return cgroup ? cgroup : root_cgroup;
+	return is_recorded() ? container_cgroup() : 0;
 }
 
 static __always_inline __u64 next_sequence(void)

@@ -29,17 +29,15 @@ const volatile __u8 handler_of[FP_CALLS_MAX] = {};
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
-	__u64 cgroup = recorded_cgroup();
-
-	if (!cgroup)
+	if (!is_recorded())
 		return 0;
 	if (is_foreign())
-		return count_loss(cgroup, FP_LOSS_CAUSE_FOREIGN_CALL);
+		return count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
 	bpf_tail_call(ctx, &calls, (__u32)call_number(regs));
 	return 0;
 }
 
-/* A handler of one shape of call; `call` and the arguments a1…a5 are ready. */
+/* A handler of one shape of call, behind the guard; `call` and the arguments a1…a5 are ready. */
 #define HANDLER(name, body)                                                                        \
 	static __always_inline int name(struct call call, long result, unsigned long a1, unsigned long a2, \
 					unsigned long a3, unsigned long a4, unsigned long a5)      \
@@ -54,7 +52,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	SEC("tp_btf/sys_exit")                                                                     \
 	int BPF_PROG(name, struct pt_regs *regs, long result)                                      \
 	{                                                                                          \
-		struct call call = {.regs = regs, .result = result, .cgroup = recorded_cgroup()};  \
+		struct call call = {.regs = regs, .result = result, .cgroup = container_cgroup()};  \
 		unsigned long a1 = call_arg1(regs), a2 = call_arg2(regs), a3 = call_arg3(regs);    \
 		unsigned long a4 = call_arg4(regs), a5 = call_arg5(regs);                          \
                                                                                                    \

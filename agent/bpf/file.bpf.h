@@ -16,7 +16,7 @@
 static __always_inline int record_open(struct call *call, __u64 flags)
 {
 	struct file *file = file_of(call->result);
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct identity who;
 	struct path path;
 	__u32 begin;
@@ -33,9 +33,9 @@ static __always_inline int record_open(struct call *call, __u64 flags)
 	record->r.ino = who.ino;
 	record->r.gen = who.gen;
 	record->r.flags = flags;
-	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+	if (FIELD(struct file, file, f_mode) & FMODE_CREATED)
 		record->r.flags |= FP_OPEN_CREATED;
-	record->r.mode = BPF_CORE_READ(inode, i_mode) & 07777;
+	record->r.mode = FIELD(struct inode, inode, i_mode) & 07777;
 	path.mnt = BPF_CORE_READ(file, f_path.mnt);
 	path.dentry = BPF_CORE_READ(file, f_path.dentry);
 	begin = write_path(record->room_, PATH_ROOM, &path);
@@ -144,7 +144,7 @@ static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mo
 	struct path path;
 	__u32 begin;
 
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, WALK_ROOM, 0, call->result);
 	record->r.object = who.object;
 	record->r.dev = who.dev;
@@ -183,7 +183,7 @@ static __always_inline int record_mapping(struct call *call, __u64 prot, __u64 f
 	file = file_of(fd);
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
 	record->r.object = who.object;
 	record->r.dev = who.dev;

@@ -37,33 +37,43 @@ static __always_inline __u64 half(__u32 upper, __u32 lower)
 	return (__u64)swap32(upper) << 32 | swap32(lower);
 }
 
+struct tcp_numbers {
+	__u32 una, next;
+	__u64 acked, received;
+};
+
+static __always_inline void read_tcp(struct sock *sk, struct tcp_numbers *n)
+{
+	asm volatile("" ::: "memory"); /* each time anew: the kernel changes them under us */
+	n->una = FIELD(struct tcp_sock, sk, snd_una);
+	n->acked = FIELD(struct tcp_sock, sk, bytes_acked);
+	n->next = FIELD(struct tcp_sock, sk, rcv_nxt);
+	n->received = FIELD(struct tcp_sock, sk, bytes_received);
+}
+
 static __always_inline void fill_tcp(struct sock *sk, struct endpoints *e)
 {
-	struct tcp_sock *tcp = (void *)sk;
+	struct tcp_numbers n, again;
 
 	for (int i = 0; i < 4; i++) {
-		__u32 una = BPF_CORE_READ(tcp, snd_una);
-		__u64 acked = BPF_CORE_READ(tcp, bytes_acked);
-		__u32 next = BPF_CORE_READ(tcp, rcv_nxt);
-		__u64 received = BPF_CORE_READ(tcp, bytes_received);
-
-		e->tx_base = (__u32)(una - (__u32)acked);
-		e->rx_base = (__u32)(next - (__u32)received);
-		if (una == BPF_CORE_READ(tcp, snd_una) && acked == BPF_CORE_READ(tcp, bytes_acked) &&
-		    next == BPF_CORE_READ(tcp, rcv_nxt) && received == BPF_CORE_READ(tcp, bytes_received))
+		read_tcp(sk, &n);
+		read_tcp(sk, &again);
+		if (n.una == again.una && n.acked == again.acked && n.next == again.next && n.received == again.received)
 			break;
 	}
-	e->tx_end = BPF_CORE_READ(tcp, write_seq);
-	e->rx_end = BPF_CORE_READ(tcp, copied_seq);
+	e->tx_base = (__u32)(n.una - (__u32)n.acked);
+	e->rx_base = (__u32)(n.next - (__u32)n.received);
+	e->tx_end = FIELD(struct tcp_sock, sk, write_seq);
+	e->rx_end = FIELD(struct tcp_sock, sk, copied_seq);
 }
 
 static __always_inline void fill_inet(struct sock *sk, struct endpoints *e)
 {
-	e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	e->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	e->local_port = FIELD(struct sock, sk, __sk_common.skc_num);
+	e->remote_port = __builtin_bswap16(FIELD(struct sock, sk, __sk_common.skc_dport));
 	if (e->family == AF_INET) {
-		e->local_lo = MAPPED_IPV4 | swap32(BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		e->remote_lo = MAPPED_IPV4 | swap32(BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		e->local_lo = MAPPED_IPV4 | swap32(FIELD(struct sock, sk, __sk_common.skc_rcv_saddr));
+		e->remote_lo = MAPPED_IPV4 | swap32(FIELD(struct sock, sk, __sk_common.skc_daddr));
 	} else {
 		struct in6_addr local = BPF_CORE_READ(sk, __sk_common.skc_v6_rcv_saddr);
 		struct in6_addr remote = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr);
@@ -95,26 +105,29 @@ static __always_inline void fill_unix(struct sock *sk, struct endpoints *e)
 
 static __always_inline struct sock *sock_of(struct file *file)
 {
-	struct socket *socket = BPF_CORE_READ(file, private_data);
+	struct socket *socket = FIELD(struct file, file, private_data);
 
-	return BPF_CORE_READ(socket, sk);
+	return FIELD(struct socket, socket, sk);
 }
 
 /* Of its own for the verifier, like walk_path. */
 __noinline int find_endpoints(__u64 of_file, struct endpoints *e)
 {
 	struct file *file = (void *)of_file;
+	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct sock *sk = sock_of(file);
+	struct net *net;
 
 	if (!e)
 		return 0;
 	__builtin_memset(e, 0, sizeof(*e));
-	e->ino = BPF_CORE_READ(file, f_inode, i_ino);
+	e->ino = FIELD(struct inode, inode, i_ino);
 	if (!sk)
 		return 0;
-	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	e->protocol = BPF_CORE_READ(sk, sk_protocol);
-	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	e->family = FIELD(struct sock, sk, __sk_common.skc_family);
+	e->protocol = FIELD(struct sock, sk, sk_protocol);
+	net = FIELD(struct sock, sk, __sk_common.skc_net.net);
+	e->netns = FIELD(struct net, net, ns.inum);
 	if (e->family == AF_UNIX) {
 		fill_unix(sk, e);
 		return 0;
@@ -213,7 +226,7 @@ static __always_inline void fill_transfer(struct fp_record_receive *r, struct fi
 		r->head.type = FP_RECORD_TYPE_SEND;
 	COPY_ENDPOINTS(r, fd, e);
 	r->bytes = bytes;
-	r->flags = BPF_CORE_READ(file, f_flags);
+	r->flags = FIELD(struct file, file, f_flags);
 }
 
 static __always_inline int record_transfer_socket(struct call *call, struct file *file, __u32 fd, struct data *data,
@@ -273,7 +286,7 @@ __noinline int record_any_move(struct moved *moved)
 	file = file_of(moved->fd);
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify(FIELD(struct file, file, f_inode), &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
 		return record_transfer_socket(&call, file, moved->fd, &moved->data, moved->outgoing);
 	return record_transfer(&call, &who, moved->fd, moved->outgoing);

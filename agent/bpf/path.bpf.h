@@ -52,6 +52,9 @@ static __always_inline __u64 kind_of(unsigned short mode, unsigned long magic)
 extern void *bpf_rdonly_cast(void *object, __u32 btf_id) __ksym __weak;
 #define CAN_CAST (bpf_rdonly_cast != 0)
 #define CAST(type, pointer) ((type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(type)))
+/* One field of what a pointer points to, the cheaper way where there is one. */
+#define FIELD(type, pointer, field) \
+	(CAN_CAST ? CAST(type, pointer)->field : BPF_CORE_READ((type *)(pointer), field))
 
 static __always_inline void identify(struct inode *inode, struct identity *who)
 {
