@@ -15,6 +15,7 @@
 struct connection {
 	uint64_t ino;
 	bool is_dns;
+	bool is_served; /* by the function to its watchdog: no news */
 	union {
 		struct fp_app_connection app;
 		struct fp_dns_stream *dns; /* over TCP: received, sent; over UDP NULL */
@@ -323,6 +324,8 @@ static int read_payload(struct fp_messages *m, const struct fp_event *event)
 	connection = connection_of(m, event);
 	if (!connection)
 		return -ENOMEM;
+	if (connection->is_served)
+		return 0;
 	if (connection->is_dns)
 		r = read_dns(connection, event, &occasion);
 	else
@@ -340,6 +343,15 @@ static void new_connection(struct fp_messages *m, uint64_t ino)
 	HASH_FIND(hh, m->connections, &ino, sizeof(ino), connection);
 	if (connection)
 		forget_connection(m, connection);
+}
+
+void fp_messages_served(struct fp_messages *m, const struct fp_event *event)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, m->connections, &event->ino, sizeof(event->ino), connection);
+	if (connection)
+		connection->is_served = true;
 }
 
 void fp_messages_set_asked(struct fp_messages *m, fp_messages_asked_fn fn)

@@ -27,6 +27,11 @@ struct fp_messages *fp_messages_free(struct fp_messages *messages);
 /* Told of each head of an HTTP request as it is read.  A negative return ends the reading and is given back. */
 typedef int (*fp_messages_asked_fn)(void *arg, const struct fp_event *event, const struct fp_asked *asked);
 void fp_messages_set_asked(struct fp_messages *messages, fp_messages_asked_fn fn);
+/*
+ * The event's connection is one over which a function serves its watchdog, which
+ * has said all there is to say of it: until it is made anew, what passes over it is not read.
+ */
+void fp_messages_served(struct fp_messages *messages, const struct fp_event *event);
 /* Reads the event's payload.  The status of an HTTP answer that is out with it, 0, -ENOMEM, or what was returned. */
 int fp_messages_read(struct fp_messages *messages, const struct fp_event *event);
 /* Hands on what was read of it, as the event is noted by now.  0, or what fn returned. */

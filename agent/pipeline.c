@@ -33,7 +33,7 @@ struct fp_pipeline {
 	struct fp_reducer *reducer;
 	struct fp_sequence sequence;
 	struct fp_messages *messages;
-	struct announced *announced;
+	struct announced *announced, *latest; /* latest: of the event before, mostly of this one, too */
 	struct fp_buffer text; /* redacted strings of the event at hand */
 	uint64_t now; /* time of the newest record */
 	uint64_t drained; /* the same when the source was last empty; 0: not told */
@@ -93,6 +93,8 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 
 static void forget_announced(struct fp_pipeline *p, struct announced *announced)
 {
+	if (p->latest == announced)
+		p->latest = NULL;
 	HASH_DEL(p->announced, announced);
 	free(announced);
 }
@@ -121,11 +123,13 @@ static struct fp_str text_of(const char *text)
 
 static struct announced *announced_of(struct fp_pipeline *p, uint64_t cgroup)
 {
-	struct announced *announced;
+	struct announced *announced = p->latest;
 
+	if (announced && announced->cgroup == cgroup)
+		return announced;
 	HASH_FIND(hh, p->announced, &cgroup, sizeof(cgroup), announced);
 	if (announced)
-		return announced;
+		return p->latest = announced;
 	if (HASH_COUNT(p->announced) >= ANNOUNCED_MAX)
 		forget_announced(p, p->announced);
 	announced = calloc(1, sizeof(*announced));
@@ -253,6 +257,8 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 	if (status < 0)
 		return status;
 	keep = fp_attributor_note(p->attributor, event);
+	if (event->type == FP_EVENT_TYPE_RECEIVE && event->rule == FP_RULE_CONNECTION)
+		fp_messages_served(p->messages, event);
 	if (keep <= 0)
 		return keep;
 	if (p->options.program && (event->type == FP_EVENT_TYPE_EXEC || event->type == FP_EVENT_TYPE_LOAD))

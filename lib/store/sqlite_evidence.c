@@ -131,35 +131,21 @@ static int compare_numbers(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Appends what is not the last one already: neighbours are mostly of the same request. */
-static void note(struct fp_buffer *list, const void *item, size_t size)
+/* Which requests and cgroups the batch is about, sorted; some more than once. */
+static int collect(const struct fp_batch *batch, struct fp_buffer *requests, struct fp_buffer *cgroups)
 {
-	if (list->len < size || memcmp(list->data + list->len - size, item, size) != 0)
-		fp_buffer_add(list, item, size);
-}
+	struct fp_batch_subjects subjects;
 
-/* Which requests and cgroups the events are about, each once and sorted. */
-static int collect(struct fp_batch *batch, struct fp_buffer *requests, struct fp_buffer *cgroups)
-{
-	struct fp_event event;
-	int r;
-
-	fp_batch_rewind(batch);
-	while ((r = fp_batch_next(batch, &event)) > 0) {
-		note(cgroups, &event.cgroup, sizeof(event.cgroup));
-		if (event.request.len == FP_REQUEST_ID_SIZE)
-			note(requests, event.request.data, FP_REQUEST_ID_SIZE);
-		for (size_t i = 0; i + FP_REQUEST_ID_SIZE <= event.candidates.len; i += FP_REQUEST_ID_SIZE)
-			note(requests, event.candidates.data + i, FP_REQUEST_ID_SIZE);
-	}
-	fp_batch_rewind(batch);
-	if (r == 0 && (requests->failed || cgroups->failed))
-		r = -ENOMEM;
-	if (r == 0 && requests->len)
-		qsort(requests->data, requests->len / FP_REQUEST_ID_SIZE, FP_REQUEST_ID_SIZE, compare_ids);
-	if (r == 0 && cgroups->len)
-		qsort(cgroups->data, cgroups->len / sizeof(uint64_t), sizeof(uint64_t), compare_numbers);
-	return r;
+	fp_batch_subjects(batch, &subjects);
+	fp_buffer_add(requests, subjects.requests, subjects.n_requests * FP_REQUEST_ID_SIZE);
+	fp_buffer_add(cgroups, subjects.cgroups, subjects.n_cgroups * sizeof(uint64_t));
+	if (requests->failed || cgroups->failed)
+		return -ENOMEM;
+	if (requests->len)
+		qsort(requests->data, subjects.n_requests, FP_REQUEST_ID_SIZE, compare_ids);
+	if (cgroups->len)
+		qsort(cgroups->data, subjects.n_cgroups, sizeof(uint64_t), compare_numbers);
+	return 0;
 }
 
 static int put_requests(struct fp_sqlite *store, const struct fp_buffer *requests, sqlite3_int64 id)
@@ -218,11 +204,9 @@ static int put_new(struct fp_sqlite *store, const uint8_t *frame, size_t len, st
 	sqlite3_int64 id = 0;
 	int r = collect(batch, &requests, &cgroups);
 
-	if (r == -ENOMEM)
+	if (r < 0)
 		fp_sqlite_fail(store, &store->evidence, SQLITE_NOMEM);
-	else if (r < 0)
-		fp_sqlite_say(store, &store->evidence, r, "the batch is not well-formed");
-	if (r == 0)
+	else
 		r = put_row(store, header, hash, frame, len, &id);
 	if (r == 0)
 		r = put_requests(store, &requests, id);

@@ -85,6 +85,18 @@ const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch);
 int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event);
 /* Back to the first event. */
 void fp_batch_rewind(struct fp_batch *batch);
+
+/*
+ * Whom the events are about, known since the batch was opened and its own: each
+ * at least once, in no order.  Requests include those that are only candidates.
+ */
+struct fp_batch_subjects {
+	const uint8_t (*requests)[FP_REQUEST_ID_SIZE];
+	const uint64_t *cgroups;
+	size_t n_requests, n_cgroups;
+};
+void fp_batch_subjects(const struct fp_batch *batch, struct fp_batch_subjects *ret_subjects);
+
 void fp_batch_hash(const uint8_t *frame, size_t len, uint8_t ret_hash[FP_BATCH_HASH_SIZE]);
 
 #endif

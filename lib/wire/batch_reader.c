@@ -21,6 +21,7 @@ struct fp_batch {
 		size_t pos;
 	} columns[FP_FIELD_MAX]; /* 0: types */
 	uint32_t given; /* events handed out since the start */
+	struct fp_buffer requests, cgroups; /* that the events are about */
 	struct fp_batch_former former;
 };
 
@@ -134,6 +135,22 @@ static int read_directory(struct fp_batch *batch, size_t *pos)
 	return begin == batch->body_len ? 0 : -EBADMSG;
 }
 
+/* Appends what is not the last one already: neighbours are mostly of the same request. */
+static void note(struct fp_buffer *list, const void *item, size_t size)
+{
+	if (list->len < size || memcmp(list->data + list->len - size, item, size) != 0)
+		fp_buffer_add(list, item, size);
+}
+
+static void note_subjects(struct fp_batch *batch, const struct fp_event *event)
+{
+	note(&batch->cgroups, &event->cgroup, sizeof(event->cgroup));
+	if (event->request.len == FP_REQUEST_ID_SIZE)
+		note(&batch->requests, event->request.data, FP_REQUEST_ID_SIZE);
+	for (size_t i = 0; i + FP_REQUEST_ID_SIZE <= event->candidates.len; i += FP_REQUEST_ID_SIZE)
+		note(&batch->requests, event->candidates.data + i, FP_REQUEST_ID_SIZE);
+}
+
 /* Walks all events once, so that whoever gets an open batch need not expect a bad one half-way. */
 static int check_events(struct fp_batch *batch)
 {
@@ -146,9 +163,12 @@ static int check_events(struct fp_batch *batch)
 			first = event.time;
 		if (event.time > last)
 			last = event.time;
+		note_subjects(batch, &event);
 	}
 	if (r < 0)
 		return r;
+	if (batch->requests.failed || batch->cgroups.failed)
+		return -ENOMEM;
 	if (first != batch->header.first_time || last != batch->header.last_time)
 		return -EBADMSG;
 	fp_batch_rewind(batch);
@@ -189,6 +209,8 @@ struct fp_batch *fp_batch_free(struct fp_batch *batch)
 {
 	if (!batch)
 		return NULL;
+	fp_buffer_done(&batch->requests);
+	fp_buffer_done(&batch->cgroups);
 	free(batch->strings);
 	free(batch->body);
 	free(batch);
@@ -206,6 +228,14 @@ void fp_batch_rewind(struct fp_batch *batch)
 		batch->columns[i].pos = batch->columns[i].begin;
 	batch->given = 0;
 	memset(&batch->former, 0, sizeof(batch->former));
+}
+
+void fp_batch_subjects(const struct fp_batch *batch, struct fp_batch_subjects *ret_subjects)
+{
+	ret_subjects->requests = (const void *)batch->requests.data;
+	ret_subjects->n_requests = batch->requests.len / FP_REQUEST_ID_SIZE;
+	ret_subjects->cgroups = (const void *)batch->cgroups.data;
+	ret_subjects->n_cgroups = batch->cgroups.len / sizeof(uint64_t);
 }
 
 static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
