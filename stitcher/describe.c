@@ -246,6 +246,8 @@ static const char *object_space(uint32_t app)
 		return "mail";
 	case FP_APP_OPAQUE:
 		return "tls";
+	case FP_APP_HTTP2:
+		return "http2";
 	default:
 		return "http";
 	}

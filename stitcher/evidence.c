@@ -184,8 +184,7 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
 		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}, {event->rows, &message.rows}};
 
-	if (event->app == FP_APP_UNKNOWN || (event->app == FP_APP_OPAQUE && !event->name.len) ||
-	    (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
+	if (event->app == FP_APP_UNKNOWN || (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);
@@ -195,6 +194,12 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	}
 	if (!message.name && message.app == FP_APP_HTTP_REQUEST) {
 		int r = fp_evidence_url(evidence, event, &message.name);
+
+		if (r < 0)
+			return r;
+	}
+	if (!message.name && (message.app == FP_APP_OPAQUE || message.app == FP_APP_HTTP2)) {
+		int r = fp_evidence_server(evidence, event, item, &message.name);
 
 		if (r < 0)
 			return r;

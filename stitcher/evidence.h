@@ -217,6 +217,9 @@ int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, 
 /* The key of a store with the server in front, because servers have keys of the same name: *ret_text is replaced. */
 int fp_evidence_key(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
 		    uint32_t *ret_text);
+/* The server's address as a name, for what does not tell its own. */
+int fp_evidence_server(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
+		       uint32_t *ret_text);
 /* Keeps the name that was looked up.  0, -ENOMEM, -EFBIG. */
 int fp_evidence_lookup(struct fp_evidence *evidence, const struct fp_event *event);
 /* The names of an address, or NULL when none was looked up. */

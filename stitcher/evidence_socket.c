@@ -195,26 +195,47 @@ int fp_evidence_url(struct fp_evidence *evidence, const struct fp_event *event, 
 	return r;
 }
 
+/* ip:port; a server on loopback is another one in each network namespace. */
+static void add_server(const struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
+		       struct fp_buffer *out)
+{
+	char server[FP_ADDRESS_TEXT_SIZE];
+
+	fp_endpoint_text(event->remote_hi, event->remote_lo, (uint16_t)event->remote_port, server);
+	fp_buffer_add_text(out, server);
+	if (is_loopback(event->remote_hi, event->remote_lo))
+		fp_buffer_add_format(out, "@%" PRIu64 ".%" PRIu32, event->netns, fp_item_source(evidence, item)->boot);
+}
+
+static int take_text(struct fp_evidence *evidence, struct fp_buffer *text, uint32_t *ret_text)
+{
+	int r = fp_buffer_error(text);
+
+	if (r == 0)
+		r = fp_evidence_text(evidence, (struct fp_str){text->data, text->len}, ret_text);
+	fp_buffer_done(text);
+	return r;
+}
+
+int fp_evidence_server(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
+		       uint32_t *ret_text)
+{
+	struct fp_buffer name = FP_BUFFER_INIT;
+
+	add_server(evidence, event, item, &name);
+	return take_text(evidence, &name, ret_text);
+}
+
 int fp_evidence_key(struct fp_evidence *evidence, const struct fp_event *event, const struct fp_item *item,
 		    uint32_t *ret_text)
 {
 	struct fp_buffer key = FP_BUFFER_INIT;
-	char server[FP_ADDRESS_TEXT_SIZE];
-	int r;
 
 	if (strcmp(fp_text(evidence, *ret_text), "?") == 0)
 		return 0;
-	fp_endpoint_text(event->remote_hi, event->remote_lo, (uint16_t)event->remote_port, server);
-	fp_buffer_add_text(&key, server);
-	/* a server on loopback is another one in each network namespace */
-	if (is_loopback(event->remote_hi, event->remote_lo))
-		fp_buffer_add_format(&key, "@%" PRIu64 ".%" PRIu32, event->netns, fp_item_source(evidence, item)->boot);
+	add_server(evidence, event, item, &key);
 	fp_buffer_add_format(&key, "/%s", fp_text(evidence, *ret_text));
-	r = fp_buffer_error(&key);
-	if (r == 0)
-		r = fp_evidence_text(evidence, (struct fp_str){key.data, key.len}, ret_text);
-	fp_buffer_done(&key);
-	return r;
+	return take_text(evidence, &key, ret_text);
 }
 
 /* Several names of one address are all named, as long as there are few. */

@@ -11,7 +11,7 @@
 #include "agent/app/smtp.h"
 #include "agent/app/tls.h"
 
-enum protocol { UNKNOWN, HTTP, MYSQL, PGSQL, REDIS, SMTP, ENCRYPTED };
+enum protocol { UNKNOWN, HTTP, MYSQL, PGSQL, REDIS, SMTP, ENCRYPTED, HTTP2 };
 enum spoken { NOBODY, OUTGOING, INCOMING };
 
 void fp_app_connection_init(struct fp_app_connection *connection)
@@ -57,6 +57,21 @@ enum fp_app_secrecy fp_app_connection_secrecy(const struct fp_app_connection *co
 						   FP_APP_READABLE;
 }
 
+/* How each connection of HTTP/2 begins; its frames are not read, and must not be taken for anything else. */
+static bool begins_http2(const struct fp_app_input *input)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+	return input->have >= sizeof(preface) - 1 && memcmp(input->data, preface, sizeof(preface) - 1) == 0;
+}
+
+static void emit_http2(struct fp_app_input *input)
+{
+	const struct fp_app_message message = {.app = FP_APP_HTTP2, .outgoing = input->outgoing, .method = {"h2c", 3}};
+
+	fp_app_emit(input, &message);
+}
+
 /* In an order such that what is certain comes before what is only possible. */
 static int recognise(struct fp_app_connection *connection, struct fp_app_input *input)
 {
@@ -64,6 +79,11 @@ static int recognise(struct fp_app_connection *connection, struct fp_app_input *
 
 	if (fp_tls_feed(input) == FP_APP_MINE) {
 		connection->protocol = ENCRYPTED;
+		return 0;
+	}
+	if (begins_http2(input)) {
+		connection->protocol = HTTP2;
+		emit_http2(input);
 		return 0;
 	}
 	if (fp_pgsql_begins(input)) {

@@ -1,6 +1,6 @@
 /*
  * What is said on a TCP connection: recognises HTTP/1.x, MySQL/MariaDB,
- * PostgreSQL, Redis, SMTP and TLS from the first bytes of each send and receive,
+ * PostgreSQL, Redis, SMTP, TLS and (without reading it) HTTP/2 from the first bytes of each send and receive,
  * and hands on one message for each request, response, table of a statement, key
  * of a command, recipient of a mail, or beginning of encryption (DNS: dns.h).
  * The agent feeds it; it does no I/O, keeps no bodies, and never hands on a

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 6
+#define FP_SCHEMA_VERSION 7
 /* Versions since then only added events, so their evidence is read like today's. */
 #define FP_SCHEMA_VERSION_OLDEST 5
 

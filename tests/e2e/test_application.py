@@ -135,6 +135,13 @@ with smtplib.SMTP("127.0.0.1", 25, local_hostname="shop") as mail:
 web = socket.create_connection(("evil.example", 80))
 web.sendall(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n")
 web.recv(100)
+# HTTP/2 as a client that knows speaks it: the preface, settings, a request whose frames hold what looks like other protocols
+second = socket.create_connection(("evil.example", 80))
+second.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+second.recv(100)
+for frame in (b"GET /forged HTTP/1.1\r\nHost: forged.example\r\n\r\n", b"*2\r\n$3\r\nGET\r\n$6\r\nforged\r\n"):
+    second.sendall(frame)
+    second.recv(100)
 '''
 
     def test_key(self):
@@ -145,6 +152,10 @@ web.recv(100)
 
     def test_table(self):
         self.assertEqual(["get", "put"], self.edges_of("sql:shop.cards"))
+
+    def test_http2_is_said_to_be_there_and_not_read(self):
+        self.assertEqual(["get"], self.edges_of("http2:198.18.77.1:80"))
+        self.assertNotIn("forged", json.dumps(self.graph))
 
     def test_mail(self):
         self.assertEqual(["put"], self.edges_of("mail:bob@y.example"))
@@ -162,7 +173,7 @@ class EncryptedTest(ApplicationCase):
     PORTS = range(8440, 8448)
     EACH = 5
     client = r'''
-import asyncio, http.client, os, socket, ssl, subprocess, sys, threading, time
+import asyncio, http.client, os, shutil, socket, ssl, subprocess, sys, threading, time
 here, first, last, each = os.path.dirname(os.path.abspath(__file__)), *map(int, sys.argv[1:4])
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", here + "/key", "-out", here + "/cert",
                 "-days", "2", "-subj", "/CN=x.example", "-addext", "subjectAltName=DNS:x.example"], check=True, capture_output=True)
@@ -205,6 +216,9 @@ for one in threads:
 asyncio.run(tasks())
 if len(sys.argv) > 4:
     subprocess.run([sys.argv[4], here + "/client.js", here, str(first), str(last), str(each)], check=True)
+# a library that is not OpenSSL, and no name of a server
+if shutil.which("wget"):
+    subprocess.run(["wget", "-q", "-O", "/dev/null", "--no-check-certificate", f"https://127.0.0.1:{first}/gnutls"], check=True)
 server.kill()
 '''
     server = r'''
@@ -280,3 +294,10 @@ setTimeout(async () => {
 
     def test_the_connection_is_marked_opaque(self):
         self.assertEqual(["get"], self.edges_of("tls:x.example"))
+
+    @unittest.skipUnless(shutil.which("wget"), "needs wget, which uses GnuTLS")
+    def test_other_libraries_are_opaque_and_their_servers_known(self):
+        nameless = [node["label"] for node in self.graph["nodes"] if node["label"].startswith("tls:127.0.0.1:8440@")]
+        self.assertEqual(1, len(nameless))
+        self.assertEqual(["get"], self.edges_of(nameless[0]))
+        self.assertNotIn("/gnutls", json.dumps([node["label"] for node in self.graph["nodes"]]))

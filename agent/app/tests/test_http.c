@@ -111,7 +111,6 @@ static void hostile_names(void **state)
 	CHECK("", OUT("GET /a\nb HTTP/1.1\r\nHost: h\r\n\r\n"));
 	CHECK("", OUT("GET /a HTTP/2.0\r\nHost: h\r\n\r\n"));
 	CHECK("", OUT("GET /a\r\n"));
-	CHECK("", OUT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
 }
 
 static void long_target(void **state)

@@ -40,11 +40,21 @@ static void not_a_hello(void **state)
 	CHECK("", OUT("\x16\x03\x01\x00\x60\x01\x00\x00\x5c\x03\x03 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\x60 aaaaaaaaaaaa"));
 }
 
+/* HTTP/2 is said to be there once; whatever its frames look like is nothing. */
+static void http2(void **state)
+{
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	CHECK("> http2 get h2c\n", OUT(PREFACE "\0\0\0\4\0\0\0\0\0"), IN("\0\0\0\4\0\0\0\0\0"),
+	      OUT("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), IN("HTTP/1.1 200 OK\r\n\r\n"), OUT("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"));
+	/* half of a preface is none */
+	CHECK("", OUT("PRI * HTTP/2.0\r\n\r\n"), IN("\0"), OUT("SM\r\n\r\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(client_hello), cmocka_unit_test(cut_before_the_name),
-		cmocka_unit_test(every_cut), cmocka_unit_test(not_a_hello),
+		cmocka_unit_test(every_cut), cmocka_unit_test(not_a_hello), cmocka_unit_test(http2),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
