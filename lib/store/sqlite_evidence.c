@@ -156,7 +156,7 @@ static int put_requests(struct fp_sqlite *store, const struct fp_buffer *request
 		sqlite3_stmt *s;
 		int r;
 
-		if (former && memcmp(former, requests->data + i, FP_REQUEST_ID_SIZE) == 0)
+		if (former && memcmp(former, requests->data + i, FP_REQUEST_KEY_SIZE) == 0)
 			continue;
 		former = requests->data + i;
 		r = fp_sqlite_take(store, &store->evidence, FP_RUN_REQUEST_BATCH, &s);
@@ -164,7 +164,7 @@ static int put_requests(struct fp_sqlite *store, const struct fp_buffer *request
 			return r;
 		sqlite3_bind_int64(s, 2, id);
 		r = fp_sqlite_run(store, &store->evidence, FP_RUN_REQUEST_BATCH, s,
-				  sqlite3_bind_blob(s, 1, former, FP_REQUEST_ID_SIZE, SQLITE_STATIC));
+				  sqlite3_bind_blob(s, 1, former, FP_REQUEST_KEY_SIZE, SQLITE_STATIC));
 		if (r < 0)
 			return r;
 	}
@@ -321,7 +321,7 @@ int fp_sqlite_batches_of_request(struct fp_store *base, const uint8_t request[FP
 
 	return r < 0 ? r
 		     : batches(store, FP_RUN_BATCH_REQUEST, s,
-			       sqlite3_bind_blob(s, 1, request, FP_REQUEST_ID_SIZE, SQLITE_STATIC), fn, arg);
+			       sqlite3_bind_blob(s, 1, request, FP_REQUEST_KEY_SIZE, SQLITE_STATIC), fn, arg);
 }
 
 int fp_sqlite_batches_of_instance(struct fp_store *base, const char *host, const uint8_t boot[16], uint64_t cgroup,

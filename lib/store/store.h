@@ -63,7 +63,7 @@ typedef int (*fp_store_batch_fn)(void *arg, uint64_t batch_id, const uint8_t *fr
 int fp_store_each_batch(struct fp_store *store, uint64_t after, fp_store_batch_fn fn, void *arg);
 /*
  * The same by index: batches with an event of a request (as its own or as a
- * candidate), of a container, or of a time range (wall clock, both ends included).
+ * candidate; also of another whose id begins with the same 8 bytes), of a container, or of a time range (wall clock, both ends included).
  */
 int fp_store_batches_of_request(struct fp_store *store, const uint8_t request[FP_REQUEST_ID_SIZE],
 				fp_store_batch_fn fn, void *arg);

@@ -14,7 +14,7 @@
 #ifndef FP_STORE_TABLES_H
 #define FP_STORE_TABLES_H
 
-#define FP_SQLITE_VERSION 1
+#define FP_SQLITE_VERSION 2
 /* PRAGMA application_id of the evidence and of the graph: "FPs1", "FPg1". */
 #define FP_SQLITE_EVIDENCE 0x46507331
 #define FP_SQLITE_GRAPH 0x46506731
@@ -23,6 +23,9 @@
 #define FP_SQL_VERSION(number) "PRAGMA user_version = " FP_SQL_NUMBER(number) ";"
 #define FP_SQL_IDENTITY(application) \
 	"PRAGMA application_id = " FP_SQL_NUMBER(application) ";" FP_SQL_VERSION(FP_SQLITE_VERSION)
+
+/* Of a request's id so many bytes are in the index: ids are random, and another's batch among the answers does no harm. */
+#define FP_REQUEST_KEY_SIZE 8
 
 #define FP_NODE_COLUMNS(F, C)                     \
 	F(id, "INTEGER PRIMARY KEY", NUM, )       \

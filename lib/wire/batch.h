@@ -11,12 +11,16 @@
  *   hash of the previous frame 32 (zero for number 1)
  *   host name u8 length + bytes       zstd of the body
  * Body, by columns, because what one field holds in a row of events is alike, which packs small and fast:
- *   string table: varint count, then varint length + bytes each
- *   varint count of columns, then per column varint field id (ascending; 0 is the type of the event) and varint bytes
- *   the columns, one varint for each event that has the field (HEAD, NOTE, own ones but the transient)
+ *   string table: varint count, the length of each as varints, then the bytes of all: ordered by length, and those of one
+ *   length as they are numbered
+ *   varint count of columns, then per column varint field id (ascending; 0 is the type of the event), varint count of
+ *   places and varint bytes of each
+ *   the columns: one varint for each event that has the field (HEAD, NOTE, own ones but the transient), taken apart by
+ *   places (batch_columns.h)
  * A number, or the index of a string in the table (0: empty), is written as the zigzag difference to what is expected:
- * the time, for `start` and `last`; the result, for `bytes`; the value the field last had for the same tid or ino
- * (batch_format.c says which, and they are told apart by a hash of eight bits), or else in the last event that had it.
+ * the time, for `last`; the result, for `bytes`; the time or the end of the thread's event before, for `start`; the
+ * value the field last had for the same tid or ino (batch_format.c says which, and they are told apart by a hash of eight
+ * bits), or else in the last event that had it.
  * First and last time are the least and greatest `time` of the events.
  * The hash is BLAKE2b-256 over the whole frame.
  *

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const uint8_t expectations[FP_FIELD_MAX] = {
-	[FP_FIELD_start] = FP_BATCH_AS_TIME,
+	[FP_FIELD_start] = FP_BATCH_AS_START,
 	[FP_FIELD_last] = FP_BATCH_AS_TIME,
 	[FP_FIELD_bytes] = FP_BATCH_AS_RESULT,
 	[FP_FIELD_result] = FP_BATCH_AS_OF_OBJECT,
@@ -85,6 +85,7 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 	}
 	if (!memchr(layout.fields, FP_FIELD_ino, layout.n))
 		forget_object(&layout);
+	layout.has_last = memchr(layout.fields, FP_FIELD_last, layout.n);
 	*ret_layout = layout;
 	return true;
 }

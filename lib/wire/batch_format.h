@@ -6,10 +6,11 @@
 #ifndef FP_WIRE_BATCH_FORMAT_H
 #define FP_WIRE_BATCH_FORMAT_H
 
+#include "base/buffer.h"
 #include "wire/batch.h"
 
 #define FP_BATCH_MAGIC "FPB1"
-#define FP_BATCH_FORMAT 2
+#define FP_BATCH_FORMAT 3
 
 /*
  * Distinct strings of one batch.  Bounds what a small hostile frame makes the
@@ -20,8 +21,8 @@
 #define FP_BATCH_SLOT_BITS 8
 #define FP_BATCH_SLOTS (1u << FP_BATCH_SLOT_BITS)
 
-/* The directory of columns: their count, then id and length each. */
-#define FP_BATCH_DIRECTORY_MAX (2u + FP_FIELD_MAX * (2u + 4u))
+/* The directory of columns: their count, then id, count and lengths of places each. */
+#define FP_BATCH_DIRECTORY_MAX (2u + FP_FIELD_MAX * (2u + 1u + FP_VARINT_MAX * 4u))
 
 /*
  * The writer stops here, so that even a body that cannot be compressed makes a
@@ -71,7 +72,8 @@ enum fp_batch_expectation {
 	FP_BATCH_AS_OF_THREAD,
 	FP_BATCH_AS_OF_OBJECT,
 	FP_BATCH_AS_TIME,
-	FP_BATCH_AS_RESULT
+	FP_BATCH_AS_RESULT,
+	FP_BATCH_AS_START /* the time, or the end of the thread's event before: whichever it was in the last of that type */
 };
 
 /*
@@ -80,13 +82,15 @@ enum fp_batch_expectation {
  */
 struct fp_batch_layout {
 	uint8_t n, n_numbers;
+	bool has_last;
 	uint8_t fields[64];
 	uint8_t expectations[64];
 };
 
 /* Former values; a batch begins with zeros. */
 struct fp_batch_former {
-	uint64_t values[FP_BATCH_SLOTS][FP_FIELD_MAX];
+	uint64_t values[FP_BATCH_SLOTS][FP_FIELD_MAX]; /* of `start`: when the thread's last event ended */
+	bool starts_early[FP_EVENT_TYPE_MAX]; /* whether the last one of the type began before its time */
 };
 
 /* Threads, and objects, that are told apart; two that meet in a slot only pack worse. */
@@ -101,18 +105,29 @@ static inline uint64_t *fp_batch_former(struct fp_batch_former *former, unsigned
 {
 	unsigned slot = 0;
 
-	if (expectation == FP_BATCH_AS_OF_THREAD)
+	if (expectation == FP_BATCH_AS_OF_THREAD || expectation == FP_BATCH_AS_START)
 		slot = fp_batch_slot(event->tid);
 	else if (expectation == FP_BATCH_AS_OF_OBJECT)
 		slot = fp_batch_slot(event->ino);
 	return &former->values[slot][field];
 }
 
-static inline uint64_t fp_batch_expected(const uint64_t *former, unsigned expectation, const struct fp_event *event)
+static inline uint64_t fp_batch_expected(const struct fp_batch_former *former, const uint64_t *own, unsigned expectation,
+					 const struct fp_event *event)
 {
+	if (expectation == FP_BATCH_AS_START)
+		return former->starts_early[event->type] ? *own : event->time;
 	if (expectation == FP_BATCH_AS_TIME)
 		return event->time;
-	return expectation == FP_BATCH_AS_RESULT ? (uint64_t)event->result : *former;
+	return expectation == FP_BATCH_AS_RESULT ? (uint64_t)event->result : *own;
+}
+
+/* When all of the event is written, or read. */
+static inline void fp_batch_note(struct fp_batch_former *former, const struct fp_batch_layout *layout,
+				 const struct fp_event *event)
+{
+	former->starts_early[event->type] = event->start != event->time;
+	former->values[fp_batch_slot(event->tid)][FP_FIELD_start] = layout->has_last ? event->last : event->time;
 }
 
 /* False when the type is not one of the schema. */

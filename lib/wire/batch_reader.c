@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "wire/batch_columns.h"
 
 struct fp_batch {
 	struct fp_batch_header header;
@@ -16,8 +17,9 @@ struct fp_batch {
 	uint32_t n_strings;
 	uint8_t *body;
 	size_t body_len;
+	uint8_t *numbers; /* all columns, put together again */
 	struct column {
-		size_t begin, end; /* in the body */
+		size_t begin, end; /* in `numbers` */
 		size_t pos;
 	} columns[FP_FIELD_MAX]; /* 0: types */
 	uint32_t given; /* events handed out since the start */
@@ -82,9 +84,28 @@ static int unpack(struct fp_batch *batch, const uint8_t *packed, size_t packed_l
 	return 0;
 }
 
+/* How long the strings are, into batch->strings; and how many there are of each length. */
+static int read_lengths(struct fp_batch *batch, size_t *pos, uint32_t counts[FP_STR_MAX + 1])
+{
+	uint64_t len, sum = 0;
+
+	for (uint32_t i = 0; i < batch->n_strings; i++) {
+		if (fp_varint_read(batch->body, batch->body_len, pos, &len) < 0)
+			return -EBADMSG;
+		sum += len;
+		if (len == 0 || len > FP_STR_MAX || sum > batch->body_len)
+			return -EBADMSG;
+		batch->strings[i].len = len;
+		counts[len]++;
+	}
+	return sum <= batch->body_len - *pos ? 0 : -EBADMSG;
+}
+
 static int read_strings(struct fp_batch *batch, size_t *pos)
 {
-	uint64_t count, len;
+	uint32_t counts[FP_STR_MAX + 1] = {0};
+	const char *next[FP_STR_MAX + 1];
+	uint64_t count;
 
 	if (fp_varint_read(batch->body, batch->body_len, pos, &count) < 0)
 		return -EBADMSG;
@@ -94,45 +115,84 @@ static int read_strings(struct fp_batch *batch, size_t *pos)
 	batch->strings = calloc(count ? count : 1, sizeof(*batch->strings));
 	if (!batch->strings)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++) {
-		if (fp_varint_read(batch->body, batch->body_len, pos, &len) < 0)
-			return -EBADMSG;
-		if (len == 0 || len > FP_STR_MAX || len > batch->body_len - *pos)
-			return -EBADMSG;
-		batch->strings[i] = (struct fp_str){(const char *)batch->body + *pos, len};
-		*pos += len;
-	}
 	batch->n_strings = (uint32_t)count;
+	if (read_lengths(batch, pos, counts) < 0)
+		return -EBADMSG;
+	for (size_t len = 1; len <= FP_STR_MAX; len++) {
+		next[len] = (const char *)batch->body + *pos;
+		*pos += len * counts[len];
+	}
+	for (uint32_t i = 0; i < batch->n_strings; i++) {
+		struct fp_str *string = &batch->strings[i];
+
+		string->data = next[string->len];
+		next[string->len] += string->len;
+	}
 	return 0;
 }
 
-/* Where each column lies; together they are the rest of the body, to the byte. */
-static int read_directory(struct fp_batch *batch, size_t *pos)
+/* How long the places of one column are; in all no more than `most`. */
+static int read_places(struct fp_batch *batch, size_t *pos, size_t most, struct fp_column_places *ret_places)
 {
-	uint64_t count, field, len, next = 0;
-	size_t begin;
+	uint64_t n, len, sum = 0;
+
+	if (fp_varint_read(batch->body, batch->body_len, pos, &n) < 0 || n == 0 || n > FP_VARINT_MAX)
+		return -EBADMSG;
+	for (uint64_t i = 0; i < n; i++) {
+		if (fp_varint_read(batch->body, batch->body_len, pos, &len) < 0 || len == 0 || len > most - sum)
+			return -EBADMSG;
+		ret_places->len[i] = len;
+		sum += len;
+	}
+	ret_places->n = (unsigned)n;
+	return 0;
+}
+
+static int read_directory(struct fp_batch *batch, size_t *pos, struct fp_column_places places[FP_FIELD_MAX])
+{
+	uint64_t count, field, next = 0;
 
 	if (fp_varint_read(batch->body, batch->body_len, pos, &count) < 0 || count > FP_FIELD_MAX)
 		return -EBADMSG;
 	for (uint64_t i = 0; i < count; i++) {
-		if (fp_varint_read(batch->body, batch->body_len, pos, &field) < 0 ||
-		    fp_varint_read(batch->body, batch->body_len, pos, &len) < 0)
+		if (fp_varint_read(batch->body, batch->body_len, pos, &field) < 0)
 			return -EBADMSG;
-		if (field < next || field >= FP_FIELD_MAX || len == 0 || len > batch->body_len)
+		if (field < next || field >= FP_FIELD_MAX ||
+		    read_places(batch, pos, batch->body_len, &places[field]) < 0)
 			return -EBADMSG;
 		next = field + 1;
-		batch->columns[field].end = len; /* until it is known where it begins */
 	}
-	begin = *pos;
-	for (unsigned i = 0; i < FP_FIELD_MAX; i++) {
-		struct column *column = &batch->columns[i];
+	return 0;
+}
 
-		if (column->end > batch->body_len - begin)
+/* Puts the columns together; they are the rest of the body, to the byte. */
+static int read_columns(struct fp_batch *batch, size_t pos)
+{
+	struct fp_column_places places[FP_FIELD_MAX] = {0};
+	size_t at = 0, rest;
+	int r = read_directory(batch, &pos, places);
+
+	if (r < 0)
+		return r;
+	rest = batch->body_len - pos;
+	batch->numbers = malloc(rest ? rest : 1);
+	if (!batch->numbers)
+		return -ENOMEM;
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
+		struct column *column = &batch->columns[field];
+		size_t len = 0;
+
+		for (unsigned i = 0; i < places[field].n; i++)
+			len += places[field].len[i];
+		if (len > rest - at)
 			return -EBADMSG;
-		column->begin = column->pos = begin;
-		column->end = begin += column->end;
+		r = fp_column_join(batch->body + pos + at, &places[field], batch->numbers + at);
+		if (r < 0)
+			return r;
+		column->begin = column->pos = at;
+		column->end = at += len;
 	}
-	return begin == batch->body_len ? 0 : -EBADMSG;
+	return at == rest ? 0 : -EBADMSG;
 }
 
 /* Appends what is not the last one already: neighbours are mostly of the same request. */
@@ -194,7 +254,7 @@ int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
 		fp_batch_layout(type, &batch->layouts[type]);
 	r = read_strings(batch, &pos);
 	if (r == 0)
-		r = read_directory(batch, &pos);
+		r = read_columns(batch, pos);
 	if (r < 0)
 		return r;
 	r = check_events(batch);
@@ -212,6 +272,7 @@ struct fp_batch *fp_batch_free(struct fp_batch *batch)
 	fp_buffer_done(&batch->requests);
 	fp_buffer_done(&batch->cgroups);
 	free(batch->strings);
+	free(batch->numbers);
 	free(batch->body);
 	free(batch);
 	return NULL;
@@ -242,7 +303,7 @@ static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
 {
 	struct column *column = &batch->columns[field];
 
-	return fp_varint_read(batch->body, column->end, &column->pos, ret_value);
+	return fp_varint_read(batch->numbers, column->end, &column->pos, ret_value);
 }
 
 static int read_field(struct fp_batch *batch, unsigned field, unsigned expectation, struct fp_event *event)
@@ -252,7 +313,7 @@ static int read_field(struct fp_batch *batch, unsigned field, unsigned expectati
 
 	if (take(batch, field, &value) < 0)
 		return -EBADMSG;
-	value = *former = fp_batch_expected(former, expectation, event) + (uint64_t)fp_unzigzag(value);
+	value = *former = fp_batch_expected(&batch->former, former, expectation, event) + (uint64_t)fp_unzigzag(value);
 	if (info->kind != FP_KIND_STR) {
 		*fp_event_num(event, info) = value;
 		return 0;
@@ -292,6 +353,7 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 			return -EBADMSG;
 	if (!fp_batch_event_valid(ret_event))
 		return -EBADMSG;
+	fp_batch_note(&batch->former, layout, ret_event);
 	batch->given++;
 	return 1;
 }

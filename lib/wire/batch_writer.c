@@ -12,18 +12,23 @@
 #include <uthash.h>
 
 #include "base/buffer.h"
+#include "wire/batch_columns.h"
+
+/* FP_STR_MAX as a varint. */
+#define STRING_LEN_MAX 2
 
 struct string {
 	UT_hash_handle hh;
-	uint32_t index;
+	uint32_t index, len;
 	char bytes[];
 };
 
 struct fp_batch_writer {
 	struct string *strings; /* by content */
 	uint32_t n_strings;
-	struct fp_buffer table; /* the string table without its count */
+	size_t strings_len; /* of all of them, with room for their lengths */
 	struct fp_buffer columns[FP_FIELD_MAX]; /* 0: types */
+	struct fp_column_widths widths[FP_FIELD_MAX]; /* of the columns */
 	size_t size; /* of all columns */
 	size_t n_events;
 	uint64_t first, last;
@@ -33,6 +38,7 @@ struct fp_batch_writer {
 	uint8_t key[crypto_shorthash_KEYBYTES];
 	ZSTD_CCtx *zstd;
 	struct fp_buffer body, frame;
+	struct fp_buffer ends; /* size_t each: where runs of bytes that are alike end in the body */
 };
 
 static void writer_clear(struct fp_batch_writer *writer)
@@ -44,9 +50,10 @@ static void writer_clear(struct fp_batch_writer *writer)
 		free(string);
 	}
 	writer->n_strings = 0;
-	fp_buffer_clear(&writer->table);
+	writer->strings_len = 0;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_clear(&writer->columns[field]);
+	memset(writer->widths, 0, sizeof(writer->widths));
 	writer->size = 0;
 	writer->n_events = 0;
 	memset(&writer->former, 0, sizeof(writer->former));
@@ -66,6 +73,8 @@ int fp_batch_writer_new(struct fp_batch_writer **ret_writer)
 		fp_batch_writer_free(writer);
 		return -ENOMEM;
 	}
+	/* With blocks of what is alike, 2 is smaller than 3, zstd's default; 6 saves 2.5 % more for three times the work. */
+	ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, 2);
 	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
 		fp_batch_layout(type, &writer->layouts[type]);
 	crypto_shorthash_keygen(writer->key);
@@ -79,16 +88,16 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 		return NULL;
 	writer_clear(writer);
 	ZSTD_freeCCtx(writer->zstd);
-	fp_buffer_done(&writer->table);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_done(&writer->columns[field]);
 	fp_buffer_done(&writer->body);
 	fp_buffer_done(&writer->frame);
+	fp_buffer_done(&writer->ends);
 	free(writer);
 	return NULL;
 }
 
-/* Index of the string, which is put into the table when it is new; the table has room.  -ENOMEM. */
+/* Index of the string, which is remembered when it is new.  -ENOMEM. */
 static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 {
 	struct string *string;
@@ -107,14 +116,14 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 		return -ENOMEM;
 	memcpy(string->bytes, text->data, text->len);
 	string->index = writer->n_strings + 1;
+	string->len = (uint32_t)text->len;
 	HASH_ADD_BYHASHVALUE(hh, writer->strings, bytes[0], (unsigned)text->len, hash, string);
 	if (!string->hh.tbl) {
 		free(string);
 		return -ENOMEM;
 	}
 	writer->n_strings++;
-	fp_buffer_add_varint(&writer->table, text->len);
-	fp_buffer_add(&writer->table, text->data, text->len);
+	writer->strings_len += STRING_LEN_MAX + text->len;
 	return string->index;
 }
 
@@ -128,7 +137,7 @@ static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp
 
 		if (len > FP_STR_MAX)
 			return -EINVAL;
-		bound += 2 + len;
+		bound += STRING_LEN_MAX + len;
 	}
 	return (ssize_t)bound;
 }
@@ -138,17 +147,16 @@ static bool has_room(struct fp_buffer *column)
 	return column->size - column->len > FP_VARINT_MAX || fp_buffer_reserve(column, FP_VARINT_MAX);
 }
 
-/* Room for one more event in each column and so many bytes in the table. */
-static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, size_t table)
+/* Room for one more event in each column. */
+static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout)
 {
-	bool room = fp_buffer_reserve(&writer->table, table) && has_room(&writer->columns[0]);
+	bool room = has_room(&writer->columns[0]);
 
 	for (unsigned i = 0; i < layout->n && room; i++)
 		room = has_room(&writer->columns[layout->fields[i]]);
 	if (room)
 		return true;
 	/* a failure leaves what is there whole */
-	writer->table.failed = false;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		writer->columns[field].failed = false;
 	return false;
@@ -160,6 +168,7 @@ static size_t put(struct fp_batch_writer *writer, unsigned field, uint64_t value
 	size_t n = fp_varint_put((uint8_t *)column->data + column->len, value);
 
 	column->len += n;
+	writer->widths[field].n[n]++;
 	return n;
 }
 
@@ -173,9 +182,10 @@ static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout 
 		uint64_t *former = fp_batch_former(&writer->former, field, expectation, event);
 		uint64_t value = i < layout->n_numbers ? *fp_event_num(event, &fp_fields[field]) : indices[i];
 
-		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(former, expectation, event))));
+		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(&writer->former, former, expectation, event))));
 		*former = value;
 	}
+	fp_batch_note(&writer->former, layout, event);
 	writer->size += size;
 }
 
@@ -197,7 +207,7 @@ int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *e
 	    writer->n_strings + layout->n > FP_BATCH_STRINGS_MAX)
 		return -ENOSPC;
 	/* Room first and strings next, so that an event is added whole or not at all. */
-	if (!reserve(writer, layout, (size_t)table))
+	if (!reserve(writer, layout))
 		return -ENOMEM;
 	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
 		int64_t index = intern(writer, fp_event_str(event, &fp_fields[layout->fields[i]]));
@@ -222,7 +232,7 @@ size_t fp_batch_writer_events(const struct fp_batch_writer *writer)
 
 size_t fp_batch_writer_body_size(const struct fp_batch_writer *writer)
 {
-	return 5 + FP_BATCH_DIRECTORY_MAX + writer->table.len + writer->size;
+	return 5 + FP_BATCH_DIRECTORY_MAX + writer->strings_len + writer->size;
 }
 
 /* Everything before the compressed body; the length of the rest is filled in at the end. */
@@ -244,25 +254,115 @@ static void put_header(uint8_t *out, const struct fp_batch_header *header, size_
 	memcpy(out + FP_BATCH_FIXED, header->host, host_len);
 }
 
-static int make_body(struct fp_batch_writer *writer)
+static void add_end(struct fp_batch_writer *writer)
+{
+	fp_buffer_add(&writer->ends, &writer->body.len, sizeof(writer->body.len));
+}
+
+/* The strings' lengths as they are numbered, then their bytes, those of one length together. */
+static void add_strings(struct fp_batch_writer *writer)
+{
+	uint32_t counts[FP_STR_MAX + 1] = {0};
+	struct fp_buffer *body = &writer->body;
+	struct string *string, *next;
+	char *to[FP_STR_MAX + 1];
+
+	fp_buffer_add_varint(body, writer->n_strings);
+	HASH_ITER(hh, writer->strings, string, next) {
+		fp_buffer_add_varint(body, string->len);
+		counts[string->len]++;
+	}
+	add_end(writer);
+	if (!fp_buffer_reserve(body, writer->strings_len))
+		return;
+	for (size_t len = 1; len <= FP_STR_MAX; len++) {
+		to[len] = body->data + body->len;
+		body->len += len * counts[len];
+		if (counts[len])
+			add_end(writer);
+	}
+	HASH_ITER(hh, writer->strings, string, next) {
+		memcpy(to[string->len], string->bytes, string->len);
+		to[string->len] += string->len;
+	}
+}
+
+static void add_directory(struct fp_batch_writer *writer, struct fp_column_places places[FP_FIELD_MAX])
 {
 	struct fp_buffer *body = &writer->body;
 	unsigned n = 0;
 
-	fp_buffer_clear(body);
-	fp_buffer_add_varint(body, writer->n_strings);
-	fp_buffer_add(body, writer->table.data, writer->table.len);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		n += writer->columns[field].len > 0;
 	fp_buffer_add_varint(body, n);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
+		fp_column_measure(&writer->widths[field], &places[field]);
+		if (places[field].n == 0)
+			continue;
+		fp_buffer_add_varint(body, field);
+		fp_buffer_add_varint(body, places[field].n);
+		for (unsigned i = 0; i < places[field].n; i++)
+			fp_buffer_add_varint(body, places[field].len[i]);
+	}
+}
+
+static void add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_places *places)
+{
+	const struct fp_buffer *column = &writer->columns[field];
+	char *out = column->len ? fp_buffer_reserve(&writer->body, column->len) : NULL;
+
+	if (!out)
+		return;
+	fp_column_split((const uint8_t *)column->data, column->len, places, (uint8_t *)out);
+	for (unsigned i = 0; i < places->n; i++) {
+		writer->body.len += places->len[i];
+		add_end(writer);
+	}
+}
+
+static int make_body(struct fp_batch_writer *writer)
+{
+	struct fp_column_places places[FP_FIELD_MAX];
+	struct fp_buffer *body = &writer->body;
+
+	fp_buffer_clear(body);
+	fp_buffer_clear(&writer->ends);
+	add_strings(writer);
+	add_directory(writer, places);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		if (writer->columns[field].len > 0) {
-			fp_buffer_add_varint(body, field);
-			fp_buffer_add_varint(body, writer->columns[field].len);
-		}
-	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		fp_buffer_add(body, writer->columns[field].data, writer->columns[field].len);
-	return fp_buffer_error(body);
+		add_column(writer, field, &places[field]);
+	return fp_buffer_error(body) < 0 ? -ENOMEM : fp_buffer_error(&writer->ends);
+}
+
+/*
+ * A block of zstd has one code for all its bytes: what is unlike gets blocks of its own, but none so small that the
+ * code itself is what it holds.
+ */
+#define BLOCK_MIN 1024
+#define BLOCK_REST_MIN 512
+/* More than a block's head and what it grows by when nothing in it can be packed. */
+#define BLOCK_OVERHEAD 8
+
+static size_t compress(struct fp_batch_writer *writer, uint8_t *out, size_t room)
+{
+	const size_t *ends = (const size_t *)(const void *)writer->ends.data;
+	size_t n = writer->ends.len / sizeof(*ends), from = 0, left;
+	ZSTD_outBuffer packed = {out, room, 0};
+
+	ZSTD_CCtx_reset(writer->zstd, ZSTD_reset_session_only);
+	ZSTD_CCtx_setPledgedSrcSize(writer->zstd, writer->body.len);
+	for (size_t i = 0; i < n; i++) {
+		ZSTD_inBuffer bytes = {writer->body.data + from, ends[i] - from, 0};
+		bool last = i == n - 1;
+
+		if (!last && (bytes.size < BLOCK_MIN || ends[i + 1] - ends[i] < BLOCK_REST_MIN))
+			continue;
+		left = ZSTD_compressStream2(writer->zstd, &packed, &bytes, last ? ZSTD_e_end : ZSTD_e_flush);
+		if (ZSTD_isError(left) || left > 0)
+			return 0;
+		from = ends[i];
+	}
+	return packed.pos;
 }
 
 int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_header *header, const uint8_t **ret_frame,
@@ -277,7 +377,7 @@ int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_heade
 	r = make_body(writer);
 	if (r < 0)
 		return r;
-	bound = ZSTD_compressBound(writer->body.len);
+	bound = ZSTD_compressBound(writer->body.len) + BLOCK_OVERHEAD * (writer->body.len / BLOCK_MIN + 1);
 	fp_buffer_clear(&writer->frame);
 	out = (uint8_t *)fp_buffer_reserve(&writer->frame, prefix + bound);
 	if (!out)
@@ -286,9 +386,8 @@ int fp_batch_writer_finish(struct fp_batch_writer *writer, struct fp_batch_heade
 	header->last_time = writer->last;
 	header->n_events = (uint32_t)writer->n_events;
 	put_header(out, header, host_len, writer->body.len);
-	/* Level 3 is zstd's default: beyond it the agent pays several times the processor time for a few percent. */
-	packed = ZSTD_compressCCtx(writer->zstd, out + prefix, bound, writer->body.data, writer->body.len, 3);
-	if (ZSTD_isError(packed))
+	packed = compress(writer, out + prefix, bound);
+	if (packed == 0)
 		return -ENOMEM;
 	writer->frame.len = prefix + packed;
 	fp_put_le(out + FP_AT_REST, writer->frame.len - FP_BATCH_PREFIX, 4);

@@ -112,7 +112,7 @@ static void test_batches(void **state)
 static void test_batch_indices(void **state)
 {
 	struct fp_store *store = open_store(state, FP_STORE_CREATE);
-	uint8_t request[FP_REQUEST_ID_SIZE] = "request-number-1", other[FP_REQUEST_ID_SIZE] = "request-number-2",
+	uint8_t request[FP_REQUEST_ID_SIZE] = "1-of-two-request", other[FP_REQUEST_ID_SIZE] = "2-of-two-request",
 		ids[2 * FP_REQUEST_ID_SIZE], boot[16], hash[FP_BATCH_HASH_SIZE];
 	struct fp_event event = {.type = FP_EVENT_TYPE_CLOSE, .time = 9000, .cgroup = 77};
 	struct fp_chain chain;
@@ -594,10 +594,10 @@ static void poke(void **state, const char *name, long at, int byte)
 static void test_other_version(void **state)
 {
 	fp_store_close(open_store(state, FP_STORE_CREATE));
-	poke(state, "s.db", 63, 2);
+	poke(state, "s.db", 63, 3);
 	for (int mode = FP_STORE_READ; mode <= FP_STORE_CREATE; mode++)
-		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "made by version 2"), -EPROTO);
-	poke(state, "s.db", 63, 1);
+		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "made by version 3"), -EPROTO);
+	poke(state, "s.db", 63, 2);
 	poke(state, "s.db", 71, 0);
 	for (int mode = FP_STORE_READ; mode <= FP_STORE_CREATE; mode++)
 		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "another kind"), -EBADMSG);

@@ -404,7 +404,10 @@ static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
 			continue;
 		fp_buffer_add_varint(&columns, field == at ? value : field == 0 ? FP_EVENT_TYPE_EXIT : 0);
 		fp_buffer_add_varint(&directory, field);
+		/* one number: a place for each of its bytes */
 		fp_buffer_add_varint(&directory, columns.len - before);
+		for (size_t i = before; i < columns.len; i++)
+			fp_buffer_add_varint(&directory, 1);
 		n++;
 	}
 	fp_buffer_add_varint(body, n);
@@ -457,7 +460,8 @@ static void test_hostile_bodies(void **context)
 	refuse_exit("\x01\x03" "abc", 5, FP_FIELD_request, fp_zigzag(1));
 	refuse_exit("\0", 1, FP_FIELD_unit, fp_zigzag(3));
 	refuse_exit("\0", 1, 0, 0x21);
-	refuse_bytes("\x00\x01\x00\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 14);
+	refuse_bytes("\x00\x01\x00\x0a\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+		     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 24);
 
 	/* a table that promises more than there is, a string that does, an empty one, one too long */
 	refuse_bytes("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10);
@@ -472,10 +476,15 @@ static void test_hostile_bodies(void **context)
 
 	/* columns: more than fields, no such field, one twice, an empty one, one beyond the end, one the event does not have */
 	refuse_bytes("\x00\x81\x01", 3);
-	refuse_bytes("\x00\x01\x80\x01\x01\x03", 6);
-	refuse_bytes("\x00\x02\x00\x01\x00\x01\x03\x03", 8);
+	refuse_bytes("\x00\x01\x80\x01\x01\x01\x03", 7);
+	refuse_bytes("\x00\x02\x00\x01\x01\x00\x01\x01\x03\x03", 10);
+	refuse_bytes("\x00\x01\x00\x01\x00", 5);
+	refuse_bytes("\x00\x01\x00\x01\x7f\x03", 6);
+	/* places: none, more than a number has bytes, one that is empty, two that are more than there is */
 	refuse_bytes("\x00\x01\x00\x00", 4);
-	refuse_bytes("\x00\x01\x00\x7f\x03", 5);
+	refuse_bytes("\x00\x01\x00\x0b\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x03", 16);
+	refuse_bytes("\x00\x01\x00\x02\x01\x00\x03", 7);
+	refuse_bytes("\x00\x01\x00\x02\x01\x02\x83\x01", 8);
 	refuse_exit("\0", 1, FP_FIELD_path, 0);
 	fp_buffer_done(&body);
 }
