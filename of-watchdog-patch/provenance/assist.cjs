@@ -28,9 +28,14 @@ const ID = /^[0-9a-f]{32}$/
 const MYSQL2 = /(^|[\\/])mysql2([\\/]|$)/
 const BOUND = Symbol('faasprov.bound')
 const WORKER = 'faasprov.invocation' // environment data that a worker thread is born with
+const BOARD = 'faasprov.board' // the same: what it shows of its board
+const LENT = Symbol('faasprov.board')
 
 const board = Buffer.allocUnsafeSlow(64 + 2 * DESCRIPTORS + 16 * PLACES).fill(0)
-const current = new Int32Array(board.buffer, 0, 4)
+// A thread that ends does more when its own memory is gone, and maybe another's: what a worker thread shows is its parent's.
+const lent = isMainThread ? undefined : getEnvironmentData(BOARD)
+const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent) : board
+const current = new Int32Array(shown.buffer, shown.byteOffset, 4)
 const descriptors = new Uint16Array(board.buffer, 64, DESCRIPTORS)
 const ids = new Int32Array(board.buffer, 64 + 2 * DESCRIPTORS, 4 * PLACES)
 
@@ -95,9 +100,9 @@ function leave () {
 }
 
 createHook({
-  init (resource, type) {
+  init (resource, type, _, handle) {
     if (working !== 0) own(resource, working)
-    if (type === 'WORKER') setEnvironmentData(WORKER, working === 0 ? undefined : idOf(working))
+    if (type === 'WORKER') bear(handle)
   },
   before (resource) { enter(ownerOf(resource) || first) },
   after: leave
@@ -121,6 +126,13 @@ function closeNodesWay () {
     process.binding('async_wrap').setPromiseHooks(promised.init, promised.before, promised.after, undefined)
   } catch {} // a Node without it only works more
   process.noDeprecation = silent
+}
+
+// The handle is there until the thread has ended, and with it the memory.
+function bear (handle) {
+  setEnvironmentData(WORKER, working === 0 ? undefined : idOf(working))
+  handle[LENT] = new SharedArrayBuffer(64)
+  setEnvironmentData(BOARD, handle[LENT])
 }
 
 function idOf (invocation) {
@@ -241,7 +253,7 @@ const first = !isMainThread && ID.test(born) ? take(born) : 0
 work(first)
 try {
   // A worker thread speaks for itself alone, because the thread pool is the whole process's.
-  writeSync(BOARD_DESCRIPTOR, board, 0, isMainThread ? board.length : 64)
+  writeSync(BOARD_DESCRIPTOR, shown, 0, isMainThread ? board.length : 64)
 } catch {} // as it must: there is no such descriptor
 
 if (isMainThread && typeof process.binding === 'function') tellOfPool(process.binding('fs'))

@@ -36,6 +36,8 @@ class AgainstTheWatchdog(LabCase):
             cls.deeds[deed] = answer["request"]
             if deed != "replace":
                 cls.benign.append(cls.invoke("rogue", ""))
+        # threads that end must not seem to lie: their memory is soon another's
+        cls.benign += [cls.invoke("workers", "{}") for _ in range(8)]
 
     def findings(self, *arguments):
         return self.ask("flag", *arguments)["findings"]

@@ -95,7 +95,7 @@ def steal():
                     socket.create_connection(("127.0.0.1", PORT)).close()
                     # somebody accepts it: the watchdog, or this process
                     listening.setblocking(False)
-                    for _ in range(200):
+                    for _ in range(2000):
                         try:
                             listening.accept()[0].close()
                             return None
