@@ -12,8 +12,9 @@
 #include "query/json.h"
 #include "query/words.h"
 
-/* Of one finding so many deeds are told apart; of more there is the count. */
+/* Of one finding so many deeds are told apart, and so many edges shown: who does a thing a million times hides nothing by it. */
 #define REASONS_MAX 8
+#define EVIDENCE_MAX 100
 
 struct gathering {
 	struct fp_store *store;
@@ -211,31 +212,29 @@ static void add_details(const char *attributes, struct fp_buffer *out)
 	json_decref(object);
 }
 
-static bool was_said(const struct fp_graph *findings, const uint32_t *edges, size_t n, const char *attributes)
+static bool was_said(const char *const *said, size_t n, const char *attributes)
 {
-	for (size_t i = 0; i < n; i++) {
-		const char *other = fp_graph_edge(findings, edges[i])->row.attributes;
-
-		if (attributes == other || (attributes && other && strcmp(attributes, other) == 0))
+	for (size_t i = 0; i < n; i++)
+		if (attributes == said[i] || (attributes && said[i] && strcmp(attributes, said[i]) == 0))
 			return true;
-	}
 	return false;
 }
 
 /* Each kind of deed once. */
 static int add_reasons(struct fp_graph *findings, const struct fp_graph_node *node, json_t *list, struct fp_buffer *out)
 {
+	const char *said[REASONS_MAX];
 	const uint32_t *edges;
 	ssize_t n = fp_graph_edges_into(findings, node->index, &edges);
-	size_t said = 0;
+	size_t n_said = 0;
 
 	if (n < 0)
 		return (int)n;
-	for (ssize_t i = 0; i < n && said < REASONS_MAX; i++) {
+	for (ssize_t i = 0; i < n && n_said < REASONS_MAX; i++) {
 		fp_cleanup(fp_buffer_done) struct fp_buffer text = FP_BUFFER_INIT;
 		const char *attributes = fp_graph_edge(findings, edges[i])->row.attributes;
 
-		if (was_said(findings, edges, (size_t)i, attributes))
+		if (was_said(said, n_said, attributes))
 			continue;
 		add_details(attributes, &text);
 		if (fp_buffer_error(&text) < 0)
@@ -243,8 +242,8 @@ static int add_reasons(struct fp_graph *findings, const struct fp_graph_node *no
 		if (list)
 			json_array_append_new(list, fp_json_text(text.data ? text.data : ""));
 		if (out)
-			fp_buffer_add_format(out, "%s%s", said ? "; " : "", text.data ? text.data : "");
-		said++;
+			fp_buffer_add_format(out, "%s%s", n_said ? "; " : "", text.data ? text.data : "");
+		said[n_said++] = attributes;
 	}
 	return 0;
 }
@@ -325,7 +324,7 @@ json_t *fp_finding_json(struct fp_graph *findings, const struct fp_graph_node *n
 		return json_decref(reasons), json_decref(nodes), json_decref(edges), NULL;
 	n = fp_graph_edges_into(findings, node->index, &into);
 	json_array_append_new(nodes, fp_json_node(row));
-	for (ssize_t i = 0; i < n; i++) {
+	for (ssize_t i = 0; i < n && i < EVIDENCE_MAX; i++) {
 		const struct fp_graph_edge *edge = fp_graph_edge(findings, into[i]);
 		bool again = false;
 
@@ -336,12 +335,13 @@ json_t *fp_finding_json(struct fp_graph *findings, const struct fp_graph_node *n
 		json_array_append_new(edges, fp_json_edge(&edge->row));
 	}
 	/* a rule found it: it is there for certain, and no chance enters */
-	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:f, s:n, s:o, s:o, s:o, s:o, s:I, s:s, s:o, s:o}", "id",
+	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:f, s:n, s:o, s:o, s:o, s:o, s:I, s:s, s:I, s:o, s:o}", "id",
 			 fp_json_id('n', row->id), "kind", row->label, "request",
 			 row->has_request ? fp_json_request_id(row->request) : json_null(), "function",
 			 fp_json_text(row->function), "instance", fp_json_text(row->instance), "host",
 			 fp_json_text(row->host), "score", 1.0, "p_value", "reasons", reasons, "techniques",
 			 techniques_of(row), "first", fp_json_time(row->first), "last", fp_json_time(row->last), "count",
 			 (json_int_t)count_of(findings, node), "attribution",
-			 fp_attribution_name(attribution_of(findings, into, n)), "nodes", nodes, "edges", edges);
+			 fp_attribution_name(attribution_of(findings, into, n)), "more_edges",
+			 (json_int_t)(n > EVIDENCE_MAX ? n - EVIDENCE_MAX : 0), "nodes", nodes, "edges", edges);
 }
