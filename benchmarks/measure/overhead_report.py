@@ -1,7 +1,7 @@
 """The table, the plots and REPORT.md of an overhead run."""
 import os
 
-from . import plot
+from . import overhead_result, plot
 
 ROWS = {
     "a": "a   vanilla watchdog, no recorder",
@@ -181,9 +181,12 @@ def _quiet(result):
     alone = ("No other recorder was active on this kernel." if not result["foreign"] else
              f"**Others recorded on the same kernel during the run** (up to {result['foreign']} hooks on the exit of system "
              "calls): variants without our recorder were slowed by them, so the ratios are too small by that.")
+    stolen = (f"In {result['repeated']} slices the hypervisor took more than {overhead_result.STOLEN_MAX:.0%} of the processors; "
+              f"they were repeated, and {result['left_out']} of {len(result['slices'])} left out in the end. "
+              if result["repeated"] else "")
     few = "" if result["blocks"] >= 8 else f"With {result['blocks']} blocks the intervals are too narrow. "
     return (f"{alone} Other work ran on the same processors: how much that disturbs is seen in row a2, which is variant a "
-            f"once more; differences as large as that mean nothing. {few}Its p50 against a: {'; '.join(noise)}.")
+            f"once more; differences as large as that mean nothing. {stolen}{few}Its p50 against a: {'; '.join(noise)}.")
 
 
 def _short(result):
@@ -194,7 +197,7 @@ def _short(result):
             continue
         ratio = c["ratio"]
         lines.append([row["load"], percent(ratio["p50"]), percent(ratio["p99"]), percent(ratio["throughput"]),
-                      "void" if c["lost"] else _verdict(ratio, row["variants"]["a2"]["ratio"])])
+                      "void" if c["lost"] else _verdict(ratio, row)])
     compare = _markdown(["load", "c: p50", "c: p99", "c: throughput", "aim (at most +3 %)"], lines)
     return f"""{compare}
 
@@ -207,9 +210,11 @@ comparison: but its proxy here is a small compiled one at the entrance only, not
 follows the function, not the watchdog; both make row d too cheap."""
 
 
-def _verdict(ratio, noise):
+def _verdict(ratio, row):
     """Only what the intervals prove is called met or not met, and nothing where variant a misses the aim against itself."""
-    if _against_aim(noise) == "not met":
+    if row["disturbed"]:
+        return "undecided: processors taken away"
+    if _against_aim(row["variants"]["a2"]["ratio"]) == "not met":
         return "undecided: too noisy"
     return _against_aim(ratio)
 

@@ -1,8 +1,13 @@
 """From slices of load to ratios with intervals."""
+import itertools
+import os
+
 from . import machine, stats
 from lib.say import BadInput
 
 ORDER = ("a", "a2", "b", "n", "c", "d", "e")
+# A slice during which the hypervisor gave more than this share of the processors to others says nothing.
+STOLEN_MAX = 0.03
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -12,10 +17,17 @@ def assemble(run, loads, blocks, more):
             "slices": run.slices, "recording": run.recorded, **more}
 
 
+def stolen(result):
+    """The share of all processors that the hypervisor took during a slice."""
+    return result["cpu_us"]["stolen"] / (result["wall"] * 1e6 * os.cpu_count())
+
+
 def evaluate(result):
     """Adds rows, losses and ratios to what was measured."""
     if result.get("version") != 2:
         raise BadInput(f"a result of version {result.get('version')}, not 2: measured by another benchmarks/overhead")
+    for one in result["slices"]:
+        one["latency_us"].sort()
     result["lost_of"] = {}
     for group in result["recording"]["groups"]:
         of = result["lost_of"]
@@ -24,22 +36,28 @@ def evaluate(result):
     result["begun"] = sum(group["agent"].get("begun", 0) for group in result["recording"]["groups"])
     result["foreign"] = max((s["foreign_recorders"] or 0 for s in result["slices"]), default=0)
     result["rows"] = [evaluate_load(result, load) for load in result["loads"]]
+    result["repeated"] = sum(s["attempts"] - 1 for s in result["slices"])
+    result["left_out"] = sum(row["left_out"] for row in result["rows"])
     result["per_request"] = {name: _per_request(result, name) for name in result["requests"]}
     result["memory"] = _memory(result)
     result["cold_start"] = _cold(result["cold"])
 
 
 def evaluate_load(result, load):
+    ours = [s for s in result["slices"] if s["load"] == load["name"]]
+    steady = [s for s in ours if s["stolen"] <= STOLEN_MAX]
+    # Where a row has nothing else, what there is is shown, and nothing concluded from it.
+    disturbed = {s["row"] for s in steady} != {s["row"] for s in ours}
     by_row = {row: {} for row in ORDER}
-    for s in result["slices"]:
-        if s["load"] == load["name"]:
-            by_row[s["row"]][s["block"]] = s
-    variants = {row: _variant(ours, by_row["a"], row) for row, ours in by_row.items() if ours}
+    for s in ours if disturbed else steady:
+        by_row[s["row"]][s["block"]] = s
+    variants = {row: _variant(slices, by_row["a"], row) for row, slices in by_row.items() if slices}
     lost = {"c": result["lost_of"].get(load["workload"], 0), **result["rivals_lost"]}
     for row, about in variants.items():
         about["lost"] = lost.get(row, 0)
     return {"load": load["name"], "workload": load["workload"], "mode": load["mode"], "share": load.get("share"),
-            "rate": load.get("rate"), "variants": variants}
+            "rate": load.get("rate"), "left_out": 0 if disturbed else len(ours) - len(steady), "disturbed": disturbed,
+            "variants": variants}
 
 
 def _variant(ours, base, row):
@@ -58,7 +76,7 @@ def _variant(ours, base, row):
 
 def _latency(q):
     def of(slices):
-        pooled = sorted(value for s in slices for value in s["latency_us"])
+        pooled = sorted(itertools.chain.from_iterable(s["latency_us"] for s in slices))  # quick: each is in order
         return stats.quantile(pooled, q) / 1000 if pooled else None
     return of
 

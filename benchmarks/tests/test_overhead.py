@@ -17,7 +17,7 @@ CPU = {"functions": 5000, "agent": 100, "aggregator": 50, "rival": 0, "gateway a
 
 def one_slice(row, block, load, latency_ms, count=20):
     return {"row": row, "block": block, "load": load["name"], "foreign_recorders": 0, "seconds": 1.0, "warmed": 0, "failed": 0,
-            "dropped": 0, "inflight": 1, "wall": 1.1, "latency_us": [latency_ms * 1000] * count, "cpu_us": CPU}
+            "dropped": 0, "inflight": 1, "wall": 1.1, "stolen": 0.0, "attempts": 1, "latency_us": [latency_ms * 1000] * count, "cpu_us": CPU}
 
 
 def group(workload, lost=0):
@@ -82,6 +82,24 @@ class Evaluate(unittest.TestCase):
         short = overhead_report.report(result)
         line = next(line for line in short.splitlines() if line.startswith("| photos, closed, 5"))
         self.assertTrue(line.endswith("| void |"), line)
+
+    def test_what_was_taken_away_is_left_out(self):
+        result = made()
+        for one in result["slices"]:
+            if one["load"] == "purchase, closed, 5 at a time" and one["row"] == "c" and one["block"] == 0:
+                one.update(stolen=0.5, attempts=3, latency_us=[10 ** 7] * 20)
+        overhead_result.evaluate(result)
+        row = next(row for row in result["rows"] if row["load"] == "purchase, closed, 5 at a time")
+        self.assertEqual((result["left_out"], result["repeated"], row["variants"]["c"]["blocks"]), (1, 2, 3))
+        self.assertAlmostEqual(row["variants"]["c"]["ratio"]["p99"]["ratio"], 1.2)
+
+    def test_nothing_is_concluded_where_all_was_taken_away(self):
+        result = made()
+        for one in result["slices"]:
+            one.update(stolen=0.5)
+        overhead_result.evaluate(result)
+        self.assertTrue(all(row["disturbed"] for row in result["rows"]))
+        self.assertNotIn("| not met |", overhead_report.report(result))
 
     def test_another_version_is_refused(self):
         with self.assertRaises(BadInput):
