@@ -18,10 +18,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-/* How long a record waits in the ring when little happens. */
-#define DRAIN_INTERVAL_MS 50
+/* How long a record waits in the ring when little happens: each waking up costs as much as some records (docs/performance.md). */
+#define DRAIN_INTERVAL_MS 100
 /* How many drains a batch waits to grow: a second. */
-#define DRAINS_PER_BATCH 20
+#define DRAINS_PER_BATCH 10
 
 static void fail(struct serve *serve, const char *what, int error)
 {

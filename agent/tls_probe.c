@@ -13,9 +13,9 @@
 
 #include "base/cleanup.h"
 
-/* What the host itself would answer for the file; device and inode stand for it. */
+/* What the host itself would answer for the file, or what the kernel side says of it. */
 struct file_key {
-	uint64_t dev, ino;
+	uint64_t dev, ino, gen; /* gen: as the kernel side says it, else 0 */
 };
 
 struct file {
@@ -25,7 +25,8 @@ struct file {
 
 struct fp_tls_probe {
 	struct fp_capture *capture;
-	struct file *files; /* looked at */
+	struct file *files; /* looked at, as the host answers */
+	struct file *told; /* the same as the kernel side says: what is here need not be found again */
 	unsigned count;
 };
 
@@ -40,16 +41,22 @@ int fp_tls_probe_new(struct fp_capture *capture, struct fp_tls_probe **ret_probe
 	return 0;
 }
 
-struct fp_tls_probe *fp_tls_probe_free(struct fp_tls_probe *probe)
+static void forget_all(struct file **files)
 {
 	struct file *file, *next;
 
-	if (!probe)
-		return NULL;
-	HASH_ITER(hh, probe->files, file, next) {
-		HASH_DEL(probe->files, file);
+	HASH_ITER(hh, *files, file, next) {
+		HASH_DEL(*files, file);
 		free(file);
 	}
+}
+
+struct fp_tls_probe *fp_tls_probe_free(struct fp_tls_probe *probe)
+{
+	if (!probe)
+		return NULL;
+	forget_all(&probe->files);
+	forget_all(&probe->told);
 	free(probe);
 	return NULL;
 }
@@ -59,31 +66,39 @@ unsigned fp_tls_probe_count(const struct fp_tls_probe *probe)
 	return probe->count;
 }
 
-/* True the first time. */
-static bool is_new(struct fp_tls_probe *probe, const char *path)
+static bool is_known(const struct file *files, const struct file_key *key)
 {
-	struct file_key key;
 	struct file *file;
-	struct stat st;
 
-	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
-		return false;
-	key = (struct file_key){st.st_dev, st.st_ino};
-	HASH_FIND(hh, probe->files, &key, sizeof(key), file);
-	if (file || HASH_COUNT(probe->files) >= FP_TLS_PROBE_FILES_MAX)
-		return false;
-	file = calloc(1, sizeof(*file));
+	HASH_FIND(hh, files, key, sizeof(*key), file);
+	return file;
+}
+
+/* False when there is no room for it. */
+static bool remember(struct file **files, const struct file_key *key)
+{
+	struct file *file = HASH_COUNT(*files) < FP_TLS_PROBE_FILES_MAX ? calloc(1, sizeof(*file)) : NULL;
+
 	if (!file)
 		return false;
-	file->key = key;
-	HASH_ADD(hh, probe->files, key, sizeof(file->key), file);
+	file->key = *key;
+	HASH_ADD(hh, *files, key, sizeof(file->key), file);
 	return true;
 }
 
-static void look(struct fp_tls_probe *probe, const char *path)
+/* The inode's number as the host says it, of a file new or not; 0 when there is none. */
+static uint64_t look(struct fp_tls_probe *probe, const char *path)
 {
-	if (is_new(probe, path) && fp_capture_attach_tls(probe->capture, path) == 0)
+	struct file_key key;
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	key = (struct file_key){st.st_dev, st.st_ino, 0};
+	if (!is_known(probe->files, &key) && remember(&probe->files, &key) &&
+	    fp_capture_attach_tls(probe->capture, path) == 0)
 		probe->count++;
+	return st.st_ino;
 }
 
 static bool is_library(const char *path, size_t len)
@@ -100,16 +115,24 @@ static void look_through(struct fp_tls_probe *probe, long pid, const struct fp_e
 	char path[PATH_MAX];
 	int len = snprintf(path, sizeof(path), "/proc/%ld/root%.*s", pid, (int)event->path.len, event->path.data);
 
-	if (len > 0 && (size_t)len < sizeof(path))
-		look(probe, path);
+	struct file_key key = {event->dev, event->ino, event->gen};
+
+	if (len <= 0 || (size_t)len >= sizeof(path))
+		return;
+	/* another process's path could lead elsewhere, and a file system could number its inodes otherwise: then it is looked for again */
+	if (look(probe, path) == event->ino && event->ino)
+		remember(&probe->told, &key);
 }
 
 int fp_tls_probe_note(struct fp_tls_probe *probe, const struct fp_event *event)
 {
+	struct file_key key = {event->dev, event->ino, event->gen};
 	char process[64];
 
 	/* a program may have the functions in itself: its symbols tell */
 	if (event->path.len == 0 || (event->type == FP_EVENT_TYPE_LOAD && !is_library(event->path.data, event->path.len)))
+		return 0;
+	if (is_known(probe->told, &key))
 		return 0;
 	snprintf(process, sizeof(process), "/proc/%" PRIu64 "/root", event->tgid);
 	if (access(process, F_OK) < 0)
