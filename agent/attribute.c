@@ -261,6 +261,9 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	case FP_EVENT_TYPE_FORK:
 		note_fork(a, event, &context);
 		break;
+	case FP_EVENT_TYPE_EXEC:
+		container->from_start |= event->ns_tgid == 1;
+		break;
 	case FP_EVENT_TYPE_EXIT:
 		note_exit(a, container, thread, event);
 		break;

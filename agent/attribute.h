@@ -30,6 +30,10 @@ struct fp_attributor;
 int fp_attributor_new(struct fp_attributor **ret_attributor);
 struct fp_attributor *fp_attributor_free(struct fp_attributor *attributor);
 
+/* The process of the event is its container's watchdog. */
+typedef void (*fp_watchdog_fn)(void *arg, const struct fp_event *event);
+void fp_attributor_set_watchdog_fn(struct fp_attributor *attributor, fp_watchdog_fn fn, void *arg);
+
 /*
  * `faasprov-agent run`: from now on everything is this one request.
  */

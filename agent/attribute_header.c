@@ -123,6 +123,7 @@ static int end_request(struct fp_attributor *a, struct wire_request *request, co
 
 	if (place >= 0) {
 		fp_state_leave(container, place);
+		container->unmarked |= !container->has_watchdog;
 		a->stats.ended++;
 	}
 	memcpy(a->wire_ended, request->id, FP_REQUEST_ID_SIZE);

@@ -65,8 +65,13 @@ static int mark_end(struct fp_attributor *a, struct container *container, struct
 	return 1;
 }
 
-/* Whether the mark comes from the container's watchdog; the first to speak, before anything else did, is it. */
-static const char *distrust(struct container *container, const struct fp_event *event, unsigned mark)
+/*
+ * Why the mark is not its container's watchdog's; NULL: it is.  Whoever is believed
+ * can make `exact` events, so only the first process is, in the container's own name
+ * space, which no function can become; and it must have marked from the beginning.
+ * An agent that came later has not seen the HELLO, and believes the first mark.
+ */
+static const char *distrust(const struct container *container, const struct fp_event *event, unsigned mark)
 {
 	if (event->mark >> 8 != FP_MARK_VERSION)
 		return "mark of an unknown version";
@@ -74,11 +79,21 @@ static const char *distrust(struct container *container, const struct fp_event *
 		return NULL;
 	if (container->has_watchdog)
 		return "not the container's watchdog";
-	if (mark != FP_MARK_HELLO && event->ns_tgid != 1)
-		return "no watchdog has said hello, and this is not the container's first process";
+	if (event->ns_tgid != 1)
+		return "not the container's first process";
+	if (container->unmarked || (mark == FP_MARK_HELLO && container->begun))
+		return "the container has served requests without a watchdog that marks";
+	if (mark != FP_MARK_HELLO && container->from_start)
+		return "no watchdog has said hello";
+	return NULL;
+}
+
+static void believe(struct fp_attributor *a, struct container *container, const struct fp_event *event)
+{
 	container->watchdog = (struct task_key){event->tgid, event->process_start};
 	container->has_watchdog = true;
-	return NULL;
+	if (a->watchdog)
+		a->watchdog(a->watchdog_arg, event);
 }
 
 /* The id of an ENTER; recordings of the first version have it as text. */
@@ -140,6 +155,8 @@ int fp_attribute_mark(struct fp_attributor *a, struct container *container, stru
 	why = distrust(container, event, mark);
 	if (why)
 		return refuse(a, event, why);
+	if (!container->has_watchdog)
+		believe(a, container, event);
 	if (mark == FP_MARK_HELLO)
 		return 0;
 	if (fp_mark_details(event) < 0)

@@ -92,6 +92,8 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->watchdog.id);
 	fp_buffer_add_varint(out, container->watchdog.start);
 	fp_buffer_add_varint(out, container->begun);
+	fp_buffer_add_varint(out, container->from_start);
+	fp_buffer_add_varint(out, container->unmarked);
 	fp_buffer_add_varint(out, container->epoch);
 	fp_buffer_add_varint(out, container->n_in_flight);
 	fp_buffer_add(out, container->in_flight, (size_t)container->n_in_flight * FP_REQUEST_ID_SIZE);
@@ -111,6 +113,8 @@ static int restore_container(struct fp_attributor *a, struct input *in)
 	container->watchdog.id = get(in);
 	container->watchdog.start = get(in);
 	container->begun = get(in) != 0;
+	container->from_start = get(in) != 0;
+	container->unmarked = get(in) != 0;
 	container->epoch = (unsigned)get(in);
 	n = get(in);
 	if (in->bad || n > FP_IN_FLIGHT_MAX)

@@ -73,6 +73,12 @@ void fp_attributor_set_whole_run(struct fp_attributor *a, const uint8_t id[FP_RE
 	a->whole_run = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
 }
 
+void fp_attributor_set_watchdog_fn(struct fp_attributor *a, fp_watchdog_fn fn, void *arg)
+{
+	a->watchdog = fn;
+	a->watchdog_arg = arg;
+}
+
 const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor *a)
 {
 	return &a->stats;

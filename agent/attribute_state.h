@@ -84,6 +84,8 @@ struct container {
 	struct task_key watchdog;
 	bool has_watchdog;
 	bool begun; /* it has served a request: no longer start-up */
+	bool from_start; /* its first process was seen to become a program: a HELLO cannot have been missed */
+	bool unmarked; /* it has answered a request that nobody marked */
 	unsigned epoch;
 	unsigned n_in_flight;
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
@@ -103,6 +105,8 @@ struct fp_attributor {
 	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
 	char wire_peer[FP_ADDRESS_TEXT_SIZE];
 	struct fp_idset *whole_run;
+	fp_watchdog_fn watchdog;
+	void *watchdog_arg;
 	struct fp_idset *shown; /* keeps the strings of the last event alive */
 	struct fp_attributor_stats stats;
 };

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -144,6 +146,18 @@ static uint64_t hash(uint64_t from, const void *data, size_t len)
 	return from;
 }
 
+/*
+ * How deep containers' pid name spaces lie: one below ours.  The kernel tells nobody
+ * how deep his own lies, except in the first, whose number is fixed (PROC_PID_INIT_INO);
+ * from another we take each process's innermost.
+ */
+static unsigned pid_level(void)
+{
+	struct stat own;
+
+	return stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == 0xEFFFFFFCu ? 1 : UINT_MAX;
+}
+
 static struct fp_about about_us(const struct fp_capture_options *options, uint32_t ring_size)
 {
 	size_t len = 0;
@@ -154,6 +168,7 @@ static struct fp_about about_us(const struct fp_capture_options *options, uint32
 				 .root_cgroup = options->root_cgroup,
 				 .root_level = (uint64_t)options->root_level,
 				 .container_level = (uint64_t)options->container_level,
+				 .pid_level = pid_level(),
 				 .ring_size = ring_size};
 }
 
@@ -168,6 +183,7 @@ static int load(struct fp_capture *capture, const struct fp_capture_options *opt
 	skeleton->rodata->root_cgroup = options->root_cgroup;
 	skeleton->rodata->root_level = options->root_level;
 	skeleton->rodata->container_level = options->container_level;
+	skeleton->rodata->pid_level = (unsigned)capture->about.pid_level;
 	skeleton->rodata->ring_size = capture->about.ring_size;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		skeleton->rodata->handler_of[calls[i].number] = (uint8_t)calls[i].handler;
@@ -462,6 +478,14 @@ int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
 	if (capture->pins.lock >= 0 && capture->n_tls > before && pin_about(capture) < 0 && r == 0)
 		r = -EIO;
 	return r;
+}
+
+void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start)
+{
+	struct fp_watchdog watchdog = {.tgid = tgid, .process_start = process_start};
+
+	/* without it more is recorded, nothing less */
+	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_watchdogs], &cgroup, &watchdog, BPF_ANY);
 }
 
 const char *fp_capture_not_pinned(const struct fp_capture *capture)

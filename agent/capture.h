@@ -46,6 +46,9 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256]);
  */
 int fp_capture_attach_tls(struct fp_capture *capture, const char *path);
 
+/* What this process of the container reads, writes and sends is not recorded from now on. */
+void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
+
 /* Becomes readable when much is waiting; drain at least every 100 ms besides. */
 int fp_capture_fd(const struct fp_capture *capture);
 /* The same, for somebody else to read: the ring is a quarter full. */

@@ -7,6 +7,7 @@
 #ifndef FP_AGENT_PIPELINE_H
 #define FP_AGENT_PIPELINE_H
 
+#include "agent/attribute.h"
 #include "agent/reduce.h"
 #include "agent/runtime/runtime.h"
 #include "schema/schema.h"
@@ -23,6 +24,7 @@ struct fp_pipeline_options {
 	fp_container_fn container;
 	fp_event_fn event;
 	fp_program_fn program; /* or NULL */
+	fp_watchdog_fn watchdog; /* or NULL: what it reads and writes is not needed from now on */
 	void *arg; /* for all */
 	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
 };

@@ -201,10 +201,19 @@ static void look_for_tls(void *arg, const struct fp_event *event)
 		fp_tls_probe_note_through(serve->tls, event, container.cgroup_path);
 }
 
+/* Only here, not in the kernel: whoever is left out can hide, and HELLO is anybody's to say. */
+static void leave_out_watchdog(void *arg, const struct fp_event *event)
+{
+	struct serve *serve = arg;
+
+	fp_capture_leave_out(serve->capture, event->cgroup, event->tgid, event->process_start);
+}
+
 static int open_all(struct serve *serve, char error[256])
 {
 	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event,
-					      .program = look_for_tls, .arg = serve};
+					      .program = look_for_tls, .watchdog = leave_out_watchdog,
+					      .arg = serve};
 	int r = fp_host_init(&serve->host, serve->options.node);
 
 	if (r == 0)

@@ -48,6 +48,8 @@ const volatile __u64 root_cgroup = 0;
 const volatile int root_level = 0;
 const volatile int container_level = 0;
 const volatile __u64 ring_size = 0;
+/* How deep a container's pid name space lies. */
+const volatile unsigned int pid_level = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -107,7 +109,7 @@ struct {
 	__type(value, struct thread_state);
 } threads SEC(".maps");
 
-/* The watchdog of each container: whoever said HELLO first.  Containers that are gone age out. */
+/* The watchdog of each container, whom the agent believed.  Containers that are gone age out. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FP_CONTAINERS_MAX);
@@ -415,15 +417,19 @@ static __always_inline int is_watchdog(__u64 cgroup)
 {
 	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &cgroup);
 
-	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32;
+	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32 &&
+	       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime;
 }
 
+/* As its container numbers it: a process can make a name space of its own and be 1 in that. */
 static __always_inline __u64 ns_tgid_of(struct task_struct *leader)
 {
 	struct pid *pid = leader->thread_pid;
 	unsigned int level = BPF_CORE_READ(pid, level);
 	int nr = 0;
 
+	if (level > pid_level)
+		level = pid_level;
 	bpf_core_read(&nr, sizeof(nr), &pid->numbers[level & 31].nr);
 	return nr;
 }

@@ -345,15 +345,6 @@ static __always_inline void count_turn(int poll)
 HANDLER(on_poll, count_turn(1))
 HANDLER(on_futex, if ((a2 & FUTEX_CMD_MASK) == FUTEX_WAIT || (a2 & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET) count_turn(0))
 
-/* The first HELLO of a container makes its watchdog; later ones are recorded and judged by the agent. */
-static __always_inline void claim_watchdog(__u64 cgroup)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct fp_watchdog claim = {.tgid = task->tgid, .process_start = task->group_leader->start_boottime};
-
-	bpf_map_update_elem(&watchdogs, &cgroup, &claim, BPF_NOEXIST);
-}
-
 static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_hi, __u64 id_lo, const void *details)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -362,8 +353,6 @@ static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_h
 	struct endpoints e = {};
 	struct file *file = 0;
 
-	if ((arg2 & 0xff) == FP_MARK_KIND_HELLO)
-		claim_watchdog(call->cgroup);
 	if (fd != 0xffffffff)
 		file = file_of(fd);
 	if (file && (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == 0140000)

@@ -79,7 +79,7 @@ struct fp_loss_key {
  */
 struct fp_about {
 	uint64_t build;
-	uint64_t root_cgroup, root_level, container_level, ring_size;
+	uint64_t root_cgroup, root_level, container_level, pid_level, ring_size;
 	uint64_t links; /* attached and pinned, when all of them are: written last */
 };
 
@@ -88,7 +88,7 @@ struct fp_about {
  * them, written by turns: one counts when the batch it names is kept (agent/capture_journal.c).
  */
 /* Grows with each change of what is in `data`. */
-#define FP_JOURNAL_VERSION 1
+#define FP_JOURNAL_VERSION 2
 #define FP_JOURNAL_SLOTS 2
 #define FP_JOURNAL_ROOM (512u << 10)
 struct fp_journal_slot {

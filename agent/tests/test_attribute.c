@@ -500,6 +500,41 @@ static void only_the_watchdog_may_mark(void **state)
 	assert_int_equal(fp_attributor_stats(*state)->refused, 3);
 }
 
+static bool is_refused(void **state, struct fp_event event)
+{
+	assert_in_range(note(state, &event), 0, 1);
+	return event.type == FP_EVENT_TYPE_REFUSED;
+}
+
+/* Who is believed can make what is `exact`; so nobody becomes a watchdog but the container's first process. */
+static void no_function_becomes_a_watchdog(void **state)
+{
+	struct fp_event exit_event = make_event(FP_EVENT_TYPE_EXIT, WATCHDOG, WATCHDOG, 0);
+
+	/* the agent came late, and the function speaks first */
+	assert_true(is_refused(state, make_mark(NODE, FP_MARK_HELLO, 0)));
+	assert_true(is_refused(state, make_mark(NODE, FP_MARK_BEGIN, 1)));
+	begin(state, 1);
+	end(state, 1);
+	/* the watchdog has gone, and the function would be its heir */
+	exit_event.flags = 1;
+	note(state, &exit_event);
+	assert_true(is_refused(state, make_mark(NODE, FP_MARK_HELLO, 0)));
+	assert_true(is_refused(state, make_mark(NODE, FP_MARK_BEGIN, 2)));
+}
+
+/* A first process that is seen from its beginning and says no HELLO is no watchdog that marks. */
+static void who_said_no_hello_marks_nothing(void **state)
+{
+	struct fp_event exec = make_event(FP_EVENT_TYPE_EXEC, WATCHDOG, WATCHDOG, 0);
+
+	exec.ns_tgid = 1;
+	note(state, &exec);
+	assert_true(is_refused(state, make_mark(WATCHDOG, FP_MARK_BEGIN, 1)));
+	hello(state);
+	begin(state, 1);
+}
+
 static void marks_that_make_no_sense_are_refused(void **state)
 {
 	struct fp_event event;
@@ -651,6 +686,8 @@ int main(void)
 		TEST(a_child_that_reads_its_own_stays_with_its_request),
 		TEST(a_fork_modes_child_is_exact),
 		TEST(only_the_watchdog_may_mark),
+		TEST(no_function_becomes_a_watchdog),
+		TEST(who_said_no_hello_marks_nothing),
 		TEST(marks_that_make_no_sense_are_refused),
 		TEST(loss_makes_us_doubt),
 		TEST(the_watchdogs_own_work_is_no_requests),

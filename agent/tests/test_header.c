@@ -127,6 +127,23 @@ static void a_marking_watchdog_is_believed_alone(void **state)
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
 }
 
+/* A server that has served without marks is no watchdog, though it is the container's first process. */
+static void a_server_does_not_become_a_watchdog(void **state)
+{
+	struct fp_event mark = make_mark(WATCHDOG, FP_MARK_HELLO, 0), again, event, end;
+	uint8_t id[FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", id);
+	fp_attributor_note(*state, &mark);
+	assert_int_equal(mark.type, FP_EVENT_TYPE_REFUSED);
+	event = from_outside(FP_EVENT_TYPE_SEND, SERVER_INO, SERVER_INO);
+	fp_attributor_note(*state, &event);
+	assert_int_equal(fp_attributor_answered(*state, &event, 200, &end), 1);
+	again = make_mark(WATCHDOG, FP_MARK_BEGIN, 3);
+	fp_attributor_note(*state, &again);
+	assert_int_equal(again.type, FP_EVENT_TYPE_REFUSED);
+}
+
 static void one_name_twice_is_two(void **state)
 {
 	uint8_t first[FP_REQUEST_ID_SIZE], second[FP_REQUEST_ID_SIZE];
@@ -211,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(begin_says_what_was_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_an_id_nothing_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_marking_watchdog_is_believed_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_server_does_not_become_a_watchdog, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_name_twice_is_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_next_on_a_connection_ends_the_one_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(passed_on_within_the_container, setup, teardown),
