@@ -79,7 +79,7 @@ class SeveralAtOnce(LabCase):
             self.assertGreaterEqual(self.seen(way), times, way)
         for function, times in (("node", 40), ("python", 40), ("asyncio", 40), ("go", 30), ("c", 30)):
             self.assertGreaterEqual(self.seen("socket", f"oracle-{function}"), times, function)
-        for function, times in (("node", 10), ("go", 10), ("c", 10), ("streaming", 20), ("serializing", 20)):
+        for function, times in (("node", 10), ("go", 10), ("c", 10)):
             self.assertGreaterEqual(self.seen("argv", f"oracle-{function}"), times, function)
 
     def test_with_the_assist_nothing_is_ambiguous(self):
