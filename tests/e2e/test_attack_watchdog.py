@@ -36,8 +36,13 @@ class AgainstTheWatchdog(LabCase):
             cls.deeds[deed] = answer["request"]
             if deed != "replace":
                 cls.benign.append(cls.invoke("rogue", ""))
+        for path in ("pretend", "after"):
+            cls.invoke("pretender", "", "--path", path)
         # threads that end must not seem to lie: their memory is soon another's
         cls.benign += [cls.invoke("workers", "{}") for _ in range(8)]
+
+    def setUp(self):
+        self.pretended = {request["url"]: request["id"] for request in self.requests if request["function"] == "pretender"}
 
     def findings(self, *arguments):
         return self.ask("flag", *arguments)["findings"]
@@ -51,7 +56,7 @@ class AgainstTheWatchdog(LabCase):
                     self.assertIn(words, found[kind])
 
     def test_all_are_of_the_requests_that_did_them(self):
-        self.assertEqual(set(self.deeds.values()), {finding["request"] for finding in self.findings()})
+        self.assertEqual({*self.deeds.values(), self.pretended["/pretend"]}, {finding["request"] for finding in self.findings()})
         for finding in self.findings():
             self.assertEqual("derived", finding["attribution"])
             self.assertTrue(finding["techniques"])
@@ -70,9 +75,17 @@ class AgainstTheWatchdog(LabCase):
     def test_they_changed_nothing(self):
         """All requests have their begin, their end and no other; the forged one is not there."""
         ids = {request["id"] for request in self.requests}
-        self.assertEqual({answer["request"] for answer in self.benign} | set(self.deeds.values()), ids)
+        self.assertEqual({answer["request"] for answer in self.benign} | set(self.deeds.values()) | set(self.pretended.values()), ids)
         for request in self.requests:
             self.assertIsNotNone(request["last"], request)
+
+    def test_who_only_says_that_it_is_the_watchdog_is_not(self):
+        """Where no watchdog marks, a child's HELLO makes it none: its marks are refused, and what it does is recorded."""
+        self.assertEqual({"/pretend", "/after"}, set(self.pretended))
+        finding, = self.findings("--request", self.pretended["/pretend"])
+        self.assertEqual(("refused-mark", 3), (finding["kind"], finding["count"]))
+        trace = self.ask("trace", self.pretended["/pretend"], "--forward")
+        self.assertTrue([edge for edge in self.edges(trace, ("process", ".*"), "write", ("file", "/tmp/hidden")) if edge["bytes"]])
 
     def test_a_list_of_requests_counts_them(self):
         counted = {request["id"]: request["findings"] for request in self.requests}
