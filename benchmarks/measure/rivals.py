@@ -57,6 +57,32 @@ class Alastor:
         return [f"{kind}-{one['id']}" for one in self.containers for kind in ("strace", "proxy")]
 
 
+def bpftrace_script(groups, calls):
+    """A line of text at the entry and at the exit of each call, of processes in these cgroups."""
+    ids = [os.stat(f"{cgroup.root()}/{group}").st_ino for group in groups]
+    lines = ["BEGIN { " + " ".join(f"@in[{number}] = 1;" for number in ids) + ' printf("ready\\n"); }', "END { clear(@in); }"]
+    for call in calls:
+        path = PATHS.get(call)
+        more, argument = (" %s", f", str(args->{path})") if path else ("", "")
+        lines += [f'tracepoint:syscalls:sys_enter_{call} /@in[cgroup]/ '
+                  f'{{ printf("%llu %d %d > {call}{more}\\n", nsecs, pid, tid{argument}); }}',
+                  f'tracepoint:syscalls:sys_exit_{call} /@in[cgroup]/ '
+                  f'{{ printf("%llu %d %d < {call} %ld\\n", nsecs, pid, tid, args->ret); }}']
+    return "\n".join(lines) + "\n"
+
+
+def bpftrace_command(script, out):
+    """tracefs, which it needs, is mounted for it alone.  It has begun when something is in `out`."""
+    mounts = "mount -t debugfs none /sys/kernel/debug; mount -t tracefs none /sys/kernel/debug/tracing 2>/dev/null; "
+    return ["unshare", "--mount", "sh", "-c", f'{mounts} BPFTRACE_STRLEN={TEXT_MAX} exec bpftrace -o "$1" "$2"', "sh", out, script]
+
+
+def bpftrace_lost(text):
+    """(lines of calls, events that it says it lost)"""
+    return (sum(" > " in line for line in text.splitlines()),
+            sum(int(number) for number in re.findall(r"^Lost (\d+) events", text, re.M)))
+
+
 class Bpftrace:
     """The same system calls by bpftrace, of the processes in the containers' cgroups; started and stopped as the agent is."""
 
@@ -65,34 +91,18 @@ class Bpftrace:
         self.home = self.lab.make("bpftrace")
         self.lost = self.lines = 0
         with open(f"{self.home}/calls.bt", "w") as file:
-            file.write(self._script())
+            file.write(bpftrace_script(self.groups, ALASTOR_CALLS + ALSO))
 
     @staticmethod
     def missing():
         """None where it can run, else why not."""
         return None if shutil.which("bpftrace") else "bpftrace is not installed (apt-get install bpftrace)"
 
-    def _script(self):
-        ids = [os.stat(f"{cgroup.root()}/{group}").st_ino for group in self.groups]
-        lines = ["BEGIN { " + " ".join(f"@in[{number}] = 1;" for number in ids) + ' printf("ready\\n"); }',
-                 "END { clear(@in); }"]
-        for call in ALASTOR_CALLS + ALSO:
-            path = PATHS.get(call)
-            more, argument = (" %s", f", str(args->{path})") if path else ("", "")
-            lines += [f'tracepoint:syscalls:sys_enter_{call} /@in[cgroup]/ '
-                      f'{{ printf("%llu %d %d > {call}{more}\\n", nsecs, pid, tid{argument}); }}',
-                      f'tracepoint:syscalls:sys_exit_{call} /@in[cgroup]/ '
-                      f'{{ printf("%llu %d %d < {call} %ld\\n", nsecs, pid, tid, args->ret); }}']
-        return "\n".join(lines) + "\n"
-
     def start(self):
-        """tracefs is mounted for it alone."""
         out = f"{self.home}/out"
         if os.path.exists(out):
             os.unlink(out)
-        mounts = ("mount -t debugfs none /sys/kernel/debug; mount -t tracefs none /sys/kernel/debug/tracing 2>/dev/null; "
-                  f"export BPFTRACE_STRLEN={TEXT_MAX}; exec bpftrace -o {out} {self.home}/calls.bt")
-        process.start(self.lab, "bpftrace", "client", ["unshare", "--mount", "sh", "-c", mounts])
+        process.start(self.lab, "bpftrace", "client", bpftrace_command(f"{self.home}/calls.bt", out))
         process.wait_ready(self.lab, "bpftrace", lambda: os.path.exists(out) and os.path.getsize(out) > 0)
 
     def stop(self):
@@ -101,10 +111,8 @@ class Bpftrace:
         wait_for("bpftrace", lambda: not process.alive(self.lab, "bpftrace"), 30, log=self.lab.log("bpftrace"))
         for path in (f"{self.home}/out", self.lab.log("bpftrace")):
             with open(path, errors="replace") as file:
-                for line in file:
-                    self.lines += " > " in line
-                    found = re.match(r"Lost (\d+) events", line)
-                    self.lost += int(found[1]) if found else 0
+                lines, lost = bpftrace_lost(file.read())
+            self.lines, self.lost = self.lines + lines, self.lost + lost
         os.truncate(self.lab.log("bpftrace"), 0)
 
     def programs(self):
