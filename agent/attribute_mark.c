@@ -133,6 +133,10 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 	}
 	if (!fp_state_has_served(container, id))
 		return refuse(a, event, "the assist names a request that this container has not served");
+	if (fp_state_made_for_another(a, event, id)) {
+		fp_context_clear(&thread->assist);
+		return refuse(a, event, "the assist names another request than the one that the process was made for");
+	}
 	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
 	if (!ids)
 		return -ENOMEM;

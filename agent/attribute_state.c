@@ -135,6 +135,16 @@ bool fp_state_is_watchdog(const struct container *container, const struct fp_eve
 	       container->watchdog.start == event->process_start;
 }
 
+bool fp_state_made_for_another(struct fp_attributor *a, const struct fp_event *event, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct process *process;
+
+	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	return process && process->inherited.ids && process->inherited.attribution == FP_ATTRIBUTION_EXACT &&
+	       process->inherited.rule == FP_RULE_CHILD && memcmp(process->inherited.ids->ids[0], id, FP_REQUEST_ID_SIZE) != 0;
+}
+
 /* --- requests in flight --------------------------------------------------- */
 
 int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])

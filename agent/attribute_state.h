@@ -121,6 +121,8 @@ void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread);
 void fp_state_drop_process(struct fp_attributor *a, struct process *process);
 
 bool fp_state_is_watchdog(const struct container *container, const struct fp_event *event);
+/* The watchdog forked the event's process tree for one request, and that is not this one. */
+bool fp_state_made_for_another(struct fp_attributor *a, const struct fp_event *event, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* Place among those in flight, or -1. */
 int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* In flight, or among the last that have ended. */

@@ -662,6 +662,22 @@ static void a_unix_peer_that_has_gone_is_known(void **state)
 	assert_int_equal(connect.tx_base | accept.tx_base | accept.rx_base | shut.tx_base | shut.rx_base, 0);
 }
 
+/* The watchdog made the process for one request: no word of the function changes that. */
+static void the_assist_cannot_lend_a_requests_own_process(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1);
+	begin(state, 2);
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_CHILD, 2), 0);
+	forked(state, WATCHDOG, 0, NODE);
+	assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+	assert_int_equal(enter_by_assist(state, NODE, id_1), 1);
+	event = do_write(state, NODE, NODE, 0);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CHILD, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -695,6 +711,7 @@ int main(void)
 		TEST(an_effect_can_have_come_since_the_threads_last_call),
 		TEST(a_unix_peer_that_has_gone_is_known),
 		TEST(a_whole_run_is_one_request),
+		TEST(the_assist_cannot_lend_a_requests_own_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
