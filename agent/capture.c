@@ -119,6 +119,9 @@ static const struct {
 	{"signal_generate", "on_signal", "signals to other processes"},
 	{"io_uring_complete", "on_uring", "operations through io_uring"},
 	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion"},
+	{"inode_set_ctime_to_ts", "on_ctime_set", "files that calls by name are about"},
+	{"ctime_ns_xchg", "on_ctime_changed", "the same, on file systems with fine timestamps"},
+	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment"},
 };
 
 static bool kernel_has(const char *tracepoint)

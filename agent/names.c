@@ -86,8 +86,11 @@ static struct name *find(struct fp_names *names, uint64_t cgroup, struct fp_str 
 static int learn(struct fp_names *names, uint64_t cgroup, struct fp_str path, const struct fp_event *who)
 {
 	size_t key_len;
-	struct name *name = find(names, cgroup, path, &key_len);
+	struct name *name;
 
+	if (who->naming == FP_NAMING_UNVERIFIED)
+		return 0;
+	name = find(names, cgroup, path, &key_len);
 	if (!name) {
 		if (HASH_COUNT(names->table) >= FP_NAMES_MAX)
 			forget(names, names->table);
@@ -108,8 +111,11 @@ static int learn(struct fp_names *names, uint64_t cgroup, struct fp_str path, co
 static void complete(struct fp_names *names, struct fp_event *event)
 {
 	size_t key_len;
-	struct name *name = find(names, event->cgroup, event->path, &key_len);
+	struct name *name;
 
+	if (event->ino) /* the kernel side knew */
+		return;
+	name = find(names, event->cgroup, event->path, &key_len);
 	if (!name)
 		return;
 	event->object = name->object;
@@ -147,16 +153,17 @@ int fp_names_note(struct fp_names *names, struct fp_event *event)
 		return 0;
 	case FP_EVENT_TYPE_LINK:
 		event->new_path = clean(event->new_path, names->new_path);
-		if (!event->ino) {
-			event->path = clean(event->path, names->path);
-			complete(names, event);
-		}
+		event->path = clean(event->path, names->path);
+		complete(names, event);
 		return event->ino ? learn(names, event->cgroup, event->new_path, event) : 0;
 	case FP_EVENT_TYPE_MAKE:
 	case FP_EVENT_TYPE_SYMLINK:
-		event->path = clean(event->path, names->path);
+		if (event->type == FP_EVENT_TYPE_MAKE)
+			event->path = clean(event->path, names->path);
 		event->new_path = clean(event->new_path, names->new_path);
-		return 0;
+		if (!event->ino)
+			return 0;
+		return learn(names, event->cgroup, event->type == FP_EVENT_TYPE_MAKE ? event->path : event->new_path, event);
 	case FP_EVENT_TYPE_UNLINK:
 		event->path = clean(event->path, names->path);
 		complete(names, event);

@@ -331,6 +331,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_TRUNCATE:
 		item->value = (uint32_t)event->mode;
 		item->bytes = 0; /* a length is not a flow */
+		item->naming = (uint8_t)event->naming;
 		/* these calls give names; whose inode nobody knows is a file all the same */
 		if (event->object == FP_OBJECT_OTHER && !event->ino)
 			object = FP_OBJECT_FILE;

@@ -48,6 +48,7 @@ struct fp_item {
 	int32_t result;
 	uint16_t cpu;
 	uint8_t type, kind, attribution, rule;
+	uint8_t naming;
 };
 
 struct fp_boot {

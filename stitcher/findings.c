@@ -153,9 +153,19 @@ static enum fp_finding of_refusal(const struct fp_build *build, const struct fp_
 	return item->value == FP_MARK_ENTER ? FP_FINDING_FALSE_ASSIST : FP_FINDING_REFUSED_MARK;
 }
 
+/* Only another thread, or another process that shares the memory, can change a name under a call that uses it. */
+static enum fp_finding of_naming(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	json_object_set_new(why, "operation", json_string(fp_event_info(item->type)->name));
+	json_object_set_new(why, "path", json_string(fp_text(build->evidence, item->path)));
+	return FP_FINDING_CHANGED_NAME;
+}
+
 /* 0: nothing; what can be said of it goes into `why`. */
 static enum fp_finding find(const struct fp_build *build, const struct fp_item *item, json_t *why)
 {
+	if (item->naming == FP_NAMING_CHANGED)
+		return of_naming(build, item, why);
 	switch (item->type) {
 	case FP_EVENT_TYPE_REFUSED:
 		return of_refusal(build, item, why);
@@ -172,6 +182,8 @@ static enum fp_finding find(const struct fp_build *build, const struct fp_item *
 /* Can the item's type show anything?  Most cannot, and are asked at no cost. */
 static bool may_show(const struct fp_item *item)
 {
+	if (item->naming == FP_NAMING_CHANGED)
+		return true;
 	switch (item->type) {
 	case FP_EVENT_TYPE_REFUSED:
 	case FP_EVENT_TYPE_SIGNAL:

@@ -192,6 +192,8 @@ static int resolve_change(struct fp_build *build, const struct fp_item *item, en
 		snprintf(mode, sizeof(mode), "%04o", item->value & 07777);
 		json_object_set_new(object, "mode", json_string(mode));
 	}
+	if (object && (item->naming == FP_NAMING_UNVERIFIED || item->naming == FP_NAMING_CHANGED))
+		json_object_set_new(object, "naming", json_string(item->naming == FP_NAMING_CHANGED ? "changed" : "unverified"));
 	r = fp_build_attributes(build, object, &attributes);
 	return r < 0 ? r : add_with(build, item, kind, node, false, attributes);
 }

@@ -6,95 +6,12 @@
 #ifndef FP_AGENT_BPF_CHANGE_H
 #define FP_AGENT_BPF_CHANGE_H
 
-#include "agent/bpf/file.bpf.h"
+#include "agent/bpf/names.bpf.h"
 #include "agent/bpf/network.bpf.h"
 
-#define AT_EMPTY_PATH 0x1000
 #define MAP_TYPE 0x0f
 #define MAP_SHARED 1
 #define MAP_SHARED_VALIDATE 3
-#define ATTRIBUTE_ROOM 256
-
-/* The file behind a name /proc/self/fd/N, by which a file without a name gets one; else NULL. */
-static __always_inline struct file *file_by_proc(const char *name)
-{
-	static const char prefix[] = "/proc/self/fd/";
-	char text[sizeof(prefix) + 5] = {};
-	__u32 fd = 0;
-	int i;
-
-	if (bpf_probe_read_user_str(text, sizeof(text), name) <= (long)sizeof(prefix))
-		return 0;
-	for (i = 0; i < (int)sizeof(prefix) - 1; i++)
-		if (text[i] != prefix[i])
-			return 0;
-	for (i = sizeof(prefix) - 1; i < (int)sizeof(text) - 1 && text[i]; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return 0;
-		fd = fd * 10 + text[i] - '0';
-	}
-	return file_of(fd);
-}
-#define AT_SYMLINK_FOLLOW 0x400
-
-/* linkat of a descriptor (O_TMPFILE) says what it links; otherwise the names are all there is. */
-static __always_inline int record_link(struct call *call, int dirfd, const char *name, int new_dirfd,
-				       const char *new_name, __u64 flags)
-{
-	struct file *file = flags & AT_EMPTY_PATH ? file_of(dirfd) : 0;
-	struct identity who = {};
-
-	if (flags & AT_SYMLINK_FOLLOW)
-		file = file_by_proc(name);
-	BEGIN_RECORD(record, link, LINK, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
-	if (file)
-		identify(FIELD(struct file, file, f_inode), &who);
-	PUT_OBJECT(record, who);
-	record->r.flags = flags;
-	write_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, new_dirfd, new_name);
-	if (file)
-		PUT_PATH(record, file);
-	else
-		write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_symlink(struct call *call, const char *target, int dirfd, const char *name)
-{
-	long len;
-
-	BEGIN_RECORD(record, symlink, SYMLINK, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
-	NO_OBJECT(record);
-	len = bpf_probe_read_user_str(record->room_ + NAMED_ROOM, NAME_ROOM * 2, target);
-	record->r.path.offset = sizeof(record->r) + NAMED_ROOM;
-	record->r.path.len = len > 0 && len <= NAME_ROOM * 2 ? len - 1 : 0;
-	write_name(record->room_, sizeof(record->r), &record->r.new_path, dirfd, name);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_make(struct call *call, int dirfd, const char *name, __u64 mode)
-{
-	BEGIN_RECORD(record, make, MAKE, call->cgroup, NAMED_ROOM, 0, call->result);
-	NO_OBJECT(record);
-	record->r.object = kind_of(mode & S_IFMT ? mode : mode | 0100000, 0);
-	record->r.mode = mode;
-	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_truncate_name(struct call *call, const char *name, __u64 length)
-{
-	BEGIN_RECORD(record, truncate, TRUNCATE, call->cgroup, NAMED_ROOM, 0, call->result);
-	NO_OBJECT(record);
-	record->r.fd = 0xffffffff;
-	record->r.bytes = length;
-	write_name(record->room_, sizeof(record->r), &record->r.path, AT_FDCWD, name);
-	emit(record);
-	return 0;
-}
 
 static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
 {
@@ -108,48 +25,8 @@ static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;
 	record->r.bytes = length;
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
 	PUT_PATH(record, file);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_chown(struct call *call, struct file *file, int dirfd, const char *name, __u32 uid,
-					__u32 gid)
-{
-	struct identity who = {};
-
-	BEGIN_RECORD(record, chown, CHOWN, call->cgroup, NAMED_ROOM, 0, call->result);
-	if (file)
-		identify(FIELD(struct file, file, f_inode), &who);
-	PUT_OBJECT(record, who);
-	record->r.uid = uid;
-	record->r.gid = gid;
-	if (file)
-		PUT_PATH(record, file);
-	else
-		write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_xattr(struct call *call, struct file *file, const char *name, const char *attribute,
-					__u64 operation)
-{
-	struct identity who = {};
-	long len;
-
-	BEGIN_RECORD(record, xattr, XATTR, call->cgroup, NAMED_ROOM + ATTRIBUTE_ROOM, 0, call->result);
-	if (file)
-		identify(FIELD(struct file, file, f_inode), &who);
-	PUT_OBJECT(record, who);
-	record->r.operation = operation;
-	len = bpf_probe_read_user_str(record->room_ + NAMED_ROOM, ATTRIBUTE_ROOM, attribute);
-	record->r.attribute.offset = sizeof(record->r) + NAMED_ROOM;
-	record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
-	if (file)
-		PUT_PATH(record, file);
-	else
-		write_name(record->room_, sizeof(record->r), &record->r.path, AT_FDCWD, name);
 	emit(record);
 	return 0;
 }
@@ -217,6 +94,33 @@ static __always_inline int record_protect(struct call *call, unsigned long addre
 	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
 	PUT_OBJECT(record, who);
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
+	PUT_PATH(record, file);
+	emit(record);
+	return 0;
+}
+
+#define SHM_RDONLY 010000
+#define PROT_READ_WRITE 3
+
+/* shmat: what is mapped there is a file in memory, the same for all who attach it. */
+static __always_inline int record_attach(struct call *call, __u64 flags)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct mapped mapped = {};
+	struct identity who;
+	struct file *file;
+
+	if (bpf_find_vma(task, call->result, take_file, &mapped, 0) < 0 || !mapped.file)
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
+	file = mapped.file;
+	identify(BPF_CORE_READ(file, f_inode), &who);
+	BEGIN_RECORD(record, map, MAP, call->cgroup, WALK_ROOM, 0, 0);
+	PUT_OBJECT(record, who);
+	record->r.fd = NO_DESCRIPTOR;
+	record->r.bytes = 0;
+	record->r.flags = MAP_SHARED;
+	record->r.protection = flags & SHM_RDONLY ? 1 : PROT_READ_WRITE;
 	PUT_PATH(record, file);
 	emit(record);
 	return 0;

@@ -396,6 +396,9 @@ static __noinline int say_whose(__u64 cgroup)
 	return 0;
 }
 
+/* What it was done to is known, not by which number: through io_uring, by a queue's own number. */
+#define NO_DESCRIPTOR (~0u)
+
 /* What an event loop takes in is judged without the assist, which has its word only after that; a close is nobody's deed. */
 #define NEEDS_NO_WORD(EVENT)                                                                              \
 	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \

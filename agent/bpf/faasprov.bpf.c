@@ -23,9 +23,6 @@ struct {
 	__type(value, __u32);
 } calls SEC(".maps");
 
-/* Filled by the agent for the machine's architecture (agent/calls.def). */
-const volatile __u8 handler_of[FP_CALLS_MAX] = {};
-
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
@@ -61,6 +58,9 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 		}                                                                                  \
 		return 0;                                                                          \
 	}
+/* A call by name: what it touched is known until here. */
+#define NAME_HANDLER(name, statement)                                                              \
+	HANDLER(name, if (result >= 0) statement; forget_touched())
 #define IF_DONE(statement)                                                                         \
 	do {                                                                                       \
 		if (result >= 0)                                                                   \
@@ -169,6 +169,73 @@ static __always_inline int moved_between(struct call *call, __u32 out, __u32 in)
 	return moved_buffer(call, out, 0, 0, 1);
 }
 
+/* A call that says 0 when all of it went. */
+static __always_inline int moved_as_asked(struct call *call, __u32 fd, long size)
+{
+	struct data data = {};
+
+	call->result = size;
+	return record_moved(call, fd, &data, 1);
+}
+
+/* System V messages: a queue is to its readers and writers what a pipe is, known by its number in the name space. */
+static __always_inline int record_queue(struct call *call, __u64 queue, long bytes, int writes)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct identity who = {.object = FP_OBJECT_KIND_PIPE, .ino = queue};
+
+	who.dev = BPF_CORE_READ(task, nsproxy, ipc_ns, ns.inum);
+	call->result = bytes;
+	return record_transfer(call, &who, NO_DESCRIPTOR, writes);
+}
+
+struct iocb {
+	__u64 data, key_and_flags;
+	__u16 opcode;
+	__u16 priority;
+	__u32 fd;
+	__u64 base, len;
+};
+#define IOCB_READ 0
+#define IOCB_WRITE 1
+#define IOCB_READV 7
+#define IOCB_WRITEV 8
+
+struct submission {
+	__u64 cgroup, list;
+};
+
+static long submitted_one(__u32 i, struct submission *submission)
+{
+	struct call call = {.cgroup = submission->cgroup};
+	struct data data = {};
+	struct iocb iocb = {};
+	__u64 at = 0;
+
+	bpf_probe_read_user(&at, sizeof(at), (void *)(submission->list + i * sizeof(at)));
+	if (!at || bpf_probe_read_user(&iocb, sizeof(iocb), (void *)at) < 0) {
+		count_loss(call.cgroup, FP_LOSS_CAUSE_FAULT);
+		return 0;
+	}
+	/* how many bytes it will be is not known yet */
+	if (iocb.opcode == IOCB_READ || iocb.opcode == IOCB_READV)
+		record_moved(&call, iocb.fd, &data, 0);
+	else if (iocb.opcode == IOCB_WRITE || iocb.opcode == IOCB_WRITEV)
+		record_moved(&call, iocb.fd, &data, 1);
+	return 0;
+}
+
+/* io_submit: the operations that were begun, by descriptor; their ends are seen nowhere. */
+static __always_inline int submitted(struct call *call, __u64 list)
+{
+	struct submission submission = {.cgroup = call->cgroup, .list = list};
+
+	if (call->result > FP_MESSAGES_MAX)
+		count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
+	bpf_loop(call->result < FP_MESSAGES_MAX ? call->result : FP_MESSAGES_MAX, submitted_one, &submission, 0);
+	return 0;
+}
+
 /* A pipe has no name; it is announced when made, so that attribution learns by whom. */
 static __always_inline int record_pipe_end(struct call *call, __u32 fd)
 {
@@ -267,12 +334,12 @@ HANDLER(on_sendmsg, IF_DONE(moved_message(&call, a1, a2, 1)))
 HANDLER(on_sendfile, IF_DONE(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_close, IF_DONE(record_close(&call, a1)))
-HANDLER(on_rename, IF_DONE(record_rename(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2)))
-HANDLER(on_renameat, IF_DONE(record_rename(&call, a1, (void *)a2, a3, (void *)a4)))
-HANDLER(on_unlink, IF_DONE(record_unlink(&call, AT_FDCWD, (void *)a1, 0)))
-HANDLER(on_unlinkat, IF_DONE(record_unlink(&call, a1, (void *)a2, a3)))
-HANDLER(on_chmod, IF_DONE(record_chmod_name(&call, AT_FDCWD, (void *)a1, a2)))
-HANDLER(on_fchmodat, IF_DONE(record_chmod_name(&call, a1, (void *)a2, a3)))
+NAME_HANDLER(on_rename, record_rename(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2))
+NAME_HANDLER(on_renameat, record_rename(&call, a1, (void *)a2, a3, (void *)a4))
+NAME_HANDLER(on_unlink, record_unlink(&call, AT_FDCWD, (void *)a1, 0))
+NAME_HANDLER(on_unlinkat, record_unlink(&call, a1, (void *)a2, a3))
+NAME_HANDLER(on_chmod, record_chmod_name(&call, AT_FDCWD, (void *)a1, a2))
+NAME_HANDLER(on_fchmodat, record_chmod_name(&call, a1, (void *)a2, a3))
 HANDLER(on_fchmod, IF_DONE(record_chmod_fd(&call, a1, a2)))
 HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mmap(&call, a2, a3, a4, a5))
 HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a3)))
@@ -283,25 +350,25 @@ HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, 1)))
 HANDLER(on_splice, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_tee, IF_DONE(moved_between(&call, a2, a1)))
 HANDLER(on_vmsplice, IF_DONE(moved_pages(&call, a1)))
-HANDLER(on_link, IF_DONE(record_link(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
-HANDLER(on_linkat, IF_DONE(record_link(&call, a1, (void *)a2, a3, (void *)a4, a5)))
-HANDLER(on_symlink, IF_DONE(record_symlink(&call, (void *)a1, AT_FDCWD, (void *)a2)))
-HANDLER(on_symlinkat, IF_DONE(record_symlink(&call, (void *)a1, a2, (void *)a3)))
-HANDLER(on_mkdir, IF_DONE(record_make(&call, AT_FDCWD, (void *)a1, (a2 & 07777) | 0040000)))
-HANDLER(on_mkdirat, IF_DONE(record_make(&call, a1, (void *)a2, (a3 & 07777) | 0040000)))
-HANDLER(on_mknod, IF_DONE(record_make(&call, AT_FDCWD, (void *)a1, a2)))
-HANDLER(on_mknodat, IF_DONE(record_make(&call, a1, (void *)a2, a3)))
-HANDLER(on_rmdir, IF_DONE(record_unlink(&call, AT_FDCWD, (void *)a1, 0x200))) /* AT_REMOVEDIR */
-HANDLER(on_truncate, IF_DONE(record_truncate_name(&call, (void *)a1, a2)))
+NAME_HANDLER(on_link, record_link(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0))
+NAME_HANDLER(on_linkat, record_link(&call, a1, (void *)a2, a3, (void *)a4, a5))
+NAME_HANDLER(on_symlink, record_symlink(&call, (void *)a1, AT_FDCWD, (void *)a2))
+NAME_HANDLER(on_symlinkat, record_symlink(&call, (void *)a1, a2, (void *)a3))
+NAME_HANDLER(on_mkdir, record_make(&call, AT_FDCWD, (void *)a1, (a2 & 07777) | 0040000))
+NAME_HANDLER(on_mkdirat, record_make(&call, a1, (void *)a2, (a3 & 07777) | 0040000))
+NAME_HANDLER(on_mknod, record_make(&call, AT_FDCWD, (void *)a1, a2))
+NAME_HANDLER(on_mknodat, record_make(&call, a1, (void *)a2, a3))
+NAME_HANDLER(on_rmdir, record_unlink(&call, AT_FDCWD, (void *)a1, 0x200)) /* AT_REMOVEDIR */
+NAME_HANDLER(on_truncate, record_truncate_name(&call, (void *)a1, a2))
 HANDLER(on_ftruncate, IF_DONE(record_truncate_fd(&call, a1, a2)))
 HANDLER(on_fallocate, IF_DONE(record_truncate_fd(&call, a1, a3 + a4)))
-HANDLER(on_chown, IF_DONE(record_chown(&call, 0, AT_FDCWD, (void *)a1, a2, a3)))
+NAME_HANDLER(on_chown, record_chown(&call, 0, AT_FDCWD, (void *)a1, a2, a3))
 HANDLER(on_fchown, IF_DONE(record_chown(&call, file_of(a1), 0, 0, a2, a3)))
-HANDLER(on_fchownat, IF_DONE(record_chown(&call, a5 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, a3, a4)))
-HANDLER(on_setxattr, IF_DONE(record_xattr(&call, 0, (void *)a1, (void *)a2, FP_OPERATION_KIND_SET)))
-HANDLER(on_fsetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP_OPERATION_KIND_SET)))
-HANDLER(on_removexattr, IF_DONE(record_xattr(&call, 0, (void *)a1, (void *)a2, FP_OPERATION_KIND_REMOVE)))
-HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, (void *)a2, FP_OPERATION_KIND_REMOVE)))
+NAME_HANDLER(on_fchownat, record_chown(&call, a5 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, a3, a4))
+NAME_HANDLER(on_setxattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_SET))
+HANDLER(on_fsetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_SET)))
+NAME_HANDLER(on_removexattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_REMOVE))
+HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_REMOVE)))
 HANDLER(on_memfd, IF_DONE(record_open(&call, 02))) /* O_RDWR */
 HANDLER(on_bind, IF_DONE(record_bind(&call, file_of(a1), a1)))
 HANDLER(on_listen, IF_DONE(record_listen(&call, file_of(a1), a1)))
@@ -320,6 +387,41 @@ HANDLER(on_umount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_UMOUNT, a2, AT_
 HANDLER(on_move_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOVE_MOUNT, a5, a1, (void *)a2, a3, (void *)a4, 0)))
 HANDLER(on_pivot_root, IF_DONE(record_mount(&call, FP_OPERATION_KIND_PIVOT_ROOT, 0, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
 HANDLER(on_chroot, IF_DONE(record_mount(&call, FP_OPERATION_KIND_CHROOT, 0, AT_FDCWD, (void *)a1, 0, 0, 0)))
+NAME_HANDLER(on_setxattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_SET))
+NAME_HANDLER(on_removexattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_REMOVE))
+NAME_HANDLER(on_getxattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_GET))
+NAME_HANDLER(on_getxattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_GET))
+HANDLER(on_fgetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_GET)))
+NAME_HANDLER(on_utimensat, record_xattr(&call, a2 ? 0 : file_of(a1), a1, (void *)a2, 0, FP_OPERATION_KIND_TIMES))
+NAME_HANDLER(on_utimes, record_xattr(&call, 0, AT_FDCWD, (void *)a1, 0, FP_OPERATION_KIND_TIMES))
+HANDLER(on_open_by_handle, IF_DONE(record_open(&call, a3)))
+HANDLER(on_mq_open, IF_DONE(record_open(&call, a2)))
+HANDLER(on_mq_send, IF_DONE(moved_as_asked(&call, a1, a3)))
+HANDLER(on_mq_receive, IF_DONE(moved_buffer(&call, a1, 0, 0, 0)))
+HANDLER(on_msgsnd, IF_DONE(record_queue(&call, a1, a3, 1)))
+HANDLER(on_msgrcv, IF_DONE(record_queue(&call, a1, result, 0)))
+HANDLER(on_shmat, if (result < 0 && result > -4096) return 0; record_attach(&call, a3))
+HANDLER(on_io_submit, IF_DONE(submitted(&call, a3)))
+/* what is hardly ever done, and tells much when it is tried: failed or not */
+HANDLER(on_open_tree, record_mount(&call, FP_OPERATION_KIND_OPEN_TREE, a3, a1, (void *)a2, 0, 0, 0))
+HANDLER(on_fsopen, record_mount(&call, FP_OPERATION_KIND_NEW_MOUNT, a2, 0, 0, 0, 0, (void *)a1))
+HANDLER(on_fsconfig, record_option(&call, a2, (void *)a3))
+HANDLER(on_fsmount, record_control(&call, FP_OPERATION_KIND_MAKE_MOUNT, a3))
+HANDLER(on_fspick, record_mount(&call, FP_OPERATION_KIND_PICK_MOUNT, a3, a1, (void *)a2, 0, 0, 0))
+HANDLER(on_mount_setattr, record_mount(&call, FP_OPERATION_KIND_SET_MOUNT, a3, a1, (void *)a2, 0, 0, 0))
+HANDLER(on_landlock, record_control(&call, FP_OPERATION_KIND_LANDLOCK, a2))
+HANDLER(on_bpf, record_control(&call, FP_OPERATION_KIND_BPF, a1))
+HANDLER(on_perf, record_control(&call, FP_OPERATION_KIND_PERF, a2))
+HANDLER(on_userfaultfd, record_control(&call, FP_OPERATION_KIND_USERFAULT, a1))
+HANDLER(on_keyctl, record_control(&call, FP_OPERATION_KIND_KEYS, a1))
+HANDLER(on_add_key, record_control(&call, FP_OPERATION_KIND_KEYS, 256))
+HANDLER(on_request_key, record_control(&call, FP_OPERATION_KIND_KEYS, 257))
+HANDLER(on_module, record_control(&call, FP_OPERATION_KIND_MODULE, 0))
+HANDLER(on_kexec, record_control(&call, FP_OPERATION_KIND_KEXEC, 0))
+HANDLER(on_system, record_control(&call, FP_OPERATION_KIND_SYSTEM, call_number(call.regs)))
+HANDLER(on_clock, record_control(&call, FP_OPERATION_KIND_CLOCK, 0))
+HANDLER(on_fanotify, record_control(&call, FP_OPERATION_KIND_FANOTIFY, a1))
+HANDLER(on_personality, if (a1 != 0xffffffff) record_control(&call, FP_OPERATION_KIND_PERSONALITY, a1))
 HANDLER(on_socket, IF_DONE(record_socket(&call, file_of(result), result)))
 /* a connect that goes on in the background counts */
 HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, file_of(a1), a1))
@@ -425,6 +527,7 @@ static __always_inline int record_script(__u64 cgroup, const char *name)
 	BEGIN_RECORD(record, load, LOAD, cgroup, NAMED_ROOM, 0, 0);
 	NO_OBJECT(record);
 	record->r.object = FP_OBJECT_KIND_FILE;
+	record->r.naming = FP_NAMING_KIND_RESOLVED; /* the kernel's own copy */
 	write_any_name(record->room_, sizeof(record->r), &record->r.path, AT_FDCWD, name, 1);
 	emit(record);
 	return 0;
@@ -554,6 +657,36 @@ int BPF_PROG(on_uring_submit, struct io_kiocb *request)
 	if (!way_of(BPF_CORE_READ(request, opcode)) && !is_unseen(BPF_CORE_READ(request, opcode)))
 		return 0;
 	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
+}
+
+/* --- times of change: which inodes a call by name is about (names.bpf.h) --------- */
+
+/* The inode is the first argument of all three; as a mere number, which is what functions of their own can be given. */
+static __always_inline int touch_first(void *ctx)
+{
+	__u64 inode;
+
+	if (!recorded_cgroup() || bpf_probe_read_kernel(&inode, sizeof(inode), ctx) < 0)
+		return 0;
+	return touch(inode);
+}
+
+SEC("tp_btf/inode_set_ctime_to_ts")
+int on_ctime_set(void *ctx)
+{
+	return touch_first(ctx);
+}
+
+SEC("tp_btf/ctime_ns_xchg")
+int on_ctime_changed(void *ctx)
+{
+	return touch_first(ctx);
+}
+
+SEC("tp_btf/ctime_xchg_skip")
+int on_ctime_kept(void *ctx)
+{
+	return touch_first(ctx);
 }
 
 /* --- TLS libraries: attached by the agent where one is loaded ------------------- */

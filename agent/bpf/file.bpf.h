@@ -1,5 +1,5 @@
 /*
- * Files, pipes and devices: open, read, write, close, rename, unlink, chmod and
+ * Files, pipes and devices: open, read, write, close, chmod by descriptor and
  * executable mappings.  Each runs at the exit of its system call, when the
  * descriptor it returned or was given names the object that was really used.
  */
@@ -75,9 +75,10 @@ static __always_inline int record_close(struct call *call, __u32 fd)
 /*
  * A name as user space passed it, made absolute: directory (of a descriptor or
  * the working directory) and string stand next to each other in the room, the
- * directory written backwards, the string forwards from the same place.
+ * directory written backwards, the string forwards from the same place.  Returns
+ * the string's length.
  */
-static __always_inline void write_any_name(char *room, __u32 base, struct fp_record_str *str, int dirfd,
+static __always_inline long write_any_name(char *room, __u32 base, struct fp_record_str *str, int dirfd,
 					   const char *string, int in_kernel)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -109,33 +110,14 @@ static __always_inline void write_any_name(char *room, __u32 base, struct fp_rec
 	}
 	str->offset = base + begin;
 	str->len = PATH_ROOM - begin + len - 1;
+	return len - 1;
 }
 
-static __always_inline void write_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user)
+static __always_inline long write_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user)
 {
-	write_any_name(room, base, str, dirfd, user, 0);
+	return write_any_name(room, base, str, dirfd, user, 0);
 }
 #define NAMED_ROOM (PATH_ROOM + 2 * NAME_ROOM)
-
-static __always_inline int record_unlink(struct call *call, int dirfd, const char *name, __u64 flags)
-{
-	BEGIN_RECORD(record, unlink, UNLINK, call->cgroup, NAMED_ROOM, 0, call->result);
-	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
-	record->r.flags = flags;
-	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_chmod_name(struct call *call, int dirfd, const char *name, __u64 mode)
-{
-	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, NAMED_ROOM, 0, call->result);
-	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
-	record->r.mode = mode;
-	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	emit(record);
-	return 0;
-}
 
 static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mode)
 {
@@ -156,17 +138,7 @@ static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mo
 	begin = write_path(record->room_, PATH_ROOM, &path);
 	record->r.path.offset = sizeof(record->r) + begin;
 	record->r.path.len = PATH_ROOM - begin;
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_rename(struct call *call, int dirfd, const char *name, int new_dirfd,
-					 const char *new_name)
-{
-	BEGIN_RECORD(record, rename, RENAME, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
-	record->r.object = record->r.dev = record->r.ino = record->r.gen = 0;
-	write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	write_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, new_dirfd, new_name);
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
 	emit(record);
 	return 0;
 }
@@ -194,6 +166,7 @@ static __always_inline int record_mapping(struct call *call, __u64 prot, __u64 f
 	begin = write_path(record->room_, PATH_ROOM, &path);
 	record->r.path.offset = sizeof(record->r) + begin;
 	record->r.path.len = PATH_ROOM - begin;
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
 	emit(record);
 	return 0;
 }

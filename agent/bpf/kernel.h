@@ -8,14 +8,26 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct qstr {
 	unsigned int len;
+	unsigned long long hash_len;
 	const unsigned char *name;
 };
+
+struct mount;
 
 struct super_block {
 	unsigned int s_dev;
 	unsigned long s_magic;
+	struct mount *s_mounts; /* since 6.18 */
 };
 
 struct inode {
@@ -24,22 +36,43 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_generation;
 	struct super_block *i_sb;
+	struct hlist_head i_dentry;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
 };
 
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
+
+struct mnt_namespace;
 
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mount *mnt_next_for_sb; /* since 6.18 */
+	struct mnt_namespace *mnt_ns;
+};
+
+struct ipc_namespace;
+
+struct nsproxy {
+	struct ipc_namespace *ipc_ns;
+	struct mnt_namespace *mnt_ns;
 };
 
 struct path {
@@ -73,6 +106,10 @@ struct ns_common {
 };
 
 struct net {
+	struct ns_common ns;
+};
+
+struct ipc_namespace {
 	struct ns_common ns;
 };
 
@@ -202,6 +239,7 @@ struct io_uring_cqe {
 
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	int pid;
 	int tgid;
 	int exit_code;
@@ -212,6 +250,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct files_struct *files;
 	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	const struct cred *cred;

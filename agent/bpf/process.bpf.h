@@ -110,6 +110,7 @@ static __always_inline void no_string(struct fp_record_str *str)
 	record->r.euid = BPF_CORE_READ(task, cred, euid.val);                                      \
 	record->r.egid = BPF_CORE_READ(task, cred, egid.val);                                      \
 	record->r.capabilities = BPF_CORE_READ(task, cred, cap_effective.val);                     \
+	record->r.naming = FP_NAMING_KIND_NONE;                                                    \
 	no_string(&record->r.path);                                                                \
 	no_string(&record->r.new_path);                                                            \
 	no_string(&record->r.attribute)
@@ -128,6 +129,7 @@ static __always_inline int record_mount(struct call *call, __u64 operation, __u6
 	long len;
 
 	CONTROL_RECORD(2 * NAMED_ROOM + ATTRIBUTE_ROOM, operation, flags);
+	record->r.naming = FP_NAMING_KIND_UNVERIFIED;
 	if (name)
 		write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
 	if (new_name)
@@ -138,6 +140,19 @@ static __always_inline int record_mount(struct call *call, __u64 operation, __u6
 		record->r.attribute.offset = sizeof(record->r) + 2 * NAMED_ROOM;
 		record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
 	}
+	emit(record);
+	return 0;
+}
+
+/* fsconfig: the option's name; its value may be a secret. */
+static __always_inline int record_option(struct call *call, __u64 command, const char *key)
+{
+	long len;
+
+	CONTROL_RECORD(ATTRIBUTE_ROOM, FP_OPERATION_KIND_MOUNT_OPTION, command);
+	len = key ? bpf_probe_read_user_str(record->room_, ATTRIBUTE_ROOM, key) : 0;
+	record->r.attribute.offset = sizeof(record->r);
+	record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
 	emit(record);
 	return 0;
 }

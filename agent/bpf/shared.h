@@ -14,7 +14,7 @@
 /* (container, cause) pairs. */
 #define FP_LOSSES_MAX (4 * FP_CONTAINERS_MAX)
 
-#define FP_RECORD_VERSION 1
+#define FP_RECORD_VERSION 2
 
 /* System call numbers below this can be recorded. */
 #define FP_CALLS_MAX 512
@@ -42,6 +42,8 @@ enum {
 #define FP_OBJECT(number, NAME, name, doc) FP_OBJECT_KIND_##NAME = number,
 #include "schema/graph.def"
 #define FP_OPERATION(number, NAME, name, doc) FP_OPERATION_KIND_##NAME = number,
+#include "schema/graph.def"
+#define FP_NAMING(number, NAME, name, doc) FP_NAMING_KIND_##NAME = number,
 #include "schema/graph.def"
 #define FP_MARK(number, NAME, doc) FP_MARK_KIND_##NAME = number,
 #include "schema/mark.def"
@@ -110,6 +112,9 @@ struct fp_watchdog {
 #define FP_OPEN_CREATED (1ull << 32)
 /* `flags` of an exit */
 #define FP_EXIT_PROCESS 1ull
+
+/* Inodes that were lately given names; one that is forgotten too soon makes doubt, never a wrong name. */
+#define FP_MOVES_MAX 16384
 
 /* Strings that a record has room for. */
 #define FP_PATH_DEPTH_MAX 48

@@ -13,9 +13,6 @@
 /* REQ_F_FIXED_FILE: the descriptor is a place in the ring's own table */
 #define REQUEST_FIXED_FILE 1ull
 
-/* The kernel keeps an operation's result where its descriptor was: what it was done to is known, not by which number. */
-#define NO_DESCRIPTOR (~0u)
-
 enum {
 	OP_READV = 1, OP_WRITEV = 2, OP_READ_FIXED = 4, OP_WRITE_FIXED = 5, OP_SENDMSG = 9, OP_RECVMSG = 10,
 	OP_ACCEPT = 13, OP_CONNECT = 16, OP_FALLOCATE = 17, OP_OPENAT = 18, OP_CLOSE = 19, OP_READ = 22, OP_WRITE = 23,

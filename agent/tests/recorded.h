@@ -34,7 +34,10 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function"
 
-#define EVENTS_MAX 16384
+#define EVENTS_MAX 65536
+#ifndef RING_SIZE
+#define RING_SIZE (1 << 20)
+#endif
 
 static struct fp_cgroup cgroup;
 static struct fp_capture *capture;
@@ -124,7 +127,7 @@ static uint64_t ino_of(const char *path)
 
 static int group_setup(void **state)
 {
-	struct fp_capture_options options = {.ring_size = 1 << 20};
+	struct fp_capture_options options = {.ring_size = RING_SIZE};
 	char error[256], name[64];
 
 	snprintf(name, sizeof(name), "faasprov-test-%d", getpid());

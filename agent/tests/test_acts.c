@@ -144,7 +144,8 @@ static void a_process_changes_its_world(void **state)
 		enum fp_operation operation;
 		uint64_t flags;
 	} done[] = {{FP_OPERATION_UNSHARE, CLONE_NEWNS | CLONE_NEWUTS}, {FP_OPERATION_SETNS, CLONE_NEWUTS},
-		    {FP_OPERATION_MOUNT, MS_REC | MS_PRIVATE}, {FP_OPERATION_MOUNT, 0}, {FP_OPERATION_MOVE_MOUNT, 4},
+		    {FP_OPERATION_MOUNT, MS_REC | MS_PRIVATE}, {FP_OPERATION_MOUNT, 0},
+		    {FP_OPERATION_OPEN_TREE, 1 | O_CLOEXEC}, {FP_OPERATION_MOVE_MOUNT, 4},
 		    {FP_OPERATION_PIVOT_ROOT, 0}, {FP_OPERATION_CAPSET, 0}, {FP_OPERATION_PRCTL, PR_SET_NO_NEW_PRIVS},
 		    {FP_OPERATION_SECCOMP, SECCOMP_SET_MODE_FILTER}};
 	char old[PATH_MAX];
@@ -157,10 +158,10 @@ static void a_process_changes_its_world(void **state)
 		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->flags, done[i].flags);
 		assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, i)->tgid, child);
 	}
-	assert_text(nth(FP_EVENT_TYPE_CONTROL, 5)->path, directory);
-	assert_text(nth(FP_EVENT_TYPE_CONTROL, 5)->new_path, old);
-	assert_true(nth(FP_EVENT_TYPE_CONTROL, 5)->capabilities & 1ull << CAP_SYS_ADMIN);
-	assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, 6)->capabilities, 0);
+	assert_text(nth(FP_EVENT_TYPE_CONTROL, 6)->path, directory);
+	assert_text(nth(FP_EVENT_TYPE_CONTROL, 6)->new_path, old);
+	assert_true(nth(FP_EVENT_TYPE_CONTROL, 6)->capabilities & 1ull << CAP_SYS_ADMIN);
+	assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, 7)->capabilities, 0);
 }
 
 /* A ring with one entry, without a library: submit one operation and wait for its result. */

@@ -83,6 +83,10 @@ static const char *const operation_names[] = {
 #define FP_OPERATION(number, NAME, name, doc) [number] = #name,
 #include "schema/graph.def"
 };
+static const char *const naming_names[] = {
+#define FP_NAMING(number, NAME, name, doc) [number] = #name,
+#include "schema/graph.def"
+};
 static const char *const loss_names[] = {
 #define FP_LOSS(number, NAME, name, doc) [number] = #name,
 #include "schema/graph.def"
@@ -109,6 +113,7 @@ DEFINE_SET(rule)
 DEFINE_SET(object)
 DEFINE_SET(app)
 DEFINE_SET(operation)
+DEFINE_SET(naming)
 DEFINE_SET(loss)
 DEFINE_SET(finding)
 

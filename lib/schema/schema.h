@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 7
-/* Versions since then only added events, so their evidence is read like today's. */
-#define FP_SCHEMA_VERSION_OLDEST 5
+#define FP_SCHEMA_VERSION 8
+/* Versions since then only added events, so their evidence is read like today's.  8 added a field to events of old. */
+#define FP_SCHEMA_VERSION_OLDEST 8
 
 /* No string of an event is longer: 4 KiB holds PATH_MAX and a useful argv. */
 #define FP_STR_MAX 4096
@@ -142,6 +142,10 @@ enum fp_operation {
 #define FP_OPERATION(number, NAME, name, doc) FP_OPERATION_##NAME = number,
 #include "schema/graph.def"
 };
+enum fp_naming {
+#define FP_NAMING(number, NAME, name, doc) FP_NAMING_##NAME = number,
+#include "schema/graph.def"
+};
 enum fp_loss {
 #define FP_LOSS(number, NAME, name, doc) FP_LOSS_##NAME = number,
 #include "schema/graph.def"
@@ -167,6 +171,7 @@ FP_DECLARE_SET(rule, RULE)
 FP_DECLARE_SET(object, OBJECT)
 FP_DECLARE_SET(app, APP)
 FP_DECLARE_SET(operation, OPERATION)
+FP_DECLARE_SET(naming, NAMING)
 FP_DECLARE_SET(loss, LOSS)
 FP_DECLARE_SET(finding, FINDING)
 /* Of a finding: what it is, as a clause; and its techniques (ATT&CK), separated by commas.  NULL when there is none of the number. */

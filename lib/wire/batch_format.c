@@ -104,6 +104,7 @@ bool fp_batch_event_valid(const struct fp_event *event)
 	return fp_unit_name((unsigned)event->unit) && fp_attribution_name((unsigned)event->attribution) &&
 	       fp_rule_name((unsigned)event->rule) && fp_object_name((unsigned)event->object) &&
 	       fp_app_name((unsigned)event->app) && fp_operation_name((unsigned)event->operation) &&
+	       event->naming <= UINT32_MAX && fp_naming_name((unsigned)event->naming) &&
 	       (event->type != FP_EVENT_TYPE_LOST || fp_loss_name((unsigned)event->cause));
 }
 

@@ -68,6 +68,7 @@ static void random_event(struct fp_event *event, unsigned type, size_t max_strin
 	event->object %= 7;
 	event->app %= 5;
 	event->operation %= 5;
+	event->naming %= 4;
 	event->cause = event->type == FP_EVENT_TYPE_LOST ? 1 + event->cause % 7 : 0;
 	event->request.len = event->request.len ? FP_REQUEST_ID_SIZE : 0;
 	event->candidates.len &= ~(size_t)15;
@@ -523,6 +524,7 @@ static void golden_event(struct fp_event *event, unsigned type)
 	event->object = event->object ? 1 : 0;
 	event->app = event->app ? 3 : 0;
 	event->operation = event->operation ? 3 : 0;
+	event->naming = event->naming ? 2 : 0;
 	event->cause = event->cause ? 4 : 0;
 	event->result = -(int64_t)type;
 }

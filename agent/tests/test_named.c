@@ -1,0 +1,364 @@
+/*
+ * Calls by name say which object and which name was really used: on an ordinary
+ * file system, in memory and on overlays, and while another thread changes the
+ * argument in the middle of the call.  Needs root and BPF.
+ */
+#define RING_SIZE (32 << 20) /* nothing is lost, however slowly it is read: events and deeds are counted in step */
+#include "agent/tests/recorded.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+
+#define PLACES 3
+static char places[PLACES][128];
+static const char *place; /* where the child works */
+
+static const char *at(const char *name)
+{
+	static char path[4][256];
+	static unsigned turn;
+
+	turn = (turn + 1) % 4;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", place, name);
+	return path[turn];
+}
+
+static int make_places(void **state)
+{
+	char options[600];
+
+	if (unshare(CLONE_NEWNS) < 0 || group_setup(state) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	for (int i = 0; i < PLACES; i++) {
+		snprintf(places[i], sizeof(places[i]), "%s/place%d", directory, i);
+		assert_int_equal(mkdir(places[i], 0755), 0);
+	}
+	assert_int_equal(mount("memory", places[1], "tmpfs", 0, NULL), 0);
+	for (const char **name = (const char *[]){"lower", "upper", "work", NULL}; *name; name++)
+		assert_int_equal(mkdir(in_directory(*name), 0755), 0);
+	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", directory, directory,
+		 directory);
+	close(open(in_directory("lower/below"), O_WRONLY | O_CREAT, 0644));
+	assert_int_equal(mount("overlay", places[2], "overlay", 0, options), 0);
+	return 0;
+}
+
+static int clear_places(void **state)
+{
+	umount2(places[1], MNT_DETACH);
+	umount2(places[2], MNT_DETACH);
+	return group_teardown(state);
+}
+
+/* Whom the child opened under this name, the n-th time. */
+static const struct fp_event *opened(const char *name, unsigned n)
+{
+	const char *path = at(name);
+
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == FP_EVENT_TYPE_OPEN && events[i].path.len == strlen(path) &&
+		    memcmp(events[i].path.data, path, strlen(path)) == 0 && n-- == 0)
+			return &events[i];
+	fail_msg("%s was not opened", path);
+	return NULL;
+}
+
+static void assert_same_object(const struct fp_event *event, const struct fp_event *as)
+{
+	assert_int_equal(event->ino, as->ino);
+	assert_int_equal(event->dev, as->dev);
+	assert_int_equal(event->gen, as->gen);
+	assert_int_equal(event->object, as->object);
+}
+
+static int touch_file(const char *name)
+{
+	int fd = open(at(name), O_RDWR | O_CREAT, 0644);
+
+	return fd < 0 || close(fd);
+}
+
+static int look_at(const char *name)
+{
+	int fd = open(at(name), O_RDONLY | O_NONBLOCK);
+
+	return fd < 0 || close(fd);
+}
+
+/* --- what becomes of names --------------------------------------------------------- */
+
+static int move_about(void)
+{
+	int fd;
+
+	if (touch_file("a") || touch_file("c") || rename(at("a"), at("b")) || rename(at("b"), at("c")) ||
+	    mkdir(at("dir"), 0700) || look_at("dir") || rename(at("c"), at("dir/d")))
+		return 1;
+	fd = open(at("dir"), O_RDONLY | O_DIRECTORY);
+	if (fd < 0 || renameat(fd, "d", fd, "e") || chdir(at("dir")) || rename("e", "../f") || chdir("/"))
+		return 2;
+	return rename(at("dir"), at("other")) || rmdir(at("other")) || unlink(at("f"));
+}
+
+static void moved(unsigned n, const char *from, const char *to)
+{
+	const struct fp_event *event = nth(FP_EVENT_TYPE_RENAME, n);
+
+	assert_int_equal(event->naming, FP_NAMING_RESOLVED);
+	assert_text(event->path, at(from));
+	assert_text(event->new_path, at(to));
+	assert_same_object(event, opened(n < 5 ? "a" : "dir", 0));
+}
+
+static void what_is_renamed_is_known(void **state)
+{
+	for (int i = 0; i < PLACES; i++) {
+		place = places[i];
+		record(move_about);
+		assert_int_equal(count(FP_EVENT_TYPE_RENAME), 6);
+		moved(0, "a", "b");
+		moved(1, "b", "c"); /* onto another file */
+		moved(2, "c", "dir/d");
+		moved(3, "dir/d", "dir/e");
+		moved(4, "dir/e", "f");
+		moved(5, "dir", "other");
+		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 0)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_UNLINK, 0)->path, at("other"));
+		assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 0), opened("dir", 0));
+		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 1)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_UNLINK, 1)->path, at("f"));
+		assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 1), opened("a", 0));
+	}
+}
+
+static int make_things(void)
+{
+	return mkdir(at("made"), 0750) || look_at("made") || mknod(at("made/fifo"), S_IFIFO | 0600, 0) ||
+	       look_at("made/fifo") || symlink("fifo", at("made/soft")) || touch_file("made/one") ||
+	       link(at("made/one"), at("made/two")) || unlink(at("made/one")) || unlink(at("made/two")) ||
+	       unlink(at("made/soft")) || unlink(at("made/fifo")) || rmdir(at("made"));
+}
+
+static void what_is_made_is_known(void **state)
+{
+	for (int i = 0; i < PLACES; i++) {
+		place = places[i];
+		record(make_things);
+		assert_int_equal(nth(FP_EVENT_TYPE_MAKE, 0)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_MAKE, 0)->path, at("made"));
+		assert_same_object(nth(FP_EVENT_TYPE_MAKE, 0), opened("made", 0));
+		assert_int_equal(nth(FP_EVENT_TYPE_MAKE, 1)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_MAKE, 1)->path, at("made/fifo"));
+		assert_same_object(nth(FP_EVENT_TYPE_MAKE, 1), opened("made/fifo", 0));
+		assert_int_equal(nth(FP_EVENT_TYPE_SYMLINK, 0)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_SYMLINK, 0)->path, "fifo");
+		assert_text(nth(FP_EVENT_TYPE_SYMLINK, 0)->new_path, at("made/soft"));
+		assert_true(nth(FP_EVENT_TYPE_SYMLINK, 0)->ino != 0);
+		if (i != 2) /* on an overlay a link's names stay unverified */
+			assert_int_equal(nth(FP_EVENT_TYPE_LINK, 0)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_LINK, 0)->path, at("made/one"));
+		assert_text(nth(FP_EVENT_TYPE_LINK, 0)->new_path, at("made/two"));
+		if (i != 2)
+			assert_same_object(nth(FP_EVENT_TYPE_LINK, 0), opened("made/one", 0));
+		/* of two names in one directory the kernel side does not say which one went, but whose it was */
+		if (i != 2)
+			assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 0)->naming, FP_NAMING_UNVERIFIED);
+		assert_text(nth(FP_EVENT_TYPE_UNLINK, 0)->path, at("made/one"));
+		if (i != 2) /* each name of an overlay has an inode of its own, and the first may be told as not known */
+			assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 0), opened("made/one", 0));
+		/* an overlay keeps the first in memory for a while, so that there it is not sure of the second either */
+		if (i != 2)
+			assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 1)->naming, FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_UNLINK, 1)->path, at("made/two"));
+		if (i != 2)
+			assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 1), opened("made/one", 0));
+		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 2)->ino, nth(FP_EVENT_TYPE_SYMLINK, 0)->ino);
+		assert_text(nth(FP_EVENT_TYPE_UNLINK, 4)->path, at("made"));
+		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 4)->naming, FP_NAMING_RESOLVED);
+	}
+}
+
+/* By way of a symbolic link: the record names what it leads to. */
+static int change_by_name(void)
+{
+	return touch_file("real") || symlink("real", at("alias")) || chmod(at("alias"), 0711) ||
+	       chown(at("alias"), 21, 22) || truncate(at("alias"), 77) ||
+	       setxattr(at("alias"), "trusted.mark", "1", 1, 0) || removexattr(at("alias"), "trusted.mark") ||
+	       lchown(at("alias"), 23, 24) || unlink(at("alias")) || unlink(at("real"));
+}
+
+static void what_is_changed_is_known(void **state)
+{
+	static const enum fp_event_type changes[] = {FP_EVENT_TYPE_CHMOD, FP_EVENT_TYPE_CHOWN, FP_EVENT_TYPE_TRUNCATE,
+						     FP_EVENT_TYPE_XATTR};
+
+	for (int i = 0; i < PLACES; i++) {
+		place = places[i];
+		record(change_by_name);
+		for (size_t j = 0; j < sizeof(changes) / sizeof(changes[0]); j++) {
+			assert_int_equal(nth(changes[j], 0)->naming, FP_NAMING_RESOLVED);
+			assert_text(nth(changes[j], 0)->path, at("real"));
+			assert_same_object(nth(changes[j], 0), opened("real", 0));
+		}
+		assert_text(nth(FP_EVENT_TYPE_XATTR, 1)->path, at("real"));
+		assert_text(nth(FP_EVENT_TYPE_CHOWN, 1)->path, at("alias")); /* lchown */
+	}
+}
+
+/* Written below, changed above: the object is the one the process sees. */
+static int copy_up(void)
+{
+	return look_at("below") || chmod(at("below"), 0600) || rename(at("below"), at("risen")) || unlink(at("risen"));
+}
+
+static void what_an_overlay_raises_is_one_file(void **state)
+{
+	place = places[2];
+	record(copy_up);
+	assert_same_object(nth(FP_EVENT_TYPE_CHMOD, 0), opened("below", 0));
+	assert_text(nth(FP_EVENT_TYPE_CHMOD, 0)->path, at("below"));
+	assert_same_object(nth(FP_EVENT_TYPE_RENAME, 0), opened("below", 0));
+	assert_text(nth(FP_EVENT_TYPE_RENAME, 0)->new_path, at("risen"));
+	assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 0), opened("below", 0));
+}
+
+/* --- an argument that changes in the middle of the call ------------------------------- */
+
+#define TRIES 3000
+#define CAUGHT 25 /* times that the argument was another at the end, to be sure that it can be */
+static struct race {
+	char argument[256];
+	char truth[TRIES]; /* 'x' or 'y': what really happened */
+	unsigned tries, caught;
+} *race;
+static volatile int racing;
+
+static void *change_argument(void *ignored)
+{
+	size_t last = strlen(race->argument) - 1;
+
+	while (racing) {
+		((volatile char *)race->argument)[last] = 'y';
+		((volatile char *)race->argument)[last] = 'x';
+	}
+	return ignored;
+}
+
+/* What was asked was done to one of the two: to the one of which `was_done` holds. */
+static int run_race(int (*prepare)(void), int (*ask)(const char *argument), int (*was_done)(const char *name))
+{
+	pthread_t other;
+	char x[256], y[256];
+
+	snprintf(x, sizeof(x), "%s", at("x"));
+	snprintf(y, sizeof(y), "%s", at("y"));
+	strcpy(race->argument, x);
+	race->tries = race->caught = 0;
+	racing = 1;
+	if (pthread_create(&other, NULL, change_argument, NULL))
+		return 1;
+	while (race->tries < TRIES && race->caught < CAUGHT) {
+		char now;
+
+		if (prepare() || ask(race->argument))
+			return 2;
+		now = race->argument[strlen(x) - 1];
+		if (was_done(x) == was_done(y))
+			return 3;
+		race->truth[race->tries] = was_done(x) ? 'x' : 'y';
+		race->caught += now != race->truth[race->tries];
+		race->tries++;
+	}
+	racing = 0;
+	return pthread_join(other, NULL);
+}
+
+static int exists(const char *name) { return access(name, F_OK) == 0; }
+static int is_gone(const char *name) { return !exists(name); }
+static int is_private(const char *name)
+{
+	struct stat st;
+
+	return stat(name, &st) == 0 && (st.st_mode & 07777) == 0600;
+}
+
+static int both_there(void)
+{
+	return (is_gone(at("x")) && touch_file("x")) || (is_gone(at("y")) && touch_file("y"));
+}
+static int both_open(void) { return both_there() || chmod(at("x"), 0644) || chmod(at("y"), 0644); }
+static int none_there(void)
+{
+	return (exists(at("x")) && remove(at("x"))) || (exists(at("y")) && remove(at("y")));
+}
+static int back_there(void) { return both_there() || (exists(at("z")) && unlink(at("z"))); }
+
+static int ask_unlink(const char *name) { return unlink(name); }
+static int ask_mkdir(const char *name) { return mkdir(name, 0711); }
+static int ask_rename(const char *name) { return rename(name, at("z")); }
+static int ask_chmod(const char *name) { return chmod(name, 0600); }
+
+static int race_unlink(void) { return run_race(both_there, ask_unlink, is_gone); }
+static int race_mkdir(void) { return none_there() || run_race(none_there, ask_mkdir, exists) || none_there(); }
+static int race_rename(void) { return run_race(back_there, ask_rename, is_gone); }
+static int race_chmod(void) { return run_race(both_open, ask_chmod, is_private); }
+
+/* No event says, without a label, what was not so; and that another name stood there is told. */
+static void judge(enum fp_event_type type, uint64_t mode)
+{
+	unsigned n = 0, sure = 0, told = 0;
+	char truth[256];
+
+	for (size_t i = 0; i < n_events; i++) {
+		const struct fp_event *event = &events[i];
+
+		if (event->type != type || (mode && (event->mode & 07777) != mode))
+			continue;
+		assert_true(n < race->tries);
+		snprintf(truth, sizeof(truth), "%s", at(race->truth[n++] == 'x' ? "x" : "y"));
+		assert_true(event->naming != FP_NAMING_NONE);
+		if (event->naming == FP_NAMING_UNVERIFIED)
+			continue;
+		assert_text(event->path, truth);
+		sure++;
+		told += event->naming == FP_NAMING_CHANGED;
+	}
+	assert_int_equal(n, race->tries);
+	print_message("%s: %u tries, argument seen changed %u times, told %u times, unverified %u\n",
+		      fp_event_info(type)->name, n, race->caught, told, n - sure);
+	assert_true(sure * 10 >= n * 9); /* a label on everything would be no answer */
+	if (type != FP_EVENT_TYPE_CHMOD && race->caught >= CAUGHT)
+		assert_true(told > 0);
+}
+
+static void an_argument_that_changes_does_not_lie(void **state)
+{
+	for (int i = 0; i < PLACES; i++) {
+		place = places[i];
+		record(race_unlink);
+		judge(FP_EVENT_TYPE_UNLINK, 0);
+		record(race_mkdir);
+		judge(FP_EVENT_TYPE_MAKE, 0711);
+		record(race_rename);
+		judge(FP_EVENT_TYPE_RENAME, 0);
+		record(race_chmod);
+		judge(FP_EVENT_TYPE_CHMOD, 0600);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_renamed_is_known),
+		cmocka_unit_test(what_is_made_is_known),
+		cmocka_unit_test(what_is_changed_is_known),
+		cmocka_unit_test(what_an_overlay_raises_is_one_file),
+		cmocka_unit_test(an_argument_that_changes_does_not_lie),
+	};
+
+	race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return race == MAP_FAILED ? 1 : cmocka_run_group_tests(tests, make_places, clear_places);
+}
