@@ -35,6 +35,22 @@ static void forget(struct fp_attributor *a, struct wire_request *request)
 	free(request);
 }
 
+/* What the head alone told was the watchdog's to tell: it marks the same requests, and ends them. */
+void fp_attribute_header_yield(struct fp_attributor *a, struct container *container)
+{
+	struct wire_request *request, *next;
+
+	HASH_ITER(hh, a->wire_requests, request, next) {
+		int place = request->cgroup == container->cgroup ? fp_state_find_in_flight(container, request->id) : -1;
+
+		if (place >= 0) {
+			fp_state_leave(container, place);
+			a->stats.ended++;
+			forget(a, request);
+		}
+	}
+}
+
 void fp_attribute_header_done(struct fp_attributor *a)
 {
 	while (a->wire_requests)

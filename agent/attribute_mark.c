@@ -92,6 +92,7 @@ static void believe(struct fp_attributor *a, struct container *container, const 
 {
 	container->watchdog = (struct task_key){event->tgid, event->process_start};
 	container->has_watchdog = true;
+	fp_attribute_header_yield(a, container);
 	if (a->watchdog)
 		a->watchdog(a->watchdog_arg, event);
 }

@@ -150,6 +150,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		       const struct fp_event *event, struct fp_context *ret);
 void fp_attribute_header_done(struct fp_attributor *a);
+void fp_attribute_header_yield(struct fp_attributor *a, struct container *container);
 /* attribute_mark.c: judges a MARK; 1 keep the event, 0 it has served, -ENOMEM. */
 int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      struct fp_event *event, struct fp_context *ret);

@@ -115,13 +115,14 @@ static void attach_only_sources(struct faasprov_bpf *skeleton)
 /* Hooks that a kernel may lack; without one the agent does without what it sees, and --probe says so. */
 static const struct {
 	const char *tracepoint, *handler, *sees;
+	int missing; /* the enum fp_loss without it; 0: nothing is lost, records say that a name is unverified */
 } optional[] = {
-	{"signal_generate", "on_signal", "signals to other processes"},
-	{"io_uring_complete", "on_uring", "operations through io_uring"},
-	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion"},
-	{"inode_set_ctime_to_ts", "on_ctime_set", "files that calls by name are about"},
-	{"ctime_ns_xchg", "on_ctime_changed", "the same, on file systems with fine timestamps"},
-	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment"},
+	{"signal_generate", "on_signal", "signals to other processes", FP_LOSS_SIGNAL_HOOK},
+	{"io_uring_complete", "on_uring", "operations through io_uring", FP_LOSS_RING_HOOK},
+	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion", FP_LOSS_RING_HOOK},
+	{"inode_set_ctime_to_ts", "on_ctime_set", "files that calls by name are about", 0},
+	{"ctime_ns_xchg", "on_ctime_changed", "the same, on file systems with fine timestamps", 0},
+	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment", 0},
 };
 
 static bool kernel_has(const char *tracepoint)
@@ -129,12 +130,16 @@ static bool kernel_has(const char *tracepoint)
 	return libbpf_find_vmlinux_btf_id(tracepoint, BPF_TRACE_RAW_TP) > 0;
 }
 
-static void leave_out_missing(struct faasprov_bpf *skeleton)
+/* `spare`: do without any of them. */
+static void leave_out_missing(struct fp_capture *capture, uint64_t without, bool spare)
 {
-	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
-		if (!kernel_has(optional[i].tracepoint))
-			bpf_program__set_autoload(bpf_object__find_program_by_name(skeleton->obj, optional[i].handler),
-						  false);
+	capture->about.hooks = without;
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		if (!spare && !(without >> optional[i].missing & 1) && kernel_has(optional[i].tracepoint))
+			continue;
+		bpf_program__set_autoload(bpf_object__find_program_by_name(capture->skeleton->obj, optional[i].handler), false);
+		capture->about.hooks |= 1ull << optional[i].missing;
+	}
 }
 
 /* --- loading and taking over ------------------------------------------------------- */
@@ -167,6 +172,8 @@ static struct fp_about about_us(const struct fp_capture_options *options, uint32
 	const void *elf = faasprov_bpf__elf_bytes(&len);
 	uint64_t build = hash(hash(0xcbf29ce484222325ull, elf, len), FP_VERSION, sizeof(FP_VERSION));
 
+	build = hash(build, &options->without, sizeof(options->without));
+
 	return (struct fp_about){.build = build + FP_JOURNAL_VERSION,
 				 .root_cgroup = options->root_cgroup,
 				 .root_level = (uint64_t)options->root_level,
@@ -175,14 +182,23 @@ static struct fp_about about_us(const struct fp_capture_options *options, uint32
 				 .ring_size = ring_size};
 }
 
-static int load(struct fp_capture *capture, const struct fp_capture_options *options, char ret_error[256])
+/* What the kernel side lacks is found out in loading it; a wish to do without is part of what it is. */
+static bool is_ours(const struct fp_about *there, const struct fp_about *ours)
+{
+	struct fp_about expected = *ours;
+
+	expected.links = there->links;
+	expected.hooks = there->hooks;
+	return memcmp(there, &expected, sizeof(expected)) == 0;
+}
+
+static int load_programs(struct fp_capture *capture, const struct fp_capture_options *options, bool spare)
 {
 	struct faasprov_bpf *skeleton;
-	int r;
 
 	capture->skeleton = skeleton = faasprov_bpf__open();
 	if (!skeleton)
-		return complain(ret_error, "cannot open the BPF programs", -errno);
+		return -errno;
 	skeleton->rodata->root_cgroup = options->root_cgroup;
 	skeleton->rodata->root_level = options->root_level;
 	skeleton->rodata->container_level = options->container_level;
@@ -192,10 +208,24 @@ static int load(struct fp_capture *capture, const struct fp_capture_options *opt
 		skeleton->rodata->handler_of[calls[i].number] = (uint8_t)calls[i].handler;
 	bpf_map__set_max_entries(skeleton->maps.ring, (uint32_t)capture->about.ring_size);
 	attach_only_sources(skeleton);
-	leave_out_missing(skeleton);
-	r = faasprov_bpf__load(skeleton);
+	leave_out_missing(capture, options->without, spare);
+	return faasprov_bpf__load(skeleton);
+}
+
+static int load(struct fp_capture *capture, const struct fp_capture_options *options, char ret_error[256])
+{
+	struct faasprov_bpf *skeleton;
+	int r = load_programs(capture, options, false);
+
+	/* it may be one that we can do without */
+	if (r < 0 && capture->skeleton) {
+		faasprov_bpf__destroy(capture->skeleton);
+		capture->skeleton = NULL;
+		r = load_programs(capture, options, true);
+	}
 	if (r < 0)
 		return complain(ret_error, "cannot load the BPF programs", r);
+	skeleton = capture->skeleton;
 	r = fill_calls(skeleton);
 	if (r < 0)
 		return complain(ret_error, "cannot fill the table of system calls", r);
@@ -238,9 +268,9 @@ static int take_over(struct fp_capture *capture)
 	if (bpf_map_lookup_elem(fd, &zero, &about) < 0)
 		about.build = 0;
 	close(fd);
-	capture->about.links = about.links;
-	if (memcmp(&about, &capture->about, sizeof(about)) != 0 || !all_links_pinned(capture, about.links))
+	if (!is_ours(&about, &capture->about) || !all_links_pinned(capture, about.links))
 		return -ESTALE;
+	capture->about = about;
 	capture->own_maps = true;
 	for (int i = 0; i < FP_CAPTURE_N_MAPS; i++) {
 		capture->maps[i] = fp_pins_get(&capture->pins, names[i]);
@@ -425,12 +455,57 @@ static int pin_links(struct fp_capture *capture)
 	return r < 0 ? r : pin_about(capture);
 }
 
+/* One that cannot be attached is missing, like one that the kernel does not have; the others attach all the same. */
+static void attach_optional(struct fp_capture *capture)
+{
+	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
+
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		for (int j = 0; j < skeleton->prog_cnt; j++) {
+			if (strcmp(skeleton->progs[j].name, optional[i].handler) != 0 ||
+			    !bpf_program__autoload(*skeleton->progs[j].prog))
+				continue;
+			bpf_program__set_autoattach(*skeleton->progs[j].prog, false);
+			*skeleton->progs[j].link = bpf_program__attach(*skeleton->progs[j].prog);
+			if (!*skeleton->progs[j].link)
+				capture->about.hooks |= 1ull << optional[i].missing;
+		}
+}
+
+uint64_t fp_capture_missing_hooks(const struct fp_capture *capture)
+{
+	return capture->about.hooks;
+}
+
+int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks)
+{
+	static const struct {
+		const char *name;
+		enum fp_loss missing;
+	} names[] = {{"signal", FP_LOSS_SIGNAL_HOOK}, {"ring", FP_LOSS_RING_HOOK}};
+	uint64_t hooks = 0;
+
+	for (size_t len; *text; text += len + (text[len] == ',')) {
+		size_t i = 0;
+
+		len = strcspn(text, ",");
+		while (i < 2 && !(strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0))
+			i++;
+		if (i == 2)
+			return -EINVAL;
+		hooks |= 1ull << names[i].missing;
+	}
+	*ret_hooks = hooks;
+	return hooks ? 0 : -EINVAL;
+}
+
 int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 {
 	int r;
 
 	if (!capture->skeleton)
 		return 0;
+	attach_optional(capture);
 	r = faasprov_bpf__attach(capture->skeleton);
 	if (r < 0)
 		return complain(ret_error, "cannot attach the BPF programs", r);
@@ -464,6 +539,12 @@ static int attach_tls(struct fp_capture *capture, const char *path, size_t i)
 	return capture->pins.lock >= 0 ? pin_link(capture, link) : 0;
 }
 
+/* Not that a file has no such functions, or is none: the kernel does not let us. */
+static bool is_refusal(int r)
+{
+	return r == -EPERM || r == -EACCES || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENODEV;
+}
+
 /* The _ex forms came later (OpenSSL 1.1.1): where they are missing the others are enough. */
 int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
 {
@@ -477,8 +558,10 @@ int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
 		if (r == -ENOENT && strstr(tls_probes[i].function, "_ex"))
 			r = 0;
 	}
+	if (is_refusal(r))
+		capture->about.hooks |= 1ull << FP_LOSS_TLS_HOOK;
 	/* what is pinned is to be found by who takes over */
-	if (capture->pins.lock >= 0 && capture->n_tls > before && pin_about(capture) < 0 && r == 0)
+	if (capture->pins.lock >= 0 && (capture->n_tls > before || is_refusal(r)) && pin_about(capture) < 0 && r == 0)
 		r = -EIO;
 	return r;
 }
@@ -515,7 +598,10 @@ int fp_capture_probe(void)
 		printf("why: %s\n", error);
 	printf("%-42s %s\n", "system calls recorded", r < 0 ? "none" : "at exit, see agent/calls.def");
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
-		printf("%-42s %s\n", optional[i].sees, r < 0 || !kernel_has(optional[i].tracepoint) ? "not seen" : "seen");
+		printf("%-42s %s\n", optional[i].sees,
+		       r < 0 ? "not seen" :
+		       !kernel_has(optional[i].tracepoint) ? "not seen: the kernel has no such tracepoint" :
+		       capture->about.hooks >> optional[i].missing & 1 ? "not seen: the kernel refuses the hook" : "seen");
 	printf("%-42s %s\n", "not seen", "System V and POSIX shared memory without a file, memory that is mapped already");
 	printf("%-42s %s\n", "counted, not interpreted", "32-bit system calls, names changed through io_uring");
 	fp_capture_free(capture);

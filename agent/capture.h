@@ -21,6 +21,7 @@ struct fp_capture_options {
 	int root_level; /* its depth below the hierarchy's root */
 	/* Depth at which a cgroup is a container; what is nested deeper belongs to it. */
 	int container_level;
+	uint64_t without; /* hooks to do without, a bit each enum fp_loss: counted as missing */
 	uint32_t ring_size; /* bytes, a power of two; 0: default */
 	/*
 	 * The kernel side outlives this process (agent/pins.h): one that is there is
@@ -102,6 +103,11 @@ int fp_capture_restore(struct fp_capture *capture, const uint8_t *data, size_t l
 /* Losses counted in the kernel since the last call, by container (0: host) and cause. */
 typedef void (*fp_capture_loss_fn)(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost);
 int fp_capture_take_losses(struct fp_capture *capture, fp_capture_loss_fn fn, void *arg);
+
+/* Hooks that this kernel side does not have, a bit each enum fp_loss; grows when a TLS library cannot be probed. */
+uint64_t fp_capture_missing_hooks(const struct fp_capture *capture);
+/* Reads names of hooks (`signal,ring`) into bits of fp_capture_options.without.  0 or -EINVAL. */
+int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks);
 
 /* What the kernel accepts, as text for people, one hook a line, to `fd` 1.  0 when recording is possible. */
 int fp_capture_probe(void);

@@ -36,6 +36,8 @@ struct fp_pipeline {
 	struct announced *announced, *latest; /* latest: of the event before, mostly of this one, too */
 	struct fp_buffer text; /* redacted strings of the event at hand */
 	uint64_t now; /* time of the newest record */
+	uint64_t hooks; /* missing ones, a bit each cause */
+	uint64_t hooks_told; /* missing for all the time up to here */
 	uint64_t drained; /* the same when the source was last empty; 0: not told */
 	struct fp_pipeline_stats stats;
 };
@@ -84,6 +86,8 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 		fp_pipeline_free(p);
 		return r;
 	}
+	if (options->raw)
+		fp_reducer_set_raw(p->reducer);
 	fp_messages_set_asked(p->messages, note_asked);
 	if (options->watchdog)
 		fp_attributor_set_watchdog_fn(p->attributor, options->watchdog, options->arg);
@@ -283,6 +287,8 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
 	}
 	fp_sequence_note(&p->sequence, event.cpu, event.seq);
+	if (!p->hooks_told)
+		p->hooks_told = event.time;
 	if (event.time > p->now)
 		p->now = event.time;
 	return fp_pipeline_event(p, &event);
@@ -306,6 +312,10 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 
 int fp_pipeline_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
 {
+	if (fp_loss_is_hook(cause)) {
+		p->hooks |= 1ull << cause;
+		return 0;
+	}
 	/* these have taken numbers, so their holes are known */
 	if (cause == FP_LOSS_RING_FULL || cause == FP_LOSS_BUDGET)
 		fp_sequence_explain(&p->sequence, lost);
@@ -317,10 +327,33 @@ void fp_pipeline_drained(struct fp_pipeline *p)
 	p->drained = p->now;
 }
 
+/*
+ * Without a hook something is missing all the time: said again and again, without a hole between, so that
+ * every answer that covers some of that time knows.
+ */
+static int tell_hooks(struct fp_pipeline *p)
+{
+	struct fp_event event = {.type = FP_EVENT_TYPE_LOST, .time = p->now, .start = p->hooks_told, .lost = 1};
+
+	if (!p->hooks || p->now <= p->hooks_told)
+		return 0;
+	p->hooks_told = p->now;
+	for (event.cause = 0; event.cause < 64; event.cause++) {
+		int r = p->hooks >> event.cause & 1 ? fp_reducer_add(p->reducer, &event) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int fp_pipeline_flush(struct fp_pipeline *p)
 {
 	uint64_t holes = fp_sequence_check(&p->sequence);
 	int r = holes ? store_loss(p, 0, FP_LOSS_SEQUENCE, holes) : 0;
+
+	if (r >= 0)
+		r = tell_hooks(p);
 
 	return r < 0 ? r : fp_reducer_flush(p->reducer);
 }
@@ -346,6 +379,7 @@ void fp_pipeline_save(const struct fp_pipeline *p, size_t room, struct fp_buffer
 	fp_buffer_add_varint(out, p->stats.merged);
 	fp_buffer_add_varint(out, p->now);
 	fp_buffer_add_varint(out, p->drained);
+	fp_buffer_add_varint(out, p->hooks_told);
 	fp_sequence_save(&p->sequence, out);
 	fp_attributor_save(p->attributor, room, out);
 }
@@ -353,7 +387,8 @@ void fp_pipeline_save(const struct fp_pipeline *p, size_t room, struct fp_buffer
 int fp_pipeline_restore(struct fp_pipeline *p, const uint8_t *data, size_t len, size_t *pos)
 {
 	uint64_t *const numbers[] = {&p->stats.records,	 &p->stats.invalid, &p->stats.lost, &p->stats.stored,
-				     &p->stats.messages, &p->stats.merged,  &p->now,	    &p->drained};
+				     &p->stats.messages, &p->stats.merged,  &p->now,	    &p->drained,
+				     &p->hooks_told};
 	uint64_t left_out = 0;
 	int r;
 

@@ -26,6 +26,7 @@ struct fp_pipeline_options {
 	fp_program_fn program; /* or NULL */
 	fp_watchdog_fn watchdog; /* or NULL: what it reads and writes is not needed from now on */
 	void *arg; /* for all */
+	bool raw; /* nothing is merged: every operation is an event of its own */
 	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
 };
 
@@ -34,7 +35,10 @@ struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *pipeline);
 
 /* One record of the kernel side.  0, or what a callback returned; a record that makes no sense is counted, not an error. */
 int fp_pipeline_record(struct fp_pipeline *pipeline, const void *data, size_t len);
-/* Records that the kernel says it lost (cgroup 0: anywhere on the node). */
+/*
+ * Records that the kernel says it lost (cgroup 0: anywhere on the node).  A missing hook (fp_loss_is_hook) is lost for
+ * good: it is told once here, and in the stream again with each flush that follows a record.
+ */
 int fp_pipeline_loss(struct fp_pipeline *pipeline, uint64_t cgroup, enum fp_loss cause, uint64_t lost);
 /* All that was waiting has been handed over: a loss that is told later has come later. */
 void fp_pipeline_drained(struct fp_pipeline *pipeline);

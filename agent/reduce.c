@@ -4,25 +4,47 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 /* Processes with an event held back; more flush all.  Bounds memory to some MiB. */
 #define PENDING_MAX 4096
+#define AF_UNIX_NUMBER 1
+/* O_WRONLY, O_RDWR, O_TRUNC: they are the same on all machines that we know */
+#define OPEN_CHANGES (01 | 02 | 01000)
 
 struct process_key {
 	uint64_t tgid, start;
+};
+
+/* What flows can cross in: both ends of a connection are one, as is a pipe. */
+struct object_key {
+	uint64_t family; /* of a socket, else 0 */
+	uint64_t object; /* kind; 0 for a socket */
+	uint64_t a[3], b[3];
 };
 
 struct pending {
 	struct process_key key;
 	struct fp_event event; /* its ids point into `ids` */
 	char *ids;
+	struct object *object;
+	struct pending *prev, *next; /* of the same object */
+	UT_hash_handle hh;
+};
+
+/* An object with events held back, of one process or several. */
+struct object {
+	struct object_key key;
+	struct pending *users;
 	UT_hash_handle hh;
 };
 
 struct fp_reducer {
 	fp_event_fn fn;
 	void *arg;
+	bool raw;
 	struct pending *pending;
+	struct object *objects;
 };
 
 int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
@@ -37,8 +59,20 @@ int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
 	return 0;
 }
 
+void fp_reducer_set_raw(struct fp_reducer *reducer)
+{
+	reducer->raw = true;
+}
+
 static void forget(struct fp_reducer *reducer, struct pending *pending)
 {
+	struct object *object = pending->object;
+
+	DL_DELETE(object->users, pending);
+	if (!object->users) {
+		HASH_DEL(reducer->objects, object);
+		free(object);
+	}
 	HASH_DEL(reducer->pending, pending);
 	free(pending->ids);
 	free(pending);
@@ -102,6 +136,74 @@ static void merge(struct fp_event *into, const struct fp_event *event)
 	into->rx_end = event->rx_end;
 }
 
+/* --- objects -------------------------------------------------------------------- */
+
+static void put_ends(struct object_key *key, const uint64_t a[3], const uint64_t b[3])
+{
+	bool turned = memcmp(a, b, sizeof(key->a)) > 0;
+
+	memcpy(key->a, turned ? b : a, sizeof(key->a));
+	memcpy(key->b, turned ? a : b, sizeof(key->b));
+}
+
+static struct object_key object_of(const struct fp_event *event)
+{
+	const uint64_t local[3] = {event->local_hi, event->local_lo, event->local_port};
+	const uint64_t remote[3] = {event->remote_hi, event->remote_lo, event->remote_port};
+	struct object_key key = {.family = event->family};
+
+	if (event->family == AF_UNIX_NUMBER)
+		put_ends(&key, (const uint64_t[3]){event->ino}, (const uint64_t[3]){event->remote_lo ? event->remote_lo : event->ino});
+	else if (event->family)
+		put_ends(&key, local, remote);
+	else
+		key = (struct object_key){.object = event->object, .a = {event->dev, event->ino, event->gen}};
+	return key;
+}
+
+static bool only_reads(const struct fp_event *event)
+{
+	return event->type == FP_EVENT_TYPE_READ || event->type == FP_EVENT_TYPE_RECEIVE ||
+	       (event->type == FP_EVENT_TYPE_OPEN && !(event->flags & OPEN_CHANGES));
+}
+
+/* What others hold back of the object goes on first when the event's flow crosses theirs. */
+static int cut_others(struct fp_reducer *reducer, const struct process_key *key, const struct fp_event *event)
+{
+	struct object_key at = object_of(event);
+	struct pending *other, *next;
+	struct object *object;
+	int r = 0;
+
+	if (event->ino == 0 || event->type == FP_EVENT_TYPE_MESSAGE)
+		return 0;
+	HASH_FIND(hh, reducer->objects, &at, sizeof(at), object);
+	for (other = object ? object->users : NULL; other && r >= 0; other = next) {
+		next = other->next; /* the object goes with its last user */
+		if (memcmp(&other->key, key, sizeof(*key)) != 0 && !(only_reads(event) && only_reads(&other->event)))
+			r = hand_on(reducer, other);
+	}
+	return r;
+}
+
+static int join_object(struct fp_reducer *reducer, struct pending *pending)
+{
+	struct object_key key = object_of(&pending->event);
+	struct object *object;
+
+	HASH_FIND(hh, reducer->objects, &key, sizeof(key), object);
+	if (!object) {
+		object = calloc(1, sizeof(*object));
+		if (!object)
+			return -ENOMEM;
+		object->key = key;
+		HASH_ADD(hh, reducer->objects, key, sizeof(object->key), object);
+	}
+	DL_APPEND(object->users, pending);
+	pending->object = object;
+	return 0;
+}
+
 static int hold(struct fp_reducer *reducer, const struct process_key *key, const struct fp_event *event)
 {
 	struct pending *pending;
@@ -129,6 +231,11 @@ static int hold(struct fp_reducer *reducer, const struct process_key *key, const
 		memcpy(pending->ids + event->request.len, event->candidates.data, event->candidates.len);
 	pending->event.request.data = pending->ids;
 	pending->event.candidates.data = pending->ids + event->request.len;
+	if (join_object(reducer, pending) < 0) {
+		free(pending->ids);
+		free(pending);
+		return -ENOMEM;
+	}
 	HASH_ADD(hh, reducer->pending, key, sizeof(pending->key), pending);
 	return 0;
 }
@@ -144,6 +251,11 @@ int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
 		one.count = 1;
 		one.last = one.time;
 	}
+	if (reducer->raw)
+		return reducer->fn(reducer->arg, &one);
+	r = cut_others(reducer, &key, &one);
+	if (r < 0)
+		return r;
 	HASH_FIND(hh, reducer->pending, &key, sizeof(key), pending);
 	if (pending && can_merge_type(one.type) && same_operation(&pending->event, &one)) {
 		merge(&pending->event, &one);

@@ -1,7 +1,8 @@
 /*
  * Merges repeated reads, writes, sends and receives of one process on one object
  * for one request into one event with first, last, count and bytes.  Any other
- * event of that process cuts, so nothing flowed into or out of it in between and
+ * event of that process cuts, and whatever another process does to that object or
+ * at the other end of it, unless both only read.  So no flow crosses in between, and
  * every slice is the same with and without.  Pure.
  */
 #ifndef FP_AGENT_REDUCE_H
@@ -15,6 +16,8 @@ struct fp_reducer;
 typedef int (*fp_event_fn)(void *arg, const struct fp_event *event);
 
 int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer);
+/* From now on every event is handed on as it is, at once.  To be called before the first. */
+void fp_reducer_set_raw(struct fp_reducer *reducer);
 /* What is held back is lost: flush first. */
 struct fp_reducer *fp_reducer_free(struct fp_reducer *reducer);
 int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event);

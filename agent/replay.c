@@ -22,6 +22,7 @@ struct replay {
 	struct fp_sink sink;
 	struct fp_containers containers;
 	int64_t clock_behind; /* ns */
+	bool raw;
 };
 
 static const char usage[] =
@@ -31,6 +32,7 @@ static const char usage[] =
 	"  --store PATH   the store; made if missing, added to if there\n"
 	"  --clock-behind MS   take the recording for that of another machine whose clock is\n"
 	"                 behind by so much, or ahead if negative (for tests of what clocks do)\n"
+	"  --raw          merge no repetition: every operation is an event of its own\n"
 	"  --help         this text\n";
 
 static int find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
@@ -74,7 +76,7 @@ static int replay_item(void *arg, enum fp_recording_kind kind, const void *data,
 
 static int replay_file(struct replay *replay, const char *url, const char *path, char error[256])
 {
-	struct fp_pipeline_options options = {.container = find_container, .event = add_event, .arg = replay};
+	struct fp_pipeline_options options = {.container = find_container, .event = add_event, .arg = replay, .raw = replay->raw};
 	struct fp_recording *recording = NULL;
 	struct fp_host host;
 	int r, closed;
@@ -126,7 +128,7 @@ static int parse_milliseconds(const char *text, int64_t *ret_ns)
 int fp_agent_replay(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"store", required_argument, NULL, 's'}, {"clock-behind", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"store", required_argument, NULL, 's'}, {"clock-behind", required_argument, NULL, 'b'}, {"raw", no_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {0}};
 	const char *url = getenv("FAASPROV_STORE");
 	struct replay replay = {0};
 	char error[256] = "";
@@ -141,6 +143,8 @@ int fp_agent_replay(int argc, char **argv)
 				fp_die_line(FP_AGENT_NAME, "replay: --clock-behind takes milliseconds, not '%s'", optarg);
 				return FP_EXIT_USAGE;
 			}
+		} else if (option == 'r') {
+			replay.raw = true;
 		} else if (option == 'h') {
 			fputs(usage, stdout);
 			return FP_EXIT_DONE;

@@ -39,7 +39,8 @@ struct run {
 	struct fp_cgroup cgroup;
 	struct fp_capture *capture;
 	struct fp_tls_probe *tls; /* NULL: not wanted */
-	bool no_tls;
+	bool no_tls, raw;
+	uint64_t without;
 	struct fp_pipeline *pipeline;
 	struct fp_sink sink;
 	uint8_t id[FP_REQUEST_ID_SIZE];
@@ -49,11 +50,13 @@ struct run {
 };
 
 static const char usage[] =
-	"Usage: faasprov-agent run [--store PATH] [--no-tls] -- COMMAND [ARGUMENT…]\n"
+	"Usage: faasprov-agent run [--store PATH] [--no-tls] [--raw] [--without HOOK,…] -- COMMAND [ARGUMENT…]\n"
 	"Runs the command, records it and its children into a store, and exits with its status.\n"
 	"\n"
 	"  --store PATH   the store (default: $FAASPROV_STORE, else ./faasprov.db); made if missing, added to if there\n"
 	"  --no-tls       do not read what goes through OpenSSL's functions\n"
+	"  --raw          merge no repetition: every operation is an event of its own\n"
+	"  --without HOOK,…  do without these hooks: signal, ring (io_uring); answers say what is not seen\n"
 	"  --help         this text\n"
 	"\n"
 	"Look at it with: faasprov requests --store PATH; faasprov trace ID --store PATH\n";
@@ -94,6 +97,10 @@ static int drain(struct run *run)
 {
 	int r = fp_capture_take_losses(run->capture, take_loss, run);
 
+	/* saying it again changes nothing */
+	for (uint32_t cause = 1; cause < 64; cause++)
+		if (fp_capture_missing_hooks(run->capture) >> cause & 1)
+			take_loss(run, 0, cause, 1);
 	if (r >= 0)
 		r = fp_capture_drain(run->capture, take_record, run);
 	if (r >= 0)
@@ -189,7 +196,7 @@ static int record(struct run *run, char error[256])
 {
 	struct fp_pipeline_options options = {
 		.container = find_container, .event = add_event, .program = look_for_tls, .arg = run,
-		.whole_run = run->id};
+		.whole_run = run->id, .raw = run->raw};
 	uint64_t one = 1;
 	int r;
 
@@ -214,7 +221,7 @@ static int record(struct run *run, char error[256])
 
 static int open_all(struct run *run, char error[256])
 {
-	struct fp_capture_options options = {0};
+	struct fp_capture_options options = {.without = run->without};
 	char name[64];
 	int r = fp_host_init(&run->host, NULL);
 
@@ -258,7 +265,8 @@ static void close_all(struct run *run)
 static int parse(int argc, char **argv, struct run *run)
 {
 	static const struct option options[] = {
-		{"store", required_argument, NULL, 's'}, {"no-tls", no_argument, NULL, 'T'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"store", required_argument, NULL, 's'}, {"no-tls", no_argument, NULL, 'T'}, {"raw", no_argument, NULL, 'R'},
+		{"without", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int option;
 
 	run->store_url = getenv("FAASPROV_STORE");
@@ -268,6 +276,13 @@ static int parse(int argc, char **argv, struct run *run)
 			run->store_url = optarg;
 		} else if (option == 'T') {
 			run->no_tls = true;
+		} else if (option == 'R') {
+			run->raw = true;
+		} else if (option == 'w') {
+			if (fp_capture_parse_hooks(optarg, &run->without) < 0) {
+				fp_die_line(FP_AGENT_NAME, "run: --without takes signal, ring, not '%s' (--help)", optarg);
+				return FP_EXIT_USAGE;
+			}
 		} else if (option == 'h') {
 			fputs(usage, stdout);
 			exit(FP_EXIT_DONE);

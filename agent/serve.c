@@ -177,7 +177,8 @@ static int open_output(struct serve *serve, char error[256])
 
 static int open_capture(struct serve *serve, char error[256])
 {
-	struct fp_capture_options options = {.ring_size = serve->options.ring_size, .pinned = !serve->options.no_pin};
+	struct fp_capture_options options = {.ring_size = serve->options.ring_size, .pinned = !serve->options.no_pin,
+					     .without = serve->options.without};
 	int r = fp_cgroup_open(serve->options.cgroup, &serve->cgroup);
 
 	if (r < 0) {
@@ -213,7 +214,7 @@ static int open_all(struct serve *serve, char error[256])
 {
 	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event,
 					      .program = look_for_tls, .watchdog = leave_out_watchdog,
-					      .arg = serve};
+					      .arg = serve, .raw = serve->options.raw};
 	int r = fp_host_init(&serve->host, serve->options.node);
 
 	if (r == 0)

@@ -45,6 +45,7 @@ struct serve {
 	unsigned flushes; /* asked for and done */
 	bool flush_wanted, stopping;
 	bool started; /* recording has begun */
+	uint64_t hooks_told; /* missing, a bit each cause */
 	uint64_t not_spooled; /* events that the spool had no room for, not yet told */
 	uint64_t telling; /* of these, how many the batch at hand tells */
 	int error;

@@ -108,9 +108,22 @@ static int note(struct serve *serve, uint64_t number)
 	return r < 0 ? r : fp_capture_note(serve->capture, fp_batcher_agent(serve->batcher), number, known.data, known.len);
 }
 
+/* One more can be missing when a library cannot be probed. */
+static void tell_hooks(struct serve *serve)
+{
+	uint64_t hooks = fp_capture_missing_hooks(serve->capture);
+
+	for (uint32_t cause = 1; cause < 64; cause++)
+		if ((hooks & ~serve->hooks_told) >> cause & 1)
+			take_loss(serve, 0, cause, 1);
+	serve->hooks_told = hooks;
+}
+
 int fp_serve_commit(struct serve *serve)
 {
 	int r = tell_not_spooled(serve);
+
+	tell_hooks(serve);
 
 	if (r == 0)
 		r = fp_pipeline_flush(serve->pipeline);

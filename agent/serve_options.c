@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/agent.h"
+#include "agent/capture.h"
 #include "base/log.h"
 
 static const char usage[] =
@@ -33,12 +34,15 @@ static const char usage[] =
 	"  --keep-pins             go on recording into the ring after a stop, too, until the next agent takes over\n"
 	"  --foreground            compete for the processor like everybody (default: give way to all else until the ring\n"
 	"                          fills or half a second has passed)\n"
+	"  --raw                   merge no repetition: every operation is an event of its own\n"
+	"  --without HOOK,...      do without these hooks: signal, ring (io_uring); answers say what is not seen\n"
 	"  --help                  this text\n"
 	"\n"
 	"SIGUSR1 delivers all that is recorded so far; SIGTERM and SIGINT do so and stop.\n";
 
 enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS,
-       OPT_FOREGROUND };
+       OPT_FOREGROUND,
+       OPT_RAW, OPT_WITHOUT };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -120,6 +124,15 @@ static int take_option(struct fp_serve_options *options, int option)
 	case OPT_KEEP_PINS:
 		options->keep_pins = true;
 		break;
+	case OPT_RAW:
+		options->raw = true;
+		break;
+	case OPT_WITHOUT:
+		if (fp_capture_parse_hooks(optarg, &options->without) < 0) {
+			fp_die_line(FP_AGENT_NAME, "serve: --without takes signal, ring, not '%s' (--help)", optarg);
+			r = FP_EXIT_USAGE;
+		}
+		break;
 	case OPT_FOREGROUND:
 		options->foreground = true;
 		break;
@@ -145,6 +158,7 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"forwarded-for", required_argument, NULL, OPT_FORWARDED},
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
 		{"no-tls", no_argument, NULL, OPT_NO_TLS},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
+		{"raw", no_argument, NULL, OPT_RAW},	       {"without", required_argument, NULL, OPT_WITHOUT},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 

@@ -17,6 +17,8 @@ struct fp_serve_options {
 	int container_depth; /* of a container's cgroup below the recorded one */
 	uint32_t ring_size;
 	bool no_pin, keep_pins;
+	bool raw; /* merge nothing */
+	uint64_t without; /* hooks to do without */
 	bool foreground; /* do not give way to all else */
 };
 

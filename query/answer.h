@@ -16,6 +16,7 @@ struct fp_missing {
 	char *host, *instance; /* NULL: not known, or the whole host */
 	uint64_t first, last; /* 0: not known */
 	uint64_t lost; /* records; 0: not known */
+	bool is_hook; /* as long as a hook was missing; lost is 1 */
 	char *text; /* for people */
 };
 

@@ -258,15 +258,18 @@ static struct fp_missing *missing_new(struct fp_answer *answer, const char *caus
 static int add_loss(struct fp_answer *answer, const struct fp_store_loss *loss)
 {
 	const char *cause = fp_loss_name(loss->cause);
+	bool is_hook = fp_loss_is_hook(loss->cause);
 	struct fp_missing *missing;
 
-	answer->lost += loss->lost;
 	for (size_t i = 0; i < answer->n_missing; i++) {
 		missing = &answer->missing[i];
 		if (!same(missing->cause, cause) || !same(missing->host, loss->host) ||
 		    !same(missing->instance, loss->instance))
 			continue;
-		missing->lost += loss->lost;
+		if (!is_hook) {
+			missing->lost += loss->lost;
+			answer->lost += loss->lost;
+		}
 		missing->first = loss->first < missing->first ? loss->first : missing->first;
 		missing->last = loss->last > missing->last ? loss->last : missing->last;
 		return 0;
@@ -277,6 +280,8 @@ static int add_loss(struct fp_answer *answer, const struct fp_store_loss *loss)
 	missing->host = loss->host ? strdup(loss->host) : NULL;
 	missing->instance = loss->instance ? strdup(loss->instance) : NULL;
 	missing->lost = loss->lost;
+	missing->is_hook = is_hook;
+	answer->lost += loss->lost;
 	missing->first = loss->first;
 	missing->last = loss->last;
 	return 0;
@@ -297,6 +302,18 @@ static int match_loss(void *arg, const struct fp_store_loss *loss)
 	return 0;
 }
 
+static int describe_loss(struct fp_missing *missing, const char *first, const char *last)
+{
+	const char *where = missing->instance ? missing->instance : "the whole node";
+	const char *host = missing->host ? missing->host : "an unknown node";
+
+	if (missing->is_hook)
+		return asprintf(&missing->text, "a hook was missing (%s) in %s on %s between %s and %s", missing->cause, where,
+				host, first, last);
+	return asprintf(&missing->text, "%" PRIu64 " record%s lost (%s) in %s on %s between %s and %s", missing->lost,
+			missing->lost == 1 ? "" : "s", missing->cause, where, host, first, last);
+}
+
 static int describe_losses(struct fp_answer *answer)
 {
 	for (size_t i = 0; i < answer->n_missing; i++) {
@@ -305,10 +322,7 @@ static int describe_losses(struct fp_answer *answer)
 
 		fp_time_text(missing->first, first);
 		fp_time_text(missing->last, last);
-		if (asprintf(&missing->text, "%" PRIu64 " record%s lost (%s) in %s on %s between %s and %s", missing->lost,
-			     missing->lost == 1 ? "" : "s", missing->cause,
-			     missing->instance ? missing->instance : "the whole node",
-			     missing->host ? missing->host : "an unknown node", first, last) < 0)
+		if (describe_loss(missing, first, last) < 0)
 			return missing->text = NULL, -ENOMEM;
 	}
 	return 0;

@@ -65,7 +65,8 @@ static json_t *missing_of(const struct fp_store_loss *loss)
 		.first = loss->first,
 		.last = loss->last,
 		.lost = loss->lost,
-		.text = "records are missing",
+		.is_hook = fp_loss_is_hook(loss->cause),
+		.text = fp_loss_is_hook(loss->cause) ? "a hook was missing" : "records are missing",
 	};
 
 	return fp_json_missing(&missing);

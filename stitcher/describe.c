@@ -333,6 +333,10 @@ static void add_gap_label(const struct fp_build *build, const struct fp_gap *gap
 	const char *what = gap->missing_batches ? "batch" : "record";
 	const char *plural = gap->lost == 1 ? "" : gap->missing_batches ? "es" : "s";
 
+	if (fp_loss_is_hook(gap->cause)) {
+		fp_buffer_add_format(out, "not seen: %s", fp_loss_name(gap->cause));
+		return;
+	}
 	fp_buffer_add_format(out, "%" PRIu64 " %s%s missing: %s", gap->lost, what, plural, fp_loss_name(gap->cause));
 }
 

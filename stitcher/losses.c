@@ -39,7 +39,8 @@ static int add_gap(struct losses *losses, const struct fp_gap *gap)
 		struct fp_gap *newest = &build->gaps[losses->newest[place]];
 
 		if (gap->first <= newest->last + SAME_GAP && gap->last + SAME_GAP >= newest->first) {
-			newest->lost = newest->lost > INT64_MAX - gap->lost ? INT64_MAX : newest->lost + gap->lost;
+			if (!fp_loss_is_hook(gap->cause))
+				newest->lost = newest->lost > INT64_MAX - gap->lost ? INT64_MAX : newest->lost + gap->lost;
 			if (gap->last > newest->last)
 				newest->last = gap->last;
 			if (gap->first < newest->first)

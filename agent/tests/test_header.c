@@ -144,6 +144,25 @@ static void a_server_does_not_become_a_watchdog(void **state)
 	assert_int_equal(again.type, FP_EVENT_TYPE_REFUSED);
 }
 
+/* The agent came after the HELLO: the head of the first request is read before the watchdog marks it. */
+static void a_late_agents_first_request_is_in_flight_once(void **state)
+{
+	struct fp_event mark = make_mark(WATCHDOG, FP_MARK_BEGIN, 3);
+	uint8_t id[FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", id);
+	fp_attributor_note(*state, &mark);
+	assert_int_equal(mark.type, FP_EVENT_TYPE_BEGIN);
+	mark = make_mark(WATCHDOG, FP_MARK_END, 3);
+	fp_attributor_note(*state, &mark);
+	assert_int_equal(mark.type, FP_EVENT_TYPE_END);
+	assert_int_equal(fp_attributor_stats(*state)->begun, 2);
+	assert_int_equal(fp_attributor_stats(*state)->ended, 2);
+	mark = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9999);
+	fp_attributor_note(*state, &mark);
+	assert_int_equal(mark.attribution, FP_ATTRIBUTION_NONE);
+}
+
 static void one_name_twice_is_two(void **state)
 {
 	uint8_t first[FP_REQUEST_ID_SIZE], second[FP_REQUEST_ID_SIZE];
@@ -229,6 +248,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_an_id_nothing_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_marking_watchdog_is_believed_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_server_does_not_become_a_watchdog, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_late_agents_first_request_is_in_flight_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_name_twice_is_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_next_on_a_connection_ends_the_one_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(passed_on_within_the_container, setup, teardown),

@@ -70,6 +70,49 @@ static void another_event_cuts(void **state)
 		assert_int_equal(out[i].count, 1);
 }
 
+/* What a file says between two reads is not what it says to one read of that length. */
+static void another_process_cuts(void **state)
+{
+	add(state, FP_EVENT_TYPE_READ, NODE, 1, r1);
+	add(state, FP_EVENT_TYPE_WRITE, NODE + 1, 1, r2);
+	assert_int_equal(n_out, 1);
+	add(state, FP_EVENT_TYPE_READ, NODE, 1, r1);
+	add(state, FP_EVENT_TYPE_WRITE, NODE + 1, 2, r2);
+	fp_reducer_flush(*state);
+	assert_int_equal(n_out, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(out[i].count, 1);
+}
+
+/* A socket's other end is named by its own inode, a connection's by the same two addresses the other way round. */
+static void the_other_end_cuts(void **state)
+{
+	struct fp_event ends[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		bool other = i % 2, tcp = i > 1;
+
+		ends[i] = make_event(other ? FP_EVENT_TYPE_RECEIVE : FP_EVENT_TYPE_SEND, NODE + i, NODE + i, 0);
+		if (tcp) {
+			set_connection(&ends[i], 70 + i, other ? 3000 : 40000, other ? 40000 : 3000);
+		} else {
+			ends[i].family = 1;
+			ends[i].ino = 50 + i;
+			ends[i].remote_lo = 51 - i;
+		}
+	}
+	for (size_t i = 0; i < 4; i += 2) {
+		n_out = 0;
+		assert_int_equal(fp_reducer_add(*state, &ends[i]), 0);
+		assert_int_equal(fp_reducer_add(*state, &ends[i + 1]), 0);
+		assert_int_equal(n_out, 1);
+		assert_int_equal(fp_reducer_add(*state, &ends[i]), 0);
+		assert_int_equal(n_out, 2);
+		assert_int_equal(fp_reducer_flush(*state), 0);
+		assert_int_equal(n_out, 3);
+	}
+}
+
 static void another_request_cuts(void **state)
 {
 	add(state, FP_EVENT_TYPE_READ, NODE, 1, r1);
@@ -79,7 +122,7 @@ static void another_request_cuts(void **state)
 	assert_int_equal(out_request[0] + out_request[1], '1' + '2');
 }
 
-static void another_process_does_not_cut(void **state)
+static void another_reader_does_not_cut(void **state)
 {
 	add(state, FP_EVENT_TYPE_READ, NODE, 1, r1);
 	add(state, FP_EVENT_TYPE_READ, CHILD, 1, r1);
@@ -120,7 +163,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(repeated_reads_are_one),		TEST(another_event_cuts),
-		TEST(another_request_cuts),		TEST(another_process_does_not_cut),
+		TEST(another_process_cuts),		TEST(the_other_end_cuts),
+		TEST(another_request_cuts),		TEST(another_reader_does_not_cut),
 		TEST(other_events_pass_at_once_and_in_order), TEST(stream_ranges_stay_whole),
 	};
 

@@ -174,6 +174,11 @@ FP_DECLARE_SET(operation, OPERATION)
 FP_DECLARE_SET(naming, NAMING)
 FP_DECLARE_SET(loss, LOSS)
 FP_DECLARE_SET(finding, FINDING)
+/* A hook is missing: an unknown number of records is, which counts as one however long it lasts. */
+static inline bool fp_loss_is_hook(unsigned cause)
+{
+	return cause == FP_LOSS_SIGNAL_HOOK || cause == FP_LOSS_RING_HOOK || cause == FP_LOSS_TLS_HOOK;
+}
 /* Of a finding: what it is, as a clause; and its techniques (ATT&CK), separated by commas.  NULL when there is none of the number. */
 const char *fp_finding_doc(unsigned number);
 const char *fp_finding_techniques(unsigned number);
