@@ -212,9 +212,9 @@ static void a_ring_hides_nothing(void **state)
 {
 	const struct fp_event *event;
 
+	if (!may_use_rings())
+		skip();
 	record(work_through_a_ring);
-	if (count(FP_EVENT_TYPE_OPEN) == 0)
-		skip(); /* not allowed here */
 	event = nth(FP_EVENT_TYPE_OPEN, 0);
 	assert_text(event->path, in_directory("ring"));
 	assert_true(event->flags & FP_OPEN_CREATED && event->flags & O_TRUNC);
@@ -255,9 +255,9 @@ static void a_ring_talks_and_is_heard(void **state)
 {
 	const struct fp_event *connected, *accepted, *sent, *received;
 
+	if (!may_use_rings())
+		skip();
 	record(talk_through_a_ring);
-	if (count(FP_EVENT_TYPE_LISTEN) == 0)
-		skip(); /* not allowed here */
 	connected = nth(FP_EVENT_TYPE_CONNECT, 0);
 	accepted = nth(FP_EVENT_TYPE_ACCEPT, 0);
 	sent = nth(FP_EVENT_TYPE_SEND, 0);
