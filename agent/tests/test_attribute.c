@@ -500,6 +500,28 @@ static void only_the_watchdog_may_mark(void **state)
 	assert_int_equal(fp_attributor_stats(*state)->refused, 3);
 }
 
+static void count_watchdog(void *arg, const struct fp_event *event)
+{
+	assert_int_equal(event->tgid, WATCHDOG);
+	++*(unsigned *)arg;
+}
+
+/* Whom it is told of is left out of the recording: nobody who only says so, and the watchdog once. */
+static void only_the_watchdog_is_told(void **state)
+{
+	struct fp_event event = make_mark(NODE, FP_MARK_HELLO, 0);
+	unsigned told = 0;
+
+	fp_attributor_set_watchdog_fn(*state, count_watchdog, &told);
+	note(state, &event);
+	assert_int_equal(told, 0);
+	hello(state);
+	begin(state, 1);
+	event = make_mark(NODE, FP_MARK_HELLO, 0);
+	note(state, &event);
+	assert_int_equal(told, 1);
+}
+
 static bool is_refused(void **state, struct fp_event event)
 {
 	assert_in_range(note(state, &event), 0, 1);
@@ -702,6 +724,7 @@ int main(void)
 		TEST(a_child_that_reads_its_own_stays_with_its_request),
 		TEST(a_fork_modes_child_is_exact),
 		TEST(only_the_watchdog_may_mark),
+		TEST(only_the_watchdog_is_told),
 		TEST(no_function_becomes_a_watchdog),
 		TEST(who_said_no_hello_marks_nothing),
 		TEST(marks_that_make_no_sense_are_refused),

@@ -3,6 +3,8 @@
  * each record is compared with what the child knows it did.  Needs root and BPF;
  * skipped without.
  */
+#include <sched.h>
+
 #include "agent/tests/recorded.h"
 
 /* --- files ---------------------------------------------------------------------- */
@@ -152,6 +154,46 @@ static int mark(void)
 	if (prctl(FP_MARK_OPTION, FP_MARK_BEGIN | FP_MARK_VERSION << 8 | 7 << 16 | 0xffffffffull << 32, 11, 12, details) != -1)
 		return 1;
 	return errno != EINVAL;
+}
+
+static int say_hello(void)
+{
+	return prctl(FP_MARK_OPTION, FP_MARK_HELLO | FP_MARK_VERSION << 8 | 0xffffffffull << 32, 0, 0, 0) != -1 || errno != EINVAL;
+}
+
+static int in_own_pid_space(int (*work)(void))
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID) < 0 || (pid = fork()) < 0)
+		return 1;
+	if (pid == 0)
+		_exit(getpid() == 1 ? work() : 2);
+	return waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ? 3 : WEXITSTATUS(status);
+}
+
+static int be_container(void)
+{
+	return say_hello() || in_own_pid_space(say_hello);
+}
+
+static int start_container(void)
+{
+	return in_own_pid_space(be_container);
+}
+
+/* Who is 1 in a name space that it made within its container's is not the container's first process. */
+static void a_container_has_one_first_process(void **state)
+{
+	struct stat own;
+
+	if (stat("/proc/self/ns/pid", &own) < 0 || own.st_ino != 0xEFFFFFFCu)
+		skip(); /* the agent cannot know how deep containers lie */
+	record(start_container);
+	assert_int_equal(count(FP_EVENT_TYPE_MARK), 2);
+	assert_int_equal(nth(FP_EVENT_TYPE_MARK, 0)->ns_tgid, 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_MARK, 1)->ns_tgid, 2);
 }
 
 static void a_mark_is_seen_and_has_no_effect(void **state)
@@ -304,6 +346,7 @@ int main(void)
 		cmocka_unit_test(what_failed_changed_nothing),
 		cmocka_unit_test(long_paths_keep_their_end),
 		cmocka_unit_test(a_process_that_lives_a_moment_has_its_identity),
+		cmocka_unit_test(a_container_has_one_first_process),
 		cmocka_unit_test(a_mark_is_seen_and_has_no_effect),
 		cmocka_unit_test(both_ends_name_the_same_bytes),
 		cmocka_unit_test(a_socket_pair_knows_its_other_end),
