@@ -602,7 +602,7 @@ int fp_capture_probe(void)
 		       r < 0 ? "not seen" :
 		       !kernel_has(optional[i].tracepoint) ? "not seen: the kernel has no such tracepoint" :
 		       capture->about.hooks >> optional[i].missing & 1 ? "not seen: the kernel refuses the hook" : "seen");
-	printf("%-42s %s\n", "not seen", "System V and POSIX shared memory without a file, memory that is mapped already");
+	printf("%-42s %s\n", "not seen", "what is read and written in memory that is mapped already");
 	printf("%-42s %s\n", "counted, not interpreted", "32-bit system calls, names changed through io_uring");
 	fp_capture_free(capture);
 	return r;

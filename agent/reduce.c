@@ -1,16 +1,15 @@
 #include "agent/reduce.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uthash.h>
 #include <utlist.h>
 
 /* Processes with an event held back; more flush all.  Bounds memory to some MiB. */
 #define PENDING_MAX 4096
-#define AF_UNIX_NUMBER 1
-/* O_WRONLY, O_RDWR, O_TRUNC: they are the same on all machines that we know */
-#define OPEN_CHANGES (01 | 02 | 01000)
 
 struct process_key {
 	uint64_t tgid, start;
@@ -152,7 +151,7 @@ static struct object_key object_of(const struct fp_event *event)
 	const uint64_t remote[3] = {event->remote_hi, event->remote_lo, event->remote_port};
 	struct object_key key = {.family = event->family};
 
-	if (event->family == AF_UNIX_NUMBER)
+	if (event->family == AF_UNIX)
 		put_ends(&key, (const uint64_t[3]){event->ino}, (const uint64_t[3]){event->remote_lo ? event->remote_lo : event->ino});
 	else if (event->family)
 		put_ends(&key, local, remote);
@@ -164,19 +163,20 @@ static struct object_key object_of(const struct fp_event *event)
 static bool only_reads(const struct fp_event *event)
 {
 	return event->type == FP_EVENT_TYPE_READ || event->type == FP_EVENT_TYPE_RECEIVE ||
-	       (event->type == FP_EVENT_TYPE_OPEN && !(event->flags & OPEN_CHANGES));
+	       (event->type == FP_EVENT_TYPE_OPEN && !(event->flags & (O_WRONLY | O_RDWR | O_TRUNC)));
 }
 
 /* What others hold back of the object goes on first when the event's flow crosses theirs. */
 static int cut_others(struct fp_reducer *reducer, const struct process_key *key, const struct fp_event *event)
 {
-	struct object_key at = object_of(event);
 	struct pending *other, *next;
+	struct object_key at;
 	struct object *object;
 	int r = 0;
 
 	if (event->ino == 0 || event->type == FP_EVENT_TYPE_MESSAGE)
 		return 0;
+	at = object_of(event);
 	HASH_FIND(hh, reducer->objects, &at, sizeof(at), object);
 	for (other = object ? object->users : NULL; other && r >= 0; other = next) {
 		next = other->next; /* the object goes with its last user */

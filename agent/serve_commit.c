@@ -108,7 +108,7 @@ static int note(struct serve *serve, uint64_t number)
 	return r < 0 ? r : fp_capture_note(serve->capture, fp_batcher_agent(serve->batcher), number, known.data, known.len);
 }
 
-/* One more can be missing when a library cannot be probed. */
+/* The pipeline goes on telling; one more can be missing when a library cannot be probed. */
 static void tell_hooks(struct serve *serve)
 {
 	uint64_t hooks = fp_capture_missing_hooks(serve->capture);
@@ -124,7 +124,6 @@ int fp_serve_commit(struct serve *serve)
 	int r = tell_not_spooled(serve);
 
 	tell_hooks(serve);
-
 	if (r == 0)
 		r = fp_pipeline_flush(serve->pipeline);
 	if (r == 0)

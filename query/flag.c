@@ -38,10 +38,7 @@ static bool matches(struct flagging *flagging, const struct fp_graph_node *node)
 
 	if (!fp_finding_is(node) || (question->request && !of_request(flagging, node)))
 		return false;
-	if (question->function && (!row->function || strcmp(row->function, question->function) != 0))
-		return false;
-	if (question->instance &&
-	    (!row->instance || strncmp(row->instance, question->instance, strlen(question->instance)) != 0))
+	if (!fp_question_is_of(question, row->function, row->instance))
 		return false;
 	return row->last >= question->since && (question->until == 0 || row->first <= question->until);
 }

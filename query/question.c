@@ -253,3 +253,10 @@ enum fp_exit fp_question_read(int argc, char **argv, struct fp_question *ret_que
 	*ret_question = question;
 	return FP_EXIT_DONE;
 }
+
+bool fp_question_is_of(const struct fp_question *question, const char *function, const char *instance)
+{
+	if (question->function && (!function || strcmp(function, question->function) != 0))
+		return false;
+	return !question->instance || (instance && strncmp(instance, question->instance, strlen(question->instance)) == 0);
+}

@@ -33,7 +33,7 @@ struct fp_question {
 	int n_arguments;
 	const char *store;
 	const char *output; /* NULL: standard output */
-	const char *function, *instance; /* filters of `requests` and `flag` */
+	const char *function, *instance; /* filters of `requests` and `flag`: fp_question_is_of() */
 	const char *request; /* filter of `flag` */
 	enum fp_format format;
 	unsigned directions; /* enum fp_slice_direction, or-ed */
@@ -51,5 +51,8 @@ const char *fp_format_name(enum fp_format format);
 int fp_fail(enum fp_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Exit code for a negative errno of the store or of slicing: its input (3) or the system (4). */
 enum fp_exit fp_exit_of(int error);
+
+/* Is the function (NULL: none known) the one asked for, and does the instance begin like the one asked for? */
+bool fp_question_is_of(const struct fp_question *question, const char *function, const char *instance);
 
 #endif

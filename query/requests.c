@@ -26,10 +26,7 @@ static bool matches(const struct fp_question *question, const struct fp_store_re
 
 	if (question->outside && row->has_parent)
 		return false;
-	if (question->function && (!row->function || strcmp(row->function, question->function) != 0))
-		return false;
-	if (question->instance &&
-	    (!row->instance || strncmp(row->instance, question->instance, strlen(question->instance)) != 0))
+	if (!fp_question_is_of(question, row->function, row->instance))
 		return false;
 	return last >= question->since && (question->until == 0 || row->first <= question->until);
 }
