@@ -659,7 +659,7 @@ int BPF_PROG(on_uring_submit, struct io_kiocb *request)
 	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
 }
 
-/* --- times of change: which inodes a call by name is about (names.bpf.h) --------- */
+/* --- times of change: which inodes a call by name is about (touched.bpf.h) --------- */
 
 /* The inode is the first argument of all three; as a mere number, which is what functions of their own can be given. */
 static __always_inline int touch_first(void *ctx)
