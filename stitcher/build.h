@@ -189,6 +189,12 @@ static inline uint64_t fp_build_wall(const struct fp_build *build, const struct 
 /* Can the message have been sent at or before `time`, a moment of the item, as far as clocks can be trusted? */
 bool fp_build_sent_before(const struct fp_build *build, const struct fp_item *message, const struct fp_item *item,
 			  uint64_t time);
+/*
+ * From when on what a request, which is over, answered can have been handed on.
+ * The END mark follows the last byte of the answer, so whoever got that can be
+ * faster than the mark.
+ */
+const struct fp_item *fp_build_result(const struct fp_build *build, const struct fp_request_state *request);
 /* Does the message name the item's function in its path? */
 bool fp_build_names_function(const struct fp_build *build, const struct fp_item *message, const struct fp_item *begin);
 /* Did the caller get what the request answered? Not when it gave up, nor when the gateway answered in its place. */

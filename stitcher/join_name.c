@@ -25,6 +25,11 @@ bool fp_build_sent_before(const struct fp_build *build, const struct fp_item *me
 	return sent <= then || (!same_clock && sent - then <= FP_JOIN_SKEW_MAX);
 }
 
+const struct fp_item *fp_build_result(const struct fp_build *build, const struct fp_request_state *request)
+{
+	return &build->evidence->items[request->first_return != FP_NONE ? request->first_return : request->end];
+}
+
 bool fp_build_names_function(const struct fp_build *build, const struct fp_item *message, const struct fp_item *begin)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -338,14 +343,14 @@ static bool same_address(const struct fp_build *build, const struct fp_begin *a,
 	       hi[0] == hi[1] && lo[0] == lo[1];
 }
 
-/* Was this request, which was made later, over when the other began, and do both come from the same queue under one name? */
+/* Was this request, which was made later, answered when the other began, and do both come from the same queue under one name? */
 static bool hands_on(const struct fp_build *build, const struct fp_request_state *request, const struct fp_item *begin)
 {
 	const struct fp_evidence *evidence = build->evidence;
 
 	return request->message != FP_NONE && is_later(build, &evidence->items[request->message]) &&
 	       request->end != FP_NONE &&
-	       fp_build_sent_before(build, &evidence->items[request->end], begin, begin->time) &&
+	       fp_build_sent_before(build, fp_build_result(build, request), begin, begin->time) &&
 	       same_address(build, &evidence->begins[evidence->items[request->begin].detail], &evidence->begins[begin->detail]);
 }
 

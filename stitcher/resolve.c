@@ -238,10 +238,11 @@ static int message_caller(struct fp_build *build, const struct fp_item *message,
 /* The result of another request was handed on to this one. */
 static int callback_caller(struct fp_build *build, struct fp_request_state *state, struct fp_op *op)
 {
-	const struct fp_item *end = &build->evidence->items[build->requests[state->callback_of].end];
+	const struct fp_item *result = fp_build_result(build, &build->requests[state->callback_of]);
 	int r = fp_build_request_node(build, state->callback_of, &state->caller);
 
-	*op = fp_build_op(build, end, FP_EDGE_CALLS);
+	*op = fp_build_op(build, result, FP_EDGE_CALLS);
+	op->bytes = 0;
 	op->count = 1;
 	op->attribution = FP_ATTRIBUTION_DERIVED;
 	op->rule = FP_RULE_NONE;

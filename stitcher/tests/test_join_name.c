@@ -255,6 +255,31 @@ static void test_callback(void **state)
 	assert_parent(&world, "F", 0, NULL);
 }
 
+/* The queue can be faster than the watchdog's word that all was sent, but not than the answer. */
+static void test_callback_before_the_end(void **state)
+{
+	WORLD;
+	struct proc pay = {.cgroup = 8, .tgid = 201, .start = 7};
+	struct link answer = lab_link("127.0.0.1:5000", "127.0.0.1:4001");
+
+	ask(&world, "A", &world.out, "/async-function/pay", "");
+	hear(&world, "A", &world.out, 202, "k");
+	begin(&world, &world.w, "X", QUEUE, "k");
+	begin(&world, &world.shop, "E", "10.1.0.253:7001", "k");
+	world.lab.unit = "X";
+	world.lab.rule = FP_RULE_CONNECTION;
+	lab_socket(&world.lab, &pay, FP_EVENT_TYPE_SEND, &answer, 100);
+	world.lab.rule = FP_RULE_NONE;
+	begin(&world, &world.shop, "C", "10.1.0.253:7002", "k");
+	lab_end(&world.lab, &world.w, "X", 200);
+	lab_make(&world.lab);
+	assert_parent(&world, "C", 'X', "callback");
+	assert_parent(&world, "E", 0, NULL);
+	/* what is done with the result follows the call that brought it */
+	assert_true(lab_edge(&world.lab, "request:X", FP_EDGE_CALLS, "request:C")->row.first <
+		    lab_request(&world.lab, "C")->row.first);
+}
+
 static void test_nobody_waited(void **state)
 {
 	WORLD;
@@ -301,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_an_address_that_was_rewritten),
 		cmocka_unit_test(test_an_address_that_was_copied),
 		cmocka_unit_test(test_callback),
+		cmocka_unit_test(test_callback_before_the_end),
 		cmocka_unit_test(test_nobody_waited),
 		cmocka_unit_test(test_answers_that_are_not_told_apart),
 	};
