@@ -173,7 +173,7 @@ class EncryptedTest(ApplicationCase):
     PORTS = range(8440, 8448)
     EACH = 5
     client = r'''
-import asyncio, http.client, os, shutil, socket, ssl, subprocess, sys, threading, time
+import asyncio, ctypes, http.client, os, platform, shutil, socket, ssl, subprocess, sys, threading, time
 here, first, last, each = os.path.dirname(os.path.abspath(__file__)), *map(int, sys.argv[1:4])
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", here + "/key", "-out", here + "/cert",
                 "-days", "2", "-subj", "/CN=x.example", "-addext", "subjectAltName=DNS:x.example"], check=True, capture_output=True)
@@ -186,8 +186,12 @@ while True:
         time.sleep(0.05)
 context = ssl.create_default_context(cafile=here + "/cert")
 context.check_hostname = False
-# the probes are set while these processes run: what they say in the first tenth of a second may stay unread
-time.sleep(0.5)
+# the probes are set while these processes run, SSL_free's last: then a breakpoint stands where it began
+breakpoint = {"x86_64": b"\xcc", "aarch64": b"\xa0\x00\x20\xd4"}[platform.machine()]
+patience = time.monotonic() + 60
+while ctypes.string_at(ctypes.cast(ctypes.CDLL("libssl.so.3").SSL_free, ctypes.c_void_p).value, len(breakpoint)) != breakpoint:
+    assert time.monotonic() < patience, "no probes were set"
+    time.sleep(0.01)
 
 def thread(port):
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
