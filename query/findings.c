@@ -193,7 +193,9 @@ size_t fp_finding_counts_of(const struct fp_finding_counts *counts, const uint8_
 /* What is special to this deed: "SIGTERM", "/proc/1/mem", "not the container's watchdog". */
 static void add_details(const char *attributes, struct fp_buffer *out)
 {
-	static const char *const keys[] = {"signal", "operation", "path", "port", "mark", "reason"};
+	static const char *const keys[] = {"signal", "operation", "attribute", "path", "new_path", "port", "mark",
+					   "reason", "flags", "uid",	   "euid", "capabilities", "error"};
+	enum { FIRST_NAMED = 8 }; /* "flags": the value alone would tell nobody anything */
 	json_t *object = attributes ? json_loads(attributes, 0, NULL) : NULL;
 	const char *before = "";
 
@@ -203,6 +205,8 @@ static void add_details(const char *attributes, struct fp_buffer *out)
 		if (!value)
 			continue;
 		fp_buffer_add_text(out, before);
+		if (json_is_string(value) && i >= FIRST_NAMED)
+			fp_buffer_add_format(out, "%s ", keys[i]);
 		if (json_is_string(value))
 			fp_clean_add(out, json_string_value(value), 0);
 		else

@@ -15,7 +15,7 @@
 	X(endpoints_by) X(paths_by) X(streams_by) X(requests) X(lookups_by)
 #define ALL_ARRAYS(X)                                                                                            \
 	X(items) X(boots) X(sources) X(batches) X(processes) X(containers) X(files) X(unix_ends) X(endpoints) X(lookups) X(paths) \
-	X(streams) X(execs) X(messages) X(begins)
+	X(streams) X(execs) X(messages) X(begins) X(controls)
 
 void fp_evidence_init(struct fp_evidence *evidence, const struct fp_stitch_limits *limits)
 {
@@ -171,6 +171,22 @@ static int add_exec(struct fp_evidence *evidence, const struct fp_event *event, 
 		return -ENOMEM;
 	item->detail = (uint32_t)evidence->n_execs;
 	evidence->execs[evidence->n_execs++] = exec;
+	return 1;
+}
+
+static int add_control(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	struct fp_control control = {.uid = narrow(event->uid), .gid = narrow(event->gid), .euid = narrow(event->euid),
+				     .egid = narrow(event->egid), .capabilities = event->capabilities};
+	int r = fp_evidence_text(evidence, event->attribute, &control.attribute);
+
+	if (r < 0)
+		return r;
+	if (!FP_ARRAY_ROOM(evidence->controls, evidence->n_controls, evidence->controls_room))
+		return -ENOMEM;
+	item->value = narrow(event->operation);
+	item->detail = (uint32_t)evidence->n_controls;
+	evidence->controls[evidence->n_controls++] = control;
 	return 1;
 }
 
@@ -373,6 +389,8 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 		return event->lost ? 1 : 0;
 	case FP_EVENT_TYPE_REFUSED:
 		return add_refused(evidence, event, item);
+	case FP_EVENT_TYPE_CONTROL:
+		return add_control(evidence, event, item);
 	default:
 		return 0;
 	}

@@ -41,9 +41,9 @@ struct fp_item {
 	uint32_t container;
 	uint32_t object, peer;
 	uint32_t path, new_path; /* texts */
-	uint32_t detail; /* of FORK the child; of EXEC, MESSAGE, BEGIN a number in execs[], messages[], begins[]; of REFUSED a text */
+	uint32_t detail; /* of FORK the child; of EXEC, MESSAGE, BEGIN, CONTROL a number in execs[] and so on; of REFUSED a text */
 	uint32_t count;
-	uint32_t value; /* last byte's sequence number; mode; status; cause; mark; port */
+	uint32_t value; /* last byte's sequence number; mode; status; cause; mark; port; operation */
 	uint32_t flags; /* of the call; FP_ITEM_CREATED */
 	int32_t result;
 	uint16_t cpu;
@@ -130,6 +130,12 @@ struct fp_exec {
 	uint32_t parent; /* process, or FP_NONE */
 };
 
+struct fp_control { /* what the process is after it */
+	uint32_t attribute; /* text */
+	uint32_t uid, gid, euid, egid;
+	uint64_t capabilities;
+};
+
 struct fp_message {
 	uint32_t name, method, url, host_name, call_id, rows; /* texts */
 	uint32_t status;
@@ -171,9 +177,11 @@ struct fp_evidence {
 	struct fp_exec *execs;
 	struct fp_message *messages;
 	struct fp_begin *begins;
+	struct fp_control *controls;
 	size_t boots_room, sources_room, batches_room, processes_room, containers_room, files_room, unix_room,
-		lookups_room, endpoints_room, paths_room, streams_room, execs_room, messages_room, begins_room;
-	size_t n_batches, n_execs, n_messages, n_begins;
+		lookups_room, endpoints_room, paths_room, streams_room, execs_room, messages_room, begins_room,
+		controls_room;
+	size_t n_batches, n_execs, n_messages, n_begins, n_controls;
 
 	/* what the last event named: the next one is mostly of the same process, request and connection */
 	struct {

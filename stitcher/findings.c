@@ -1,11 +1,14 @@
 /*
  * What calls for a look: deeds of a function against the watchdog that says what
- * belongs to which request, and words of it that were not believed.  Each is a
+ * belongs to which request, words of it that were not believed, and what only
+ * somebody does who wants out of the container or above his rights.  Each is a
  * node of its own for a kind, a container and a unit, with an edge from every
  * process that did it; the edge leads to the event.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,13 +37,20 @@ static bool is_guarded(const struct fp_build *build, uint32_t container, enum gu
 	return fp_intern_find(&build->guarded, key, sizeof(key)) != FP_NONE;
 }
 
-static uint32_t pid_of(const struct fp_build *build, const struct fp_item *item)
+/* How the item's process became what it is; NULL: not seen. */
+static const struct fp_exec *exec_of(const struct fp_build *build, const struct fp_item *item)
 {
 	uint32_t key[2] = {item->process, item->exec_id}, image = fp_intern_find(&build->images_by, key, sizeof(key));
-	const struct fp_item *exec = image == FP_NONE ? NULL : &build->evidence->items[build->images[image].exec];
-	uint32_t pid = exec ? build->evidence->execs[exec->detail].pid : 0;
 
-	return pid ? pid : FIRST_PID;
+	return image == FP_NONE ? NULL :
+				  &build->evidence->execs[build->evidence->items[build->images[image].exec].detail];
+}
+
+static uint32_t pid_of(const struct fp_build *build, const struct fp_item *item)
+{
+	const struct fp_exec *exec = exec_of(build, item);
+
+	return exec && exec->pid ? exec->pid : FIRST_PID;
 }
 
 int fp_build_watchdogs(struct fp_build *build)
@@ -161,6 +171,100 @@ static enum fp_finding of_naming(const struct fp_build *build, const struct fp_i
 	return FP_FINDING_CHANGED_NAME;
 }
 
+static enum fp_finding kind_of_control(enum fp_operation operation)
+{
+	switch (operation) {
+	case FP_OPERATION_CREDENTIALS:
+	case FP_OPERATION_CAPSET:
+		return FP_FINDING_IDENTITY;
+	case FP_OPERATION_UNSHARE:
+	case FP_OPERATION_SETNS:
+	case FP_OPERATION_PIVOT_ROOT:
+	case FP_OPERATION_CHROOT:
+		return FP_FINDING_NAME_SPACES;
+	case FP_OPERATION_MOUNT:
+	case FP_OPERATION_UMOUNT:
+	case FP_OPERATION_MOVE_MOUNT:
+	case FP_OPERATION_OPEN_TREE:
+	case FP_OPERATION_NEW_MOUNT:
+	case FP_OPERATION_MOUNT_OPTION:
+	case FP_OPERATION_MAKE_MOUNT:
+	case FP_OPERATION_PICK_MOUNT:
+	case FP_OPERATION_SET_MOUNT:
+		return FP_FINDING_MOUNTS;
+	case FP_OPERATION_BPF:
+	case FP_OPERATION_PERF:
+	case FP_OPERATION_USERFAULT:
+	case FP_OPERATION_KEYS:
+	case FP_OPERATION_MODULE:
+	case FP_OPERATION_KEXEC:
+	case FP_OPERATION_SYSTEM:
+	case FP_OPERATION_CLOCK:
+	case FP_OPERATION_FANOTIFY:
+	case FP_OPERATION_PERSONALITY:
+		return FP_FINDING_KERNEL;
+	default: /* by these a process gives rights up: seccomp, landlock, prctl */
+		return 0;
+	}
+}
+
+/* Without rights at its start, and with some now. */
+static bool is_gain(const struct fp_build *build, const struct fp_item *item, const struct fp_control *control)
+{
+	const struct fp_exec *exec = exec_of(build, item);
+
+	return exec && exec->uid && item->result >= 0 && (control->euid == 0 || control->capabilities);
+}
+
+static void add_name(json_t *why, const char *key, const char *name)
+{
+	if (*name)
+		json_object_set_new(why, key, json_string(name));
+}
+
+static void describe_control(const struct fp_build *build, const struct fp_item *item, const struct fp_control *control,
+			     json_t *why)
+{
+	const struct fp_evidence *evidence = build->evidence;
+	const char *error = item->result < 0 ? strerrorname_np(-item->result) : NULL;
+
+	json_object_set_new(why, "operation", json_string(fp_operation_name(item->value)));
+	add_name(why, "path", fp_text(evidence, item->path));
+	add_name(why, "new_path", fp_text(evidence, item->new_path));
+	add_name(why, "attribute", fp_text(evidence, control->attribute));
+	if (item->flags)
+		json_object_set_new(why, "flags", json_sprintf("0x%" PRIx32, item->flags));
+	if (item->result < 0)
+		json_object_set_new(why, "error", error ? json_string(error) : json_integer(-item->result));
+	if (item->value != FP_OPERATION_CREDENTIALS && item->value != FP_OPERATION_CAPSET)
+		return;
+	json_object_set_new(why, "uid", json_integer(control->uid));
+	json_object_set_new(why, "euid", json_integer(control->euid));
+	json_object_set_new(why, "capabilities", json_sprintf("0x%" PRIx64, control->capabilities));
+}
+
+static enum fp_finding of_control(const struct fp_build *build, const struct fp_item *item, json_t *why)
+{
+	const struct fp_control *control = &build->evidence->controls[item->detail];
+	enum fp_finding finding = kind_of_control(item->value);
+
+	if (!finding || (finding == FP_FINDING_IDENTITY && !is_gain(build, item, control)))
+		return 0;
+	describe_control(build, item, control, why);
+	return finding;
+}
+
+/* A child that was made with name spaces of its own. */
+#define OWN_NAME_SPACES \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+
+static enum fp_finding of_fork(const struct fp_item *item, json_t *why)
+{
+	json_object_set_new(why, "operation", json_string("clone"));
+	json_object_set_new(why, "flags", json_sprintf("0x%" PRIx32, item->flags & OWN_NAME_SPACES));
+	return FP_FINDING_NAME_SPACES;
+}
+
 /* 0: nothing; what can be said of it goes into `why`. */
 static enum fp_finding find(const struct fp_build *build, const struct fp_item *item, json_t *why)
 {
@@ -174,6 +278,10 @@ static enum fp_finding find(const struct fp_build *build, const struct fp_item *
 		return of_act(build, item, why);
 	case FP_EVENT_TYPE_OPEN:
 		return of_memory(build, item, why);
+	case FP_EVENT_TYPE_CONTROL:
+		return of_control(build, item, why);
+	case FP_EVENT_TYPE_FORK:
+		return of_fork(item, why);
 	default:
 		return of_port(build, item, why);
 	}
@@ -194,6 +302,11 @@ static bool may_show(const struct fp_item *item)
 		return true;
 	case FP_EVENT_TYPE_OPEN:
 		return item->kind == FP_ITEM_PLAIN;
+	/* before the first request whoever makes the container does all this */
+	case FP_EVENT_TYPE_CONTROL:
+		return item->unit != FP_UNIT_IS_STARTUP;
+	case FP_EVENT_TYPE_FORK:
+		return item->flags & OWN_NAME_SPACES && item->unit != FP_UNIT_IS_STARTUP;
 	default:
 		return false;
 	}

@@ -492,6 +492,37 @@ HANDLER(on_prctl, any_prctl(&call, a1, a2, a3, a4, (void *)a5))
 
 FP_FAMILIES(FAMILY)
 
+#define CLONE_NEWTIME 0x00000080
+#define CLONE_NEWNS 0x00020000
+#define CLONE_NEWCGROUP 0x02000000
+#define CLONE_NEWUTS 0x04000000
+#define CLONE_NEWIPC 0x08000000
+#define CLONE_NEWUSER 0x10000000
+#define CLONE_NEWPID 0x20000000
+#define CLONE_NEWNET 0x40000000
+
+/* CLONE_NEW* of what the child has for itself; the event does not tell how it was made. */
+static __always_inline __u64 own_namespaces(struct task_struct *parent, struct task_struct *child)
+{
+	struct nsproxy *theirs = parent->nsproxy, *its = child->nsproxy;
+	__u64 flags = parent->cred->user_ns != child->cred->user_ns ? CLONE_NEWUSER : 0;
+
+	if (theirs == its)
+		return flags;
+#define IS_OWN(field, flag)                                            \
+	if (BPF_CORE_READ(theirs, field) != BPF_CORE_READ(its, field)) \
+	flags |= flag
+	IS_OWN(uts_ns, CLONE_NEWUTS);
+	IS_OWN(ipc_ns, CLONE_NEWIPC);
+	IS_OWN(mnt_ns, CLONE_NEWNS);
+	IS_OWN(pid_ns_for_children, CLONE_NEWPID);
+	IS_OWN(net_ns, CLONE_NEWNET);
+	IS_OWN(time_ns_for_children, CLONE_NEWTIME);
+	IS_OWN(cgroup_ns, CLONE_NEWCGROUP);
+#undef IS_OWN
+	return flags;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
@@ -503,7 +534,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	record->r.child_tgid = child->tgid;
 	record->r.child_tid = child->pid;
 	record->r.child_start = BPF_CORE_READ(child, group_leader, start_boottime);
-	record->r.flags = 0;
+	record->r.flags = own_namespaces(parent, child);
 	emit(record);
 	return 0;
 }

@@ -69,10 +69,21 @@ struct mount {
 };
 
 struct ipc_namespace;
+struct uts_namespace;
+struct pid_namespace;
+struct time_namespace;
+struct cgroup_namespace;
+struct user_namespace;
+struct net;
 
 struct nsproxy {
+	struct uts_namespace *uts_ns;
 	struct ipc_namespace *ipc_ns;
 	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
+	struct net *net_ns;
+	struct time_namespace *time_ns_for_children;
+	struct cgroup_namespace *cgroup_ns;
 };
 
 struct path {
@@ -189,6 +200,7 @@ struct cred {
 	kuid_t euid;
 	kgid_t egid;
 	kernel_cap_t cap_effective;
+	struct user_namespace *user_ns;
 };
 
 struct upid {

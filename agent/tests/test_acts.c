@@ -116,6 +116,32 @@ static int move_a_mount(const char *to)
 	return tree < 0 || syscall(SYS_move_mount, tree, "", AT_FDCWD, to, 4 /* MOVE_MOUNT_F_EMPTY_PATH */);
 }
 
+/* With name spaces of its own, with none, and with others. */
+static int fork_apart(void)
+{
+	static const uint64_t flags[] = {CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWUSER, 0, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC};
+
+	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		uint64_t args[8] = {flags[i], 0, 0, 0, SIGCHLD};
+		long pid = syscall(SYS_clone3, args, sizeof(args));
+
+		if (pid == 0)
+			_exit(0);
+		if (pid < 0 || waitpid((pid_t)pid, NULL, 0) != pid)
+			return 1;
+	}
+	return 0;
+}
+
+static void a_child_with_name_spaces_of_its_own(void **state)
+{
+	record(fork_apart);
+	assert_int_equal(count(FP_EVENT_TYPE_FORK), 3);
+	assert_int_equal(nth(FP_EVENT_TYPE_FORK, 0)->flags, CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWUSER);
+	assert_int_equal(nth(FP_EVENT_TYPE_FORK, 1)->flags, 0);
+	assert_int_equal(nth(FP_EVENT_TYPE_FORK, 2)->flags, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC);
+}
+
 static int change_its_world(void)
 {
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -372,6 +398,7 @@ int main(void)
 		cmocka_unit_test(who_is_acted_upon_is_known),
 		cmocka_unit_test(a_process_changes_what_it_may_do),
 		cmocka_unit_test(a_process_changes_its_world),
+		cmocka_unit_test(a_child_with_name_spaces_of_its_own),
 		cmocka_unit_test(a_ring_hides_nothing),
 		cmocka_unit_test(a_ring_talks_and_is_heard),
 		cmocka_unit_test(a_script_is_loaded),

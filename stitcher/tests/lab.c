@@ -160,6 +160,7 @@ void lab_exec_as(struct lab *lab, struct proc *proc, const char *path, const cha
 	event.path = lab_str(path);
 	event.comm = lab_str(comm);
 	event.ns_tgid = proc->tgid % 100;
+	event.uid = lab->uid;
 	snprintf(words, sizeof(words), "%s", argv);
 	event.argv = (struct fp_str){words, strlen(words)};
 	for (char *c = words; *c; c++)

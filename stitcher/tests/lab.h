@@ -48,6 +48,7 @@ struct lab {
 	/* what the next events belong to: a letter, or one of the words; candidates as letters */
 	const char *unit, *candidates;
 	enum fp_rule rule;
+	uint64_t uid; /* as which programs are executed */
 	struct fp_batch_writer *writer; /* may be NULL: gets all events too */
 
 	struct lab_node *nodes;

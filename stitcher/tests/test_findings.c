@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 
 #include <cmocka.h>
 
@@ -56,6 +58,19 @@ static void lab_refused(struct lab *lab, const struct proc *proc, enum fp_mark m
 
 	event.mark = mark;
 	event.refused = lab_str("not the container's watchdog");
+	lab_add(lab, &event);
+}
+
+static void lab_control(struct lab *lab, const struct proc *proc, enum fp_operation operation, int64_t result,
+			uint64_t euid, const char *path)
+{
+	struct fp_event event = lab_event(lab, FP_EVENT_TYPE_CONTROL, proc);
+
+	event.operation = operation;
+	event.result = result;
+	event.uid = event.euid = euid;
+	event.flags = 0x20000;
+	event.path = lab_str(path);
 	lab_add(lab, &event);
 }
 
@@ -161,6 +176,62 @@ static void test_port(void **state)
 	assert_int_equal(findings(&lab), 2);
 }
 
+/* The rights that it was started with decide what is a gain, and the start itself is the runtime's. */
+static void test_rights(void **state)
+{
+	WITH_LAB;
+	struct proc user = lab_fork(&lab, &function, 102), root = lab_fork(&lab, &function, 103);
+	const struct lab_edge *edge;
+
+	lab.uid = 1000;
+	lab_exec(&lab, &user, "/usr/bin/su", 60, "su");
+	lab.uid = 0;
+	lab_exec(&lab, &root, "/usr/sbin/x", 61, "x");
+	lab_control(&lab, &user, FP_OPERATION_CREDENTIALS, 0, 1001, "");
+	lab_control(&lab, &user, FP_OPERATION_CREDENTIALS, -EPERM, 0, "");
+	lab_control(&lab, &root, FP_OPERATION_CREDENTIALS, 0, 0, "");
+	/* gives rights up */
+	lab_control(&lab, &user, FP_OPERATION_SECCOMP, 0, 1000, "");
+	lab_make(&lab);
+	assert_int_equal(findings(&lab), 0);
+	lab_control(&lab, &user, FP_OPERATION_CREDENTIALS, 0, 0, "");
+	lab_make(&lab);
+	assert_int_equal(findings(&lab), 1);
+	edge = lab_edge(&lab, "process:su@A", FP_EDGE_SHOWS, "finding:identity-gained");
+	assert_non_null(strstr(edge->attributes, "\"euid\":0"));
+}
+
+static void test_world(void **state)
+{
+	WITH_LAB;
+	struct proc child = {.cgroup = 7, .tgid = 104, .start = 9};
+	struct fp_event event;
+
+	lab.unit = "start-up";
+	lab_control(&lab, &function, FP_OPERATION_MOUNT, 0, 0, "/proc");
+	lab.unit = "A";
+	lab_control(&lab, &dog, FP_OPERATION_MOUNT, 0, 0, "/proc");
+	event = lab_event(&lab, FP_EVENT_TYPE_FORK, &function);
+	event.child_tgid = event.child_tid = child.tgid;
+	event.child_start = child.start;
+	lab_add(&lab, &event);
+	lab_make(&lab);
+	assert_int_equal(findings(&lab), 0);
+	lab_control(&lab, &function, FP_OPERATION_MOUNT, 0, 0, "/etc");
+	lab_control(&lab, &function, FP_OPERATION_UNSHARE, 0, 0, "");
+	lab_control(&lab, &function, FP_OPERATION_BPF, -EPERM, 0, "");
+	event.child_tgid = event.child_tid = ++child.tgid;
+	event.flags = CLONE_NEWUSER | CLONE_NEWPID;
+	event.time = event.start = ++lab.now;
+	event.seq = lab.seq++;
+	lab_add(&lab, &event);
+	lab_make(&lab);
+	assert_int_equal(findings(&lab), 4);
+	assert_non_null(strstr(lab_edge(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:mounts-changed")->attributes, "/etc"));
+	assert_non_null(strstr(lab_edge(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:kernel-asked")->attributes, "EPERM"));
+	assert_int_equal(lab_count(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:name-spaces-changed"), 2);
+}
+
 static void test_what_several_could_have_done(void **state)
 {
 	WITH_LAB;
@@ -182,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_control),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_port),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_world),
 		cmocka_unit_test(test_what_several_could_have_done),
 	};
 

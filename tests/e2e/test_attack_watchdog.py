@@ -1,4 +1,4 @@
-"""A function against its watchdog: whatever it does is recorded as its deed, and shown to whoever asks."""
+"""A function against its watchdog and its limits: whatever it does is recorded as its deed, and shown to whoever asks."""
 import os
 import unittest
 
@@ -14,6 +14,8 @@ DEEDS = {
     "memory": {"watchdog-memory": "/proc/1/mem"},
     "across": {"watchdog-controlled": "vm-write", "watchdog-read": "vm-read"},
     "steal": {"watchdog-controlled": "get-fd", "watchdog-port": "accept, port 8080"},
+    "leave": {"name-spaces-changed": "unshare, flags 0x10020000", "mounts-changed": "mount, tmpfs, "},
+    "ask_kernel": {"kernel-asked": "bpf, flags 0x5, error EPERM"},
     "replace": {"watchdog-signalled": "SIGTERM", "watchdog-port": "bind, port 8080"},
 }
 

