@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,57 +14,121 @@
 
 #define CGROUP2_MAGIC 0x63677270
 
-/* Writes the mount point that holds `path` (NULL: the first). */
-static int find_mount(const char *path, char ret_mount[PATH_MAX])
+/* In linux/proc_ns.h: the number of the first cgroup name space. */
+#define FIRST_CGROUP_NAMESPACE 0xEFFFFFFBu
+
+/* Writes the first mount point of a cgroup2 hierarchy. */
+static int find_mount(char ret_mount[PATH_MAX])
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "r");
 	struct mntent *entry;
-	size_t best = 0;
+	int r = -ENOENT;
 
 	if (!mounts)
 		return -errno;
-	while ((entry = getmntent(mounts))) {
+	while (r < 0 && (entry = getmntent(mounts))) {
 		size_t len = strlen(entry->mnt_dir);
 
-		if (strcmp(entry->mnt_type, "cgroup2") != 0 || len <= best || len >= PATH_MAX)
-			continue;
-		if (path && (strncmp(path, entry->mnt_dir, len) != 0 || (path[len] && path[len] != '/')))
+		if (strcmp(entry->mnt_type, "cgroup2") != 0 || len >= PATH_MAX)
 			continue;
 		memcpy(ret_mount, entry->mnt_dir, len + 1);
-		best = len;
-		if (!path)
-			break;
+		r = 0;
 	}
 	endmntent(mounts);
-	return best ? 0 : -ENOENT;
+	return r;
+}
+
+/* Steps down that a path makes; each ".." is one up. */
+static int steps(const char *path)
+{
+	int count = 0;
+
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		if (len)
+			count += len == 2 && strncmp(path, "..", 2) == 0 ? -1 : 1;
+		path += len + (path[len] == '/');
+	}
+	return count;
+}
+
+/*
+ * How deep the root of our cgroup name space lies in the hierarchy.  The kernel says
+ * where others are as seen from there, and kthreadd stays in the hierarchy's own root.
+ */
+static int namespace_depth(void)
+{
+	fp_cleanup(fp_fclosep) FILE *name = NULL, *where = NULL;
+	char text[PATH_MAX + 8];
+	struct stat own;
+
+	if (stat("/proc/self/ns/cgroup", &own) < 0)
+		return -errno;
+	if (own.st_ino == FIRST_CGROUP_NAMESPACE)
+		return 0;
+	name = fopen("/proc/2/comm", "re");
+	if (!name || !fgets(text, sizeof(text), name) || strcmp(text, "kthreadd\n") != 0)
+		return -EXDEV;
+	where = fopen("/proc/2/cgroup", "re");
+	while (where && fgets(text, sizeof(text), where)) {
+		text[strcspn(text, "\n")] = '\0';
+		if (strncmp(text, "0::/", 4) == 0 && steps(text + 3) <= 0)
+			return -steps(text + 3);
+	}
+	return -EXDEV;
+}
+
+/* Depth of what is mounted where `path` is, less the steps to the mount point: with those of `path` its own depth. */
+static int mount_depth(const char *path, int *ret_depth)
+{
+	fp_cleanup(fp_fclosep) FILE *table = NULL;
+	fp_cleanup(fp_freep) char *line = NULL;
+	struct statx about;
+	size_t size = 0;
+	int depth = namespace_depth();
+
+	if (depth < 0)
+		return depth;
+	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &about) < 0)
+		return -errno;
+	table = fopen("/proc/self/mountinfo", "re");
+	if (!table)
+		return -errno;
+	while (getline(&line, &size, table) > 0) {
+		fp_cleanup(fp_freep) char *root = NULL, *point = NULL;
+		unsigned long long id;
+
+		if (sscanf(line, "%llu %*u %*u:%*u %ms %ms", &id, &root, &point) == 3 && id == about.stx_mnt_id) {
+			*ret_depth = depth + steps(root) - steps(point);
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 int fp_cgroup_open(const char *path, struct fp_cgroup *ret_cgroup)
 {
-	char mount[PATH_MAX];
 	struct statfs fs;
 	struct stat st;
-	int r;
+	int r, depth = 0;
 
 	if (!realpath(path, ret_cgroup->path) || statfs(ret_cgroup->path, &fs) < 0 || stat(ret_cgroup->path, &st) < 0)
 		return -errno;
 	if (fs.f_type != CGROUP2_MAGIC)
 		return -ENOTDIR;
-	r = find_mount(ret_cgroup->path, mount);
+	r = mount_depth(ret_cgroup->path, &depth);
 	if (r < 0)
 		return r;
 	ret_cgroup->id = st.st_ino;
-	ret_cgroup->level = 0;
-	for (const char *c = ret_cgroup->path + strlen(mount); *c; c++)
-		if (*c == '/' && c[1])
-			ret_cgroup->level++;
-	return 0;
+	ret_cgroup->level = depth + steps(ret_cgroup->path);
+	return ret_cgroup->level < 0 ? -EXDEV : 0;
 }
 
 int fp_cgroup_make(const char *name, struct fp_cgroup *ret_cgroup)
 {
 	char path[PATH_MAX], mount[PATH_MAX];
-	int r = find_mount(NULL, mount);
+	int r = find_mount(mount);
 
 	if (r < 0)
 		return r;

@@ -14,7 +14,10 @@ struct fp_cgroup {
 	int level; /* depth below the hierarchy's root */
 };
 
-/* The directory `path` of the mounted cgroup2 hierarchy.  0; -ENOTDIR when it is not a cgroup2 directory; errno. */
+/*
+ * The directory `path` of the mounted cgroup2 hierarchy.  0; -ENOTDIR when it is not a cgroup2 directory; -EXDEV when
+ * we are in a cgroup name space and nothing says how deep that lies; errno.
+ */
 int fp_cgroup_open(const char *path, struct fp_cgroup *ret_cgroup);
 /* Makes a cgroup of that name directly below the root of the first mounted cgroup2 hierarchy.  -ENOENT: none is mounted. */
 int fp_cgroup_make(const char *name, struct fp_cgroup *ret_cgroup);

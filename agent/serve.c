@@ -183,7 +183,9 @@ static int open_capture(struct serve *serve, char error[256])
 
 	if (r < 0) {
 		snprintf(error, 256, "%.150s: %s", serve->options.cgroup,
-			 r == -ENOTDIR ? "not a directory of a cgroup2 hierarchy" : strerror(-r));
+			 r == -ENOTDIR ? "not a directory of a cgroup2 hierarchy"
+			 : r == -EXDEV ? "seen from a cgroup name space: run the agent in the machine's own"
+				       : strerror(-r));
 		return r;
 	}
 	options.root_cgroup = serve->cgroup.id;
