@@ -5,9 +5,11 @@ import subprocess
 import time
 
 from . import cgroup, net, process
-from .say import BIN, Fail, run, wait_for
+from .say import BIN, Fail, mounts, run, wait_for
 
 PORT = 7000
+BPF = "/sys/fs/bpf"
+BPF_OWN = {"maps.debug", "progs.debug"}  # the file system's own, in every one
 # How long sync waits for invocations to end; those that hang are not waited for.
 IN_FLIGHT_SECONDS = 5
 
@@ -44,6 +46,7 @@ def start(lab, nodes, cgroup_root, store, record=None, header=None):
         program("faasprov-aggregator"), "--listen", f"{net.CONTROL}:{PORT}", "--store", store, "--state", home,
         *_tls_options(tls, "aggregator")])
     process.wait_ready(lab, "aggregator", lambda: os.path.exists(f"{home}/ready"))
+    _mount_bpf(lab)
     for node in range(1, nodes + 1):
         forwarded = ["--forwarded-for", header] if header else []
         extra = ["--record", f"{os.path.abspath(record)}/node{node}.recording"] if record else []
@@ -95,6 +98,22 @@ def unpin(lab, nodes):
         if os.path.isdir(path) and os.access(os.path.join(BIN, "faasprov-agent"), os.X_OK):
             subprocess.run([program("faasprov-agent"), "--unpin", "--cgroup", path], stdin=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def _mount_bpf(lab):
+    """Agents pin what they record there, and mount it themselves where the lab does not; but then nobody takes it away."""
+    if BPF not in mounts() and os.path.isdir(BPF):
+        lab.save("bpf", True)
+        run("mount", "-t", "bpf", "-o", "nosuid,nodev,noexec,mode=700", "bpf", BPF)
+
+
+def unmount_bpf(lab):
+    """If this lab mounted it, and nobody else has come to use it."""
+    if lab.load("bpf") and BPF in mounts():
+        if os.path.isdir(f"{BPF}/faasprov") and not os.listdir(f"{BPF}/faasprov"):
+            os.rmdir(f"{BPF}/faasprov")
+        if set(os.listdir(BPF)) <= BPF_OWN:
+            run("umount", BPF, check=False)
 
 
 def _agent(node):
