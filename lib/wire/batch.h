@@ -18,9 +18,11 @@
  *   the columns: one varint for each event that has the field (HEAD, NOTE, own ones but the transient), taken apart by
  *   places (batch_columns.h)
  * A number, or the index of a string in the table (0: empty), is written as the zigzag difference to what is expected:
- * the time, for `last`; the result, for `bytes`; the time or the end of the thread's event before, for `start`; the
- * value the field last had for the same tid or ino (batch_format.c says which, and they are told apart by a hash of eight
- * bits), or else in the last event that had it.
+ * the time, for `last`; the result, for `bytes`; the time or the end of the thread's event before, for `start`; the end
+ * before and the bytes, for where a stream is after a send or receive; the value the field last had for the same thread,
+ * object or descriptor (batch_format.h says which, and they are told apart by a hash of eleven bits), or else in the last
+ * event that had it.  The string of `candidates` is a list: the strings' indices of the ids, each a varint of the zigzag
+ * difference to the one before.
  * First and last time are the least and greatest `time` of the events.
  * The hash is BLAKE2b-256 over the whole frame.
  *

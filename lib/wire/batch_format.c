@@ -4,45 +4,28 @@
 #include <string.h>
 
 static const uint8_t expectations[FP_FIELD_MAX] = {
-	[FP_FIELD_start] = FP_BATCH_AS_START,
 	[FP_FIELD_last] = FP_BATCH_AS_TIME,
 	[FP_FIELD_bytes] = FP_BATCH_AS_RESULT,
-	[FP_FIELD_result] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_rule] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_attribution] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_cgroup] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_tgid] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_process_start] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_exec_id] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_turn] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_request] = FP_BATCH_AS_OF_THREAD,
-	[FP_FIELD_fd] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_object] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_dev] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_gen] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_path] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_netns] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_family] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_protocol] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_local_hi] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_local_lo] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_local_port] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_remote_hi] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_remote_lo] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_remote_port] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_tx_base] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_rx_base] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_tx_end] = FP_BATCH_AS_OF_OBJECT,
-	[FP_FIELD_rx_end] = FP_BATCH_AS_OF_OBJECT,
+#define EXPECTED(field, expectation) [FP_FIELD_##field] = FP_BATCH_AS_##expectation,
+	FP_BATCH_KEPT(EXPECTED)
+#undef EXPECTED
 };
 
-/* Numbers that others are compared with, other numbers, strings: a reader takes them in this order. */
-enum { KEYS, NUMBERS, STRINGS, GROUPS };
+static const uint8_t places[FP_FIELD_MAX] = {
+#define PLACE(field, expectation) [FP_FIELD_##field] = FP_BATCH_PLACE_##field,
+	FP_BATCH_KEPT(PLACE)
+#undef PLACE
+};
+
+/* Numbers by which others are kept, other numbers, sums of those, strings: a reader takes them in this order. */
+enum { KEYS, NUMBERS, SUMS, STRINGS, GROUPS };
 
 static int group_of(unsigned field)
 {
-	if (field == FP_FIELD_tid || field == FP_FIELD_time || field == FP_FIELD_ino)
+	if (field == FP_FIELD_tid || field == FP_FIELD_time || field == FP_FIELD_fd || field == FP_FIELD_ino)
 		return KEYS;
+	if (field == FP_FIELD_tx_end || field == FP_FIELD_rx_end)
+		return SUMS;
 	return fp_fields[field].kind == FP_KIND_STR ? STRINGS : NUMBERS;
 }
 
@@ -51,20 +34,29 @@ static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
 	if (group_of(field) != group)
 		return;
 	layout->fields[layout->n] = (uint8_t)field;
+	layout->places[layout->n] = places[field];
 	layout->expectations[layout->n++] = expectations[field];
 	if (group != STRINGS)
 		layout->n_numbers = layout->n;
 }
 
-/*
- * An event that does not carry its object's inode is compared as if it had none,
- * whatever stands there when it is written: the reader does not see it.
- */
-static void forget_object(struct fp_batch_layout *layout)
+static void replace(struct fp_batch_layout *layout, enum fp_batch_expectation from, enum fp_batch_expectation to)
 {
 	for (unsigned i = 0; i < layout->n; i++)
-		if (layout->expectations[i] == FP_BATCH_AS_OF_OBJECT)
-			layout->expectations[i] = FP_BATCH_AS_FORMER;
+		if (layout->expectations[i] == from)
+			layout->expectations[i] = (uint8_t)to;
+}
+
+static bool has(const struct fp_batch_layout *layout, unsigned field)
+{
+	return memchr(layout->fields, (int)field, layout->n);
+}
+
+static void expect(struct fp_batch_layout *layout, unsigned field, enum fp_batch_expectation expectation)
+{
+	for (unsigned i = 0; i < layout->n; i++)
+		if (layout->fields[i] == field)
+			layout->expectations[i] = (uint8_t)expectation;
 }
 
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
@@ -83,9 +75,16 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 			if (info->fields[i].origin != FP_FROM_KERNEL_TRANSIENT)
 				add_field(&layout, info->fields[i].field, group);
 	}
-	if (!memchr(layout.fields, FP_FIELD_ino, layout.n))
-		forget_object(&layout);
-	layout.has_last = memchr(layout.fields, FP_FIELD_last, layout.n);
+	/* what an event does not carry is not compared with, whatever stands there when it is written: the reader does not see it */
+	if (!has(&layout, FP_FIELD_ino))
+		replace(&layout, FP_BATCH_AS_OF_OBJECT, FP_BATCH_AS_FORMER);
+	if (!has(&layout, FP_FIELD_fd))
+		replace(&layout, FP_BATCH_AS_OF_DESCRIPTOR, FP_BATCH_AS_OF_THREAD);
+	if (type == FP_EVENT_TYPE_SEND)
+		expect(&layout, FP_FIELD_tx_end, FP_BATCH_AS_FURTHER);
+	if (type == FP_EVENT_TYPE_RECEIVE)
+		expect(&layout, FP_FIELD_rx_end, FP_BATCH_AS_FURTHER);
+	layout.has_last = has(&layout, FP_FIELD_last);
 	*ret_layout = layout;
 	return true;
 }

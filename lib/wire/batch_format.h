@@ -10,7 +10,7 @@
 #include "wire/batch.h"
 
 #define FP_BATCH_MAGIC "FPB1"
-#define FP_BATCH_FORMAT 3
+#define FP_BATCH_FORMAT 4
 
 /*
  * Distinct strings of one batch.  Bounds what a small hostile frame makes the
@@ -18,7 +18,11 @@
  */
 #define FP_BATCH_STRINGS_MAX (1u << 18)
 
-#define FP_BATCH_SLOT_BITS 8
+/* Of one event, at most; and what an index of a string takes as a difference. */
+#define FP_BATCH_CANDIDATES_MAX (FP_STR_MAX / FP_REQUEST_ID_SIZE)
+#define FP_BATCH_INDEX_LEN_MAX 3
+
+#define FP_BATCH_SLOT_BITS 11
 #define FP_BATCH_SLOTS (1u << FP_BATCH_SLOT_BITS)
 
 /* The directory of columns: their count, then id, count and lengths of places each. */
@@ -71,9 +75,28 @@ enum fp_batch_expectation {
 	FP_BATCH_AS_FORMER,
 	FP_BATCH_AS_OF_THREAD,
 	FP_BATCH_AS_OF_OBJECT,
+	FP_BATCH_AS_OF_DESCRIPTOR, /* the object that the thread's descriptor was last */
+	FP_BATCH_AS_FURTHER, /* of the object, and the event's bytes behind it */
 	FP_BATCH_AS_TIME,
 	FP_BATCH_AS_RESULT,
 	FP_BATCH_AS_START /* the time, or the end of the thread's event before: whichever it was in the last of that type */
+};
+
+/* Fields of which is kept what they last were for each thread or object, and how they are expected to be. */
+#define FP_BATCH_KEPT(X)                                                                                       \
+	X(start, START) X(rule, OF_THREAD) X(attribution, OF_THREAD) X(cgroup, OF_THREAD) X(tgid, OF_THREAD)   \
+	X(process_start, OF_THREAD) X(exec_id, OF_THREAD) X(turn, OF_THREAD) X(request, OF_THREAD)             \
+	X(fd, OF_THREAD) X(ino, OF_DESCRIPTOR) X(result, OF_OBJECT) X(object, OF_OBJECT) X(dev, OF_OBJECT)     \
+	X(gen, OF_OBJECT) X(path, OF_OBJECT) X(netns, OF_OBJECT) X(family, OF_OBJECT) X(protocol, OF_OBJECT)   \
+	X(local_hi, OF_OBJECT) X(local_lo, OF_OBJECT) X(local_port, OF_OBJECT) X(remote_hi, OF_OBJECT)         \
+	X(remote_lo, OF_OBJECT) X(remote_port, OF_OBJECT) X(tx_base, OF_OBJECT) X(rx_base, OF_OBJECT)          \
+	X(tx_end, OF_OBJECT) X(rx_end, OF_OBJECT)
+
+enum {
+#define FP_BATCH_PLACE(field, expectation) FP_BATCH_PLACE_##field,
+	FP_BATCH_KEPT(FP_BATCH_PLACE)
+#undef FP_BATCH_PLACE
+	FP_BATCH_PLACES
 };
 
 /*
@@ -85,41 +108,61 @@ struct fp_batch_layout {
 	bool has_last;
 	uint8_t fields[64];
 	uint8_t expectations[64];
+	uint8_t places[64];
 };
 
 /* Former values; a batch begins with zeros. */
 struct fp_batch_former {
-	uint64_t values[FP_BATCH_SLOTS][FP_FIELD_MAX]; /* of `start`: when the thread's last event ended */
+	uint64_t values[FP_BATCH_SLOTS][FP_BATCH_PLACES]; /* of `start`: when the thread's last event ended */
+	uint64_t of_all[FP_FIELD_MAX]; /* of fields that are compared with the last event that had them */
 	bool starts_early[FP_EVENT_TYPE_MAX]; /* whether the last one of the type began before its time */
 };
 
-/* Threads, and objects, that are told apart; two that meet in a slot only pack worse. */
+/* Threads, objects and descriptors that are told apart; two that meet in a slot only pack worse. */
 static inline unsigned fp_batch_slot(uint64_t key)
 {
 	return (unsigned)(key * 0x9e3779b97f4a7c15ull >> (64 - FP_BATCH_SLOT_BITS));
 }
 
-/* Where the former value of the field is; the event has its tid and, if it has one, its ino. */
-static inline uint64_t *fp_batch_former(struct fp_batch_former *former, unsigned field, unsigned expectation,
+/* Where the former value of the i-th field is; the event has its tid and, if it has them, its fd and its ino. */
+static inline uint64_t *fp_batch_former(struct fp_batch_former *former, const struct fp_batch_layout *layout, unsigned i,
 					const struct fp_event *event)
 {
-	unsigned slot = 0;
+	uint64_t key;
 
-	if (expectation == FP_BATCH_AS_OF_THREAD || expectation == FP_BATCH_AS_START)
-		slot = fp_batch_slot(event->tid);
-	else if (expectation == FP_BATCH_AS_OF_OBJECT)
-		slot = fp_batch_slot(event->ino);
-	return &former->values[slot][field];
+	switch (layout->expectations[i]) {
+	case FP_BATCH_AS_OF_THREAD:
+	case FP_BATCH_AS_START:
+		key = event->tid;
+		break;
+	case FP_BATCH_AS_OF_OBJECT:
+	case FP_BATCH_AS_FURTHER:
+		key = event->ino;
+		break;
+	case FP_BATCH_AS_OF_DESCRIPTOR:
+		key = event->tid ^ event->fd << 32;
+		break;
+	default:
+		return &former->of_all[layout->fields[i]];
+	}
+	return &former->values[fp_batch_slot(key)][layout->places[i]];
 }
 
 static inline uint64_t fp_batch_expected(const struct fp_batch_former *former, const uint64_t *own, unsigned expectation,
 					 const struct fp_event *event)
 {
-	if (expectation == FP_BATCH_AS_START)
+	switch (expectation) {
+	case FP_BATCH_AS_START:
 		return former->starts_early[event->type] ? *own : event->time;
-	if (expectation == FP_BATCH_AS_TIME)
+	case FP_BATCH_AS_TIME:
 		return event->time;
-	return expectation == FP_BATCH_AS_RESULT ? (uint64_t)event->result : *own;
+	case FP_BATCH_AS_RESULT:
+		return (uint64_t)event->result;
+	case FP_BATCH_AS_FURTHER:
+		return (uint32_t)(*own + event->bytes);
+	default:
+		return *own;
+	}
 }
 
 /* When all of the event is written, or read. */
@@ -127,7 +170,7 @@ static inline void fp_batch_note(struct fp_batch_former *former, const struct fp
 				 const struct fp_event *event)
 {
 	former->starts_early[event->type] = event->start != event->time;
-	former->values[fp_batch_slot(event->tid)][FP_FIELD_start] = layout->has_last ? event->last : event->time;
+	former->values[fp_batch_slot(event->tid)][FP_BATCH_PLACE_start] = layout->has_last ? event->last : event->time;
 }
 
 /* False when the type is not one of the schema. */

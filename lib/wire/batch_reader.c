@@ -10,11 +10,19 @@
 #include "base/cleanup.h"
 #include "wire/batch_columns.h"
 
+struct list {
+	struct list *next;
+	char ids[];
+};
+
 struct fp_batch {
 	struct fp_batch_header header;
 	struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX];
 	struct fp_str *strings; /* of the table; index 1 is strings[0] */
 	uint32_t n_strings;
+	struct fp_str *candidates; /* by index of their list, as far as they were read; NULL: none was yet */
+	struct list *lists; /* what they point to */
+	size_t lists_len;
 	uint8_t *body;
 	size_t body_len;
 	uint8_t *numbers; /* all columns, put together again */
@@ -271,6 +279,13 @@ struct fp_batch *fp_batch_free(struct fp_batch *batch)
 		return NULL;
 	fp_buffer_done(&batch->requests);
 	fp_buffer_done(&batch->cgroups);
+	while (batch->lists) {
+		struct list *list = batch->lists;
+
+		batch->lists = list->next;
+		free(list);
+	}
+	free(batch->candidates);
 	free(batch->strings);
 	free(batch->numbers);
 	free(batch->body);
@@ -306,9 +321,59 @@ static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
 	return fp_varint_read(batch->numbers, column->end, &column->pos, ret_value);
 }
 
-static int read_field(struct fp_batch *batch, unsigned field, unsigned expectation, struct fp_event *event)
+/* Into `ids`, which has room for FP_STR_MAX bytes; how many, or -EBADMSG. */
+static ssize_t read_list(const struct fp_batch *batch, const struct fp_str *list, char *ids)
 {
-	uint64_t *former = fp_batch_former(&batch->former, field, expectation, event), value;
+	size_t pos = 0, len = 0;
+	uint64_t index = 0, step;
+
+	while (pos < list->len) {
+		if (len == FP_BATCH_CANDIDATES_MAX * FP_REQUEST_ID_SIZE ||
+		    fp_varint_read((const uint8_t *)list->data, list->len, &pos, &step) < 0)
+			return -EBADMSG;
+		index += (uint64_t)fp_unzigzag(step);
+		if (index == 0 || index > batch->n_strings || batch->strings[index - 1].len != FP_REQUEST_ID_SIZE)
+			return -EBADMSG;
+		memcpy(ids + len, batch->strings[index - 1].data, FP_REQUEST_ID_SIZE);
+		len += FP_REQUEST_ID_SIZE;
+	}
+	return (ssize_t)len;
+}
+
+/* The ids that the index-th string lists; read once and kept. */
+static int read_candidates(struct fp_batch *batch, uint64_t index, struct fp_str *ret_candidates)
+{
+	struct list *list;
+	struct fp_str *kept;
+	char ids[FP_STR_MAX];
+	ssize_t len;
+
+	if (!batch->candidates)
+		batch->candidates = calloc(batch->n_strings, sizeof(*batch->candidates));
+	if (!batch->candidates)
+		return -ENOMEM;
+	kept = &batch->candidates[index - 1];
+	if (!kept->len) {
+		len = read_list(batch, &batch->strings[index - 1], ids);
+		if (len < 0 || batch->lists_len + (size_t)len > FP_BATCH_BODY_MAX)
+			return -EBADMSG;
+		list = malloc(sizeof(*list) + (size_t)len);
+		if (!list)
+			return -ENOMEM;
+		memcpy(list->ids, ids, (size_t)len);
+		list->next = batch->lists;
+		batch->lists = list;
+		batch->lists_len += (size_t)len;
+		*kept = (struct fp_str){list->ids, (size_t)len};
+	}
+	*ret_candidates = *kept;
+	return 0;
+}
+
+static int read_field(struct fp_batch *batch, const struct fp_batch_layout *layout, unsigned i, struct fp_event *event)
+{
+	uint64_t *former = fp_batch_former(&batch->former, layout, i, event), value;
+	unsigned field = layout->fields[i], expectation = layout->expectations[i];
 	const struct fp_field_info *info = &fp_fields[field];
 
 	if (take(batch, field, &value) < 0)
@@ -320,6 +385,8 @@ static int read_field(struct fp_batch *batch, unsigned field, unsigned expectati
 	}
 	if (value > batch->n_strings)
 		return -EBADMSG;
+	if (value > 0 && field == FP_FIELD_candidates)
+		return read_candidates(batch, value, &event->candidates);
 	if (value > 0)
 		*fp_event_str(event, info) = batch->strings[value - 1];
 	return 0;
@@ -338,6 +405,7 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 {
 	const struct fp_batch_layout *layout;
 	uint64_t type;
+	int r = 0;
 
 	if (batch->given == batch->header.n_events)
 		return check_end(batch);
@@ -348,9 +416,10 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 	layout = &batch->layouts[type];
 	memset(ret_event, 0, sizeof(*ret_event));
 	ret_event->type = (enum fp_event_type)type;
-	for (unsigned i = 0; i < layout->n; i++)
-		if (read_field(batch, layout->fields[i], layout->expectations[i], ret_event) < 0)
-			return -EBADMSG;
+	for (unsigned i = 0; i < layout->n && r == 0; i++)
+		r = read_field(batch, layout, i, ret_event);
+	if (r < 0)
+		return r;
 	if (!fp_batch_event_valid(ret_event))
 		return -EBADMSG;
 	fp_batch_note(&batch->former, layout, ret_event);

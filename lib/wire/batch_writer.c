@@ -32,6 +32,8 @@ struct fp_batch_writer {
 	size_t size; /* of all columns */
 	size_t n_events;
 	uint64_t first, last;
+	struct fp_buffer candidates; /* the last list of ids, */
+	uint32_t candidates_index; /* and where it is */
 	struct fp_batch_former former;
 	struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX];
 	/* Paths and arguments come from those we watch: a keyed hash keeps them from making all strings collide. */
@@ -51,6 +53,8 @@ static void writer_clear(struct fp_batch_writer *writer)
 	}
 	writer->n_strings = 0;
 	writer->strings_len = 0;
+	fp_buffer_clear(&writer->candidates);
+	writer->candidates_index = 0;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_clear(&writer->columns[field]);
 	memset(writer->widths, 0, sizeof(writer->widths));
@@ -90,6 +94,7 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 	ZSTD_freeCCtx(writer->zstd);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_done(&writer->columns[field]);
+	fp_buffer_done(&writer->candidates);
 	fp_buffer_done(&writer->body);
 	fp_buffer_done(&writer->frame);
 	fp_buffer_done(&writer->ends);
@@ -127,6 +132,31 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 	return string->index;
 }
 
+/* The same of a list of ids, each of which is a string of its own; neighbours mostly have the same list. */
+static int64_t intern_list(struct fp_batch_writer *writer, const struct fp_str *ids)
+{
+	uint8_t list[FP_BATCH_CANDIDATES_MAX * FP_BATCH_INDEX_LEN_MAX];
+	struct fp_str text = {(const char *)list, 0};
+	int64_t index, before = 0;
+
+	if (ids->len && ids->len == writer->candidates.len && memcmp(ids->data, writer->candidates.data, ids->len) == 0)
+		return writer->candidates_index;
+	for (size_t at = 0; at < ids->len; at += FP_REQUEST_ID_SIZE) {
+		index = intern(writer, &(struct fp_str){ids->data + at, FP_REQUEST_ID_SIZE});
+		if (index < 0)
+			return index;
+		text.len += fp_varint_put(list + text.len, fp_zigzag(index - before));
+		before = index;
+	}
+	index = intern(writer, &text);
+	if (index <= 0)
+		return index;
+	fp_buffer_clear(&writer->candidates);
+	fp_buffer_add(&writer->candidates, ids->data, ids->len);
+	writer->candidates_index = (uint32_t)index;
+	return fp_buffer_error(&writer->candidates) < 0 ? -ENOMEM : index;
+}
+
 /* The most bytes that the event's strings add to the table; -EINVAL when one is too long. */
 static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp_event *event)
 {
@@ -138,6 +168,8 @@ static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp
 		if (len > FP_STR_MAX)
 			return -EINVAL;
 		bound += STRING_LEN_MAX + len;
+		if (layout->fields[i] == FP_FIELD_candidates)
+			bound += len / FP_REQUEST_ID_SIZE * (STRING_LEN_MAX + FP_BATCH_INDEX_LEN_MAX);
 	}
 	return (ssize_t)bound;
 }
@@ -179,7 +211,7 @@ static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout 
 
 	for (unsigned i = 0; i < layout->n; i++) {
 		unsigned field = layout->fields[i], expectation = layout->expectations[i];
-		uint64_t *former = fp_batch_former(&writer->former, field, expectation, event);
+		uint64_t *former = fp_batch_former(&writer->former, layout, i, event);
 		uint64_t value = i < layout->n_numbers ? *fp_event_num(event, &fp_fields[field]) : indices[i];
 
 		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(&writer->former, former, expectation, event))));
@@ -204,13 +236,15 @@ int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *e
 	if (table < 0)
 		return (int)table;
 	if (fp_batch_writer_body_size(writer) + (size_t)table + (layout->n + 1u) * FP_VARINT_MAX > FP_BATCH_BODY_FULL ||
-	    writer->n_strings + layout->n > FP_BATCH_STRINGS_MAX)
+	    writer->n_strings + layout->n + event->candidates.len / FP_REQUEST_ID_SIZE > FP_BATCH_STRINGS_MAX)
 		return -ENOSPC;
 	/* Room first and strings next, so that an event is added whole or not at all. */
 	if (!reserve(writer, layout))
 		return -ENOMEM;
 	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
-		int64_t index = intern(writer, fp_event_str(event, &fp_fields[layout->fields[i]]));
+		unsigned field = layout->fields[i];
+		const struct fp_str *text = fp_event_str(event, &fp_fields[field]);
+		int64_t index = field == FP_FIELD_candidates ? intern_list(writer, text) : intern(writer, text);
 
 		if (index < 0)
 			return (int)index;

@@ -15,7 +15,7 @@
 #include "wire/batch.h"
 #include "wire/batch_format.h"
 
-#define GOLDEN "tests/golden/batch-v7.hex" /* by schema version */
+#define GOLDEN "tests/golden/batch-v8.hex" /* by schema version */
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 FP_DEFINE_CLEANUP(struct fp_batch_writer, fp_batch_writer_free)
@@ -437,6 +437,64 @@ static void refuse_bytes(const char *bytes, size_t len)
 	fp_buffer_done(&body);
 }
 
+/* Lists of candidates: of strings that are not there, are no ids, in numbers cut off; and of more than there may be. */
+static void test_hostile_lists(void **context)
+{
+	struct fp_buffer body = FP_BUFFER_INIT;
+
+	/* what is right: an id and the list of it */
+	fp_buffer_add(&body, "\x02\x10\x01" "\x02" "0123456789abcdef", 20);
+	add_exit(&body, FP_FIELD_candidates, fp_zigzag(2));
+	assert_int_equal(open_body(&body, 1, 0, 0, body.len), 0);
+	fp_buffer_done(&body);
+	refuse_exit("\x02\x10\x01" "\x00" "0123456789abcdef", 20, FP_FIELD_candidates, fp_zigzag(2));
+	refuse_exit("\x02\x10\x01" "\x01" "0123456789abcdef", 20, FP_FIELD_candidates, fp_zigzag(2));
+	refuse_exit("\x02\x10\x01" "\x04" "0123456789abcdef", 20, FP_FIELD_candidates, fp_zigzag(2));
+	refuse_exit("\x02\x10\x01" "\x06" "0123456789abcdef", 20, FP_FIELD_candidates, fp_zigzag(2));
+	refuse_exit("\x02\x10\x01" "\x82" "0123456789abcdef", 20, FP_FIELD_candidates, fp_zigzag(2));
+	body = (struct fp_buffer)FP_BUFFER_INIT;
+	fp_buffer_add(&body, "\x02\x10\x81\x02", 4);
+	fp_buffer_add(&body, "0123456789abcdef\x02", 17);
+	for (unsigned i = 0; i < FP_BATCH_CANDIDATES_MAX; i++)
+		fp_buffer_add(&body, "", 1);
+	add_exit(&body, FP_FIELD_candidates, fp_zigzag(2));
+	assert_int_equal(open_body(&body, 1, 0, 0, body.len), -EBADMSG);
+	fp_buffer_done(&body);
+}
+
+/* Who may have done it, again and again: each list is written once, and each id in it. */
+static void test_candidates(void **context)
+{
+	fp_cleanup(fp_batch_writer_freep) struct fp_batch_writer *writer = NULL;
+	fp_cleanup(fp_batch_freep) struct fp_batch *batch = NULL;
+	struct fp_batch_header header = header_of(1);
+	char ids[FP_STR_MAX], other[FP_STR_MAX];
+	uint8_t hash[FP_BATCH_HASH_SIZE];
+	struct fp_event event = {.type = FP_EVENT_TYPE_EXIT}, read;
+	size_t len, before;
+	const uint8_t *frame;
+
+	for (size_t i = 0; i < sizeof(ids); i++)
+		ids[i] = other[sizeof(other) - FP_REQUEST_ID_SIZE - i / 16 * 16 + i % 16] = (char)random_number();
+	assert_int_equal(fp_batch_writer_new(&writer), 0);
+	event.attribution = FP_ATTRIBUTION_AMBIGUOUS;
+	event.candidates = (struct fp_str){ids, sizeof(ids)};
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	before = fp_batch_writer_body_size(writer);
+	event.candidates.data = other;
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	event.candidates.data = ids;
+	assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	assert_true(fp_batch_writer_body_size(writer) - before < sizeof(ids) / 4);
+	assert_int_equal(fp_batch_writer_finish(writer, &header, &frame, &len, hash), 0);
+	assert_int_equal(fp_batch_open(frame, len, &batch), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fp_batch_next(batch, &read), 1);
+		assert_int_equal(read.candidates.len, sizeof(ids));
+		assert_memory_equal(read.candidates.data, i == 1 ? other : ids, sizeof(ids));
+	}
+}
+
 static void test_hostile_bodies(void **context)
 {
 	struct fp_buffer body = FP_BUFFER_INIT;
@@ -515,8 +573,10 @@ static void golden_event(struct fp_event *event, unsigned type)
 
 		if (info->kind != FP_KIND_STR)
 			*fp_event_num(event, info) = 1000ull * type + layout.fields[i];
-		else if (layout.fields[i] == FP_FIELD_request || layout.fields[i] == FP_FIELD_candidates)
+		else if (layout.fields[i] == FP_FIELD_request)
 			*fp_event_str(event, info) = (struct fp_str){"0123456789abcdef", 16};
+		else if (layout.fields[i] == FP_FIELD_candidates)
+			*fp_event_str(event, info) = (struct fp_str){"fedcba98765432100123456789abcdef", 32};
 		else
 			*fp_event_str(event, info) = (struct fp_str){info->name, strlen(info->name)};
 	}
@@ -616,6 +676,8 @@ int main(void)
 		cmocka_unit_test(test_bit_flips),
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_hostile_bodies),
+		cmocka_unit_test(test_hostile_lists),
+		cmocka_unit_test(test_candidates),
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_golden),
 	};
