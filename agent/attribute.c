@@ -46,8 +46,8 @@ static bool others_in_flight(const struct container *container, const struct fp_
  * for that request until it reads another's; an event loop can run anybody's timer
  * or immediate next, so there it is evidence only while nobody else is in flight.
  */
-static bool context_of_turn(struct container *container, struct thread *thread, const struct fp_event *event,
-			    struct fp_context *ret)
+static bool context_of_turn(struct fp_attributor *a, struct container *container, struct thread *thread,
+			    const struct fp_event *event, struct fp_context *ret)
 {
 	const struct fp_context *context = &thread->context;
 
@@ -61,6 +61,9 @@ static bool context_of_turn(struct container *container, struct thread *thread, 
 		return false;
 	if (others_in_flight(container, context->ids))
 		name_all(container, context->ids, ret);
+	else if (fp_behind_possible(a, container, thread, event))
+		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
+			       container->epoch);
 	else
 		fp_context_follow(ret, context, context->rule, FP_ATTRIBUTION_DERIVED);
 	return true;
@@ -97,13 +100,16 @@ static void current_context(struct fp_attributor *a, struct container *container
 		return;
 	}
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
-	if (!stays_with(process, thread) && context_of_turn(container, thread, event, ret))
+	if (!stays_with(process, thread) && context_of_turn(a, container, thread, event, ret))
 		return;
 	if (process && process->inherited.ids) {
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if (container->n_in_flight == 1)
+	if (fp_behind_possible(a, container, thread, event))
+		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
+			       container->epoch);
+	else if (container->n_in_flight == 1)
 		fp_context_set(ret, fp_state_all_in_flight(container), FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, container->epoch);
 	else if (container->n_in_flight > 1)
 		name_all(container, NULL, ret);
@@ -117,6 +123,8 @@ void fp_attribute_enter(struct container *container, struct thread *thread, cons
 	    fp_state_find_in_flight(container, thread->context.ids->ids[0]) >= 0)
 		return;
 	fp_context_follow(&thread->context, context, FP_RULE_TURN, FP_ATTRIBUTION_DERIVED);
+	if (!thread->polls && thread->since)
+		thread->since = event->time; /* that it reads is its work */
 	thread->turn = event->turn;
 	thread->blocks = fp_rule_is_own(context->rule) && event->type == FP_EVENT_TYPE_RECEIVE &&
 			 !(event->flags & O_NONBLOCK_FLAG);
@@ -126,8 +134,16 @@ static void note_fork(struct fp_attributor *a, const struct fp_event *event, con
 {
 	struct task_key key = {event->child_tgid, event->child_start};
 	struct process *child;
+	struct thread *thread;
 
-	if (event->child_tgid == event->tgid || !context->ids || a->whole_run)
+	if (event->child_tgid == event->tgid) {
+		key = (struct task_key){event->child_tid, event->process_start};
+		thread = fp_state_thread(a, &key);
+		if (thread)
+			fp_behind_born(thread, event);
+		return;
+	}
+	if (!context->ids || a->whole_run)
 		return;
 	child = fp_state_process(a, &key);
 	if (!child)
@@ -151,7 +167,7 @@ static void note_exit(struct fp_attributor *a, struct container *container, stru
 		fp_state_drop_process(a, process);
 	if (fp_state_is_watchdog(container, event)) {
 		container->n_in_flight = 0;
-		fp_state_in_flight_changed(container);
+		fp_state_in_flight_changed(container, event->time);
 		container->has_watchdog = false;
 	}
 }
@@ -233,7 +249,10 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 
 	if (!container || !thread)
 		return -ENOMEM;
+	if (event->type == FP_EVENT_TYPE_WAIT)
+		return fp_behind_wait(a, container, thread, event);
 	note_start(thread, event);
+	fp_behind_note(container, thread, event);
 	if (event->type == FP_EVENT_TYPE_MARK)
 		keep = fp_attribute_mark(a, container, thread, event, &context);
 	else if (is_passing_on(container, event))

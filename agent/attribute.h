@@ -12,6 +12,7 @@
  *   turn        a thread that read one of the above and has not waited since
  *   inherited   a process forked by a thread in the context
  *   sole        nothing else, but just one request is in flight in the container
+ *   left-behind the same, but what runs can have been left by one that has ended: they are named, as ambiguous
  *   in-flight   nothing else, and several are: all are named, as ambiguous
  * A context never spreads further than its evidence: what was ambiguous stays so.
  */

@@ -36,7 +36,7 @@ static void forget(struct fp_attributor *a, struct wire_request *request)
 }
 
 /* What the head alone told was the watchdog's to tell: it marks the same requests, and ends them. */
-void fp_attribute_header_yield(struct fp_attributor *a, struct container *container)
+void fp_attribute_header_yield(struct fp_attributor *a, struct container *container, uint64_t time)
 {
 	struct wire_request *request, *next;
 
@@ -44,7 +44,7 @@ void fp_attribute_header_yield(struct fp_attributor *a, struct container *contai
 		int place = request->cgroup == container->cgroup ? fp_state_find_in_flight(container, request->id) : -1;
 
 		if (place >= 0) {
-			fp_state_leave(container, place);
+			fp_state_leave(container, place, time);
 			a->stats.ended++;
 			forget(a, request);
 		}
@@ -138,7 +138,7 @@ static int end_request(struct fp_attributor *a, struct wire_request *request, co
 	int place = container ? fp_state_find_in_flight(container, request->id) : -1;
 
 	if (place >= 0) {
-		fp_state_leave(container, place);
+		fp_state_leave(container, place, event->time);
 		container->unmarked |= !container->has_watchdog;
 		a->stats.ended++;
 	}
@@ -172,7 +172,7 @@ static int begin_request(struct fp_attributor *a, struct container *container, s
 	HASH_ADD(hh, a->wire_requests, ino, sizeof(request->ino), request);
 	set_context(container, sock, ids, true);
 	fp_idset_release(ids);
-	if (fp_state_enter(container, request->id) < 0)
+	if (fp_state_enter(container, request->id, event->time) < 0)
 		a->stats.overflowed++;
 	container->begun = true;
 	a->stats.begun++;

@@ -49,7 +49,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 {
 	if (fp_state_find_in_flight(container, id) >= 0)
 		return refuse(a, event, "an invocation with this id is in flight");
-	if (fp_state_enter(container, id) < 0)
+	if (fp_state_enter(container, id, event->time) < 0)
 		a->stats.overflowed++;
 	container->begun = true;
 	a->stats.begun++;
@@ -59,7 +59,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 
 static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
 {
-	fp_state_leave(container, place);
+	fp_state_leave(container, place, event->time);
 	a->stats.ended++;
 	event->type = FP_EVENT_TYPE_END;
 	return 1;
@@ -92,7 +92,7 @@ static void believe(struct fp_attributor *a, struct container *container, const 
 {
 	container->watchdog = (struct task_key){event->tgid, event->process_start};
 	container->has_watchdog = true;
-	fp_attribute_header_yield(a, container);
+	fp_attribute_header_yield(a, container, event->time);
 	if (a->watchdog)
 		a->watchdog(a->watchdog_arg, event);
 }

@@ -41,6 +41,12 @@ static void free_channel(struct fp_attributor *a, struct channel *channel)
 	free(channel);
 }
 
+static void free_loop(struct fp_attributor *a, struct loop *loop)
+{
+	HASH_DEL(a->loops, loop);
+	free(loop);
+}
+
 struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 {
 	struct container *container, *next;
@@ -55,9 +61,12 @@ struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 		free_stream(a, a->streams);
 	while (a->channels)
 		free_channel(a, a->channels);
+	while (a->loops)
+		free_loop(a, a->loops);
 	HASH_ITER(hh, a->containers, container, next) {
 		HASH_DEL(a->containers, container);
 		fp_idset_release(container->all);
+		fp_idset_release(container->suspects);
 		free(container);
 	}
 	fp_attribute_header_done(a);
@@ -111,11 +120,13 @@ DEFINE_GET(thread, threads, struct task_key, fp_state_drop_thread)
 DEFINE_GET(process, processes, struct task_key, fp_state_drop_process)
 DEFINE_GET(stream, streams, struct stream_key, free_stream)
 DEFINE_GET(channel, channels, struct channel_key, free_channel)
+DEFINE_GET(loop, loops, struct loop_key, free_loop)
 
 static void free_container(struct fp_attributor *a, struct container *container)
 {
 	HASH_DEL(a->containers, container);
 	fp_idset_release(container->all);
+	fp_idset_release(container->suspects);
 	free(container);
 }
 DEFINE_GET(container, containers, uint64_t, free_container)
@@ -167,9 +178,12 @@ bool fp_state_has_served(const struct container *container, const uint8_t id[FP_
 	return false;
 }
 
-void fp_state_in_flight_changed(struct container *container)
+void fp_state_in_flight_changed(struct container *container, uint64_t time)
 {
 	container->all = fp_idset_release(container->all);
+	container->suspects = fp_idset_release(container->suspects);
+	container->changes++;
+	container->changed = time;
 }
 
 struct fp_idset *fp_state_all_in_flight(struct container *container)
@@ -191,20 +205,20 @@ struct stream_key fp_state_stream_from(const struct fp_event *event)
 				   event->remote_hi, event->remote_lo, event->local_port << 16 | event->remote_port};
 }
 
-int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE], uint64_t time)
 {
 	if (container->n_in_flight == FP_IN_FLIGHT_MAX)
 		return -ENOSPC;
 	memcpy(container->in_flight[container->n_in_flight++], id, FP_REQUEST_ID_SIZE);
-	fp_state_in_flight_changed(container);
+	fp_state_in_flight_changed(container, time);
 	return 0;
 }
 
-void fp_state_leave(struct container *container, int place)
+void fp_state_leave(struct container *container, int place, uint64_t time)
 {
 	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
 	container->n_in_flight--;
 	memmove(container->in_flight[place], container->in_flight[place + 1],
 		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));
-	fp_state_in_flight_changed(container);
+	fp_state_in_flight_changed(container, time);
 }

@@ -37,12 +37,33 @@ struct thread {
 	struct fp_context assist; /* what the runtime's last ENTER on it says */
 	uint64_t last; /* end of the last event */
 	struct fp_context forks; /* CHILD mark: what it forks belongs here */
+	uint64_t since; /* since when it is at work without a rest, or its birth; 0: not known */
+	bool polls; /* it is an event loop's */
+	uint64_t loop; /* descriptor that it waits with */
+	uint64_t seen_turn; /* of its last event, and how often those in flight had changed at the first of that turn */
+	uint64_t seen_changes;
+	UT_hash_handle hh;
+};
+
+struct loop_key {
+	uint64_t id, start; /* of the process */
+	uint64_t fd;
+};
+
+/* An event loop, and when a timer that the requests in flight did not make can fire in it. */
+struct loop {
+	struct loop_key key;
+	uint64_t due; /* of all timers, as last told; 0: none is pending */
+	uint64_t earliest; /* of others' timers, while nobody begins or ends; UINT64_MAX: none */
+	uint64_t changes; /* for which `earliest` holds */
 	UT_hash_handle hh;
 };
 
 struct process {
 	struct task_key key;
 	struct fp_context inherited;
+	bool moves; /* its work goes from thread to thread (Go) */
+	uint64_t loop; /* then: the descriptor that all of them wait with */
 	UT_hash_handle hh;
 };
 
@@ -92,6 +113,9 @@ struct container {
 	unsigned n_ended; /* all in all; the newest are kept */
 	uint8_t ended[FP_ENDED_MAX][FP_REQUEST_ID_SIZE];
 	struct fp_idset *all; /* those in flight as a set, made when needed */
+	struct fp_idset *suspects; /* with those that ended last */
+	uint64_t changes; /* how often a request began or ended */
+	uint64_t changed; /* when, last */
 	UT_hash_handle hh;
 };
 
@@ -101,6 +125,7 @@ struct fp_attributor {
 	struct stream *streams;
 	struct channel *channels;
 	struct container *containers;
+	struct loop *loops;
 	struct wire_request *wire_requests; /* attribute_header.c */
 	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
 	char wire_peer[FP_ADDRESS_TEXT_SIZE];
@@ -116,6 +141,7 @@ struct thread *fp_state_thread(struct fp_attributor *a, const struct task_key *k
 struct process *fp_state_process(struct fp_attributor *a, const struct task_key *key);
 struct stream *fp_state_stream(struct fp_attributor *a, const struct stream_key *key);
 struct channel *fp_state_channel(struct fp_attributor *a, const struct channel_key *key);
+struct loop *fp_state_loop(struct fp_attributor *a, const struct loop_key *key);
 struct container *fp_state_container(struct fp_attributor *a, const uint64_t *cgroup);
 void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread);
 void fp_state_drop_process(struct fp_attributor *a, struct process *process);
@@ -128,10 +154,10 @@ int fp_state_find_in_flight(const struct container *container, const uint8_t id[
 /* In flight, or among the last that have ended. */
 bool fp_state_has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* Adds to those in flight, or takes one away, which may still be named as ended.  0, or -ENOSPC. */
-int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
-void fp_state_leave(struct container *container, int place);
+int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE], uint64_t time);
+void fp_state_leave(struct container *container, int place, uint64_t time);
 /* To be called whenever the list of those in flight was changed. */
-void fp_state_in_flight_changed(struct container *container);
+void fp_state_in_flight_changed(struct container *container, uint64_t time);
 /* Those in flight as a set, which stays the container's. */
 struct fp_idset *fp_state_all_in_flight(struct container *container);
 /* No record that could have changed the context is missing since it was made. */
@@ -150,7 +176,19 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		       const struct fp_event *event, struct fp_context *ret);
 void fp_attribute_header_done(struct fp_attributor *a);
-void fp_attribute_header_yield(struct fp_attributor *a, struct container *container);
+void fp_attribute_header_yield(struct fp_attributor *a, struct container *container, uint64_t time);
+/* attribute_behind.c: the thread has rested. */
+int fp_behind_wait(struct fp_attributor *a, const struct container *container, struct thread *thread,
+		   const struct fp_event *event);
+/* The thread was started. */
+void fp_behind_born(struct thread *thread, const struct fp_event *event);
+/* To be called with each event, before it is attributed. */
+void fp_behind_note(const struct container *container, struct thread *thread, const struct fp_event *event);
+/* Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight? */
+bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+			const struct fp_event *event);
+/* Those in flight and those that ended last, as a set that stays the container's. */
+struct fp_idset *fp_behind_suspects(struct container *container);
 /* attribute_mark.c: judges a MARK; 1 keep the event, 0 it has served, -ENOMEM. */
 int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      struct fp_event *event, struct fp_context *ret);

@@ -48,7 +48,9 @@ void fp_context_follow(struct fp_context *context, const struct fp_context *from
 	if (attribution == FP_ATTRIBUTION_EXACT && most == FP_ATTRIBUTION_DERIVED)
 		attribution = FP_ATTRIBUTION_DERIVED;
 	fp_context_set(context, from->ids, attribution,
-		       attribution == FP_ATTRIBUTION_AMBIGUOUS ? FP_RULE_IN_FLIGHT : rule, from->epoch);
+		       attribution != FP_ATTRIBUTION_AMBIGUOUS ? rule :
+		       from->rule == FP_RULE_LEFT_BEHIND       ? FP_RULE_LEFT_BEHIND :
+								 FP_RULE_IN_FLIGHT, from->epoch);
 }
 
 void fp_context_clear(struct fp_context *context)

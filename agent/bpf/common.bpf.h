@@ -100,6 +100,14 @@ struct thread_state {
 	__u64 board; /* address of its own board, and the exec that it was told in */
 	__u64 board_exec;
 	__u64 said[2]; /* what the last ENTER told of it */
+	__u64 since; /* end of its last rest */
+	__u64 woke; /* end of its last wait for descriptors, a rest or not */
+	__u64 due; /* no timer of its loop was due earlier, when it rested; 0: none was pending */
+	__u64 loop; /* the descriptor that it waits with */
+	__u64 told_due;
+	__u64 untold; /* 1: the rest has not been told */
+	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
+	__u64 last; /* end of its last record */
 };
 
 struct {
@@ -142,6 +150,7 @@ static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->dx; }
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->r10; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->r8; }
+static __always_inline unsigned long call_stack(struct pt_regs *regs) { return regs->sp; }
 #define TS_COMPAT 2
 #define CALL_OPENAT 257
 /* Calls by which pools move bytes: read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev. */
@@ -161,6 +170,7 @@ static __always_inline unsigned long call_arg2(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return regs->regs[2]; }
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
+static __always_inline unsigned long call_stack(struct pt_regs *regs) { return regs->sp; }
 static __always_inline int is_foreign(void) { return 0; }
 #define CALL_OPENAT 56
 /* Calls by which pools move bytes: close, read, write, readv, writev, pread64, pwrite64, preadv, pwritev. */
@@ -312,6 +322,8 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 	head->version = FP_RECORD_VERSION;
 	head->size = size;
 	head->time = bpf_ktime_get_boot_ns();
+	if (state)
+		state->last = head->time;
 	head->cpu = bpf_get_smp_processor_id();
 	head->seq = next_sequence();
 	head->cgroup = cgroup;
@@ -396,6 +408,44 @@ static __noinline int say_whose(__u64 cgroup)
 	return 0;
 }
 
+static __always_inline int is_watchdog(__u64 cgroup)
+{
+	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &cgroup);
+
+	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32 &&
+	       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime;
+}
+
+/*
+ * That the thread has rested, when that was not told yet.  Said before its first record since, so that
+ * waits between which nothing was done make none.
+ */
+static __noinline int say_wait(__u64 cgroup)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
+	struct fp_record_wait *record;
+
+	if (state && state->moves)
+		state = bpf_task_storage_get(&threads, task->group_leader, 0, 0);
+	if (!state || !state->untold)
+		return 0;
+	state->untold = 0;
+	if (is_watchdog(cgroup))
+		return 0;
+	record = reserve(cgroup, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	state->told_due = state->due;
+	fill_head(&record->head, FP_RECORD_TYPE_WAIT, sizeof(*record), cgroup, 0);
+	record->fd = state->loop;
+	record->flags = (state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0);
+	record->since = state->since;
+	record->due = state->due;
+	emit(record);
+	return 0;
+}
+
 /* What it was done to is known, not by which number: through io_uring, by a queue's own number. */
 #define NO_DESCRIPTOR (~0u)
 
@@ -409,20 +459,13 @@ static __noinline int say_whose(__u64 cgroup)
 		struct fp_record_##event r;                                                               \
 		char room_[room];                                                                         \
 	} *var;                                                                                           \
+	say_wait(cgroup);                                                                                 \
 	if (!NEEDS_NO_WORD(EVENT))                                                                             \
 		say_whose(cgroup);                                                                        \
 	var = reserve(cgroup, sizeof(*var), bulk);                                                        \
 	if (!var)                                                                                         \
 		return 0;                                                                                 \
 	fill_head(&var->r.head, FP_RECORD_TYPE_##EVENT, sizeof(*var), cgroup, result)
-
-static __always_inline int is_watchdog(__u64 cgroup)
-{
-	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &cgroup);
-
-	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32 &&
-	       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime;
-}
 
 /* As its container numbers it: a process can make a name space of its own and be 1 in that. */
 static __always_inline __u64 ns_tgid_of(struct task_struct *leader)

@@ -427,25 +427,157 @@ HANDLER(on_socket, IF_DONE(record_socket(&call, file_of(result), result)))
 HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, file_of(a1), a1))
 HANDLER(on_accept, IF_DONE(record_accept(&call, file_of(result), result)))
 
-static __always_inline void count_turn(int poll)
+/* --- turns and rests: what a thread waits for is seen when it comes back ------------- */
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+#define NO_LIMIT (~0ull)
+/* Of a wait for longer nothing is known that matters: about 13 days. */
+#define LIMIT_MAX (1ull << 50)
+
+static __always_inline __u64 limit_of_ms(long ms)
+{
+	return (int)ms < 0 ? NO_LIMIT : (int)ms * NS_PER_MS;
+}
+
+struct user_time {
+	long seconds, part;
+};
+
+static __always_inline __u64 limit_of_time(const void *user, __u64 unit)
+{
+	struct user_time time = {};
+
+	if (!user)
+		return NO_LIMIT;
+	/* what cannot be read is taken for the shortest of waits */
+	if (bpf_probe_read_user(&time, sizeof(time), user) < 0 || time.seconds < 0 || time.part < 0)
+		return NS_PER_MS;
+	return (__u64)time.seconds >= LIMIT_MAX / NS_PER_S ? LIMIT_MAX : time.seconds * NS_PER_S + time.part * unit;
+}
+
+/* Of a process whose work goes from thread to thread: what its threads share. */
+static __always_inline struct thread_state *shared_state(struct thread_state *state)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct thread_state *first = bpf_task_storage_get(&threads, task->group_leader, 0, 0);
+
+	if (!first || !first->moves)
+		return state;
+	state->moves = 1;
+	return first;
+}
+
+/*
+ * An event loop waits no longer than until its first timer is due, reckoned from a time that it asked for after
+ * it had come back before (Go: after all else that it did), in whole milliseconds.  Without a time limit no timer
+ * is pending.
+ */
+static __always_inline int end_poll(__u64 limit, __u64 loop)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *of;
+	__u64 now = bpf_ktime_get_boot_ns(), due, from;
 
 	if (!state)
-		return;
-	if (poll)
-		state->polls = 1;
-	if (poll || !state->polls)
-		state->turn++;
+		return 0;
+	of = shared_state(state);
+	state->turn++;
+	of->polls = state->polls = 1;
+	if (limit) {
+		from = state->moves && state->last > state->woke ? state->last : state->woke;
+		due = limit == NO_LIMIT ? 0 : from ? from + limit - NS_PER_MS : 1;
+		if (state->moves || due > of->told_due + NS_PER_MS || due + NS_PER_MS < of->told_due || loop != of->loop)
+			of->untold = 1;
+		of->due = due;
+		of->loop = loop;
+		of->since = now;
+	}
+	state->woke = now;
+	return 0;
 }
 
 #define FUTEX_CMD_MASK 127
 #define FUTEX_WAIT 0
 #define FUTEX_WAIT_BITSET 9
+#define FUTEX_CLOCK_REALTIME 256
+#define FUTEX_VALUE_LOCKED 2 /* of a lock that is waited for, in glibc: what the thread was at goes on */
+/* musl's conditions have that value, too, but on the waiting thread's stack, where nobody has locks to share. */
+#define STACK_NEAR 4096
+/* Who can wait so long waits for work, and not for its turn or for a time to come. */
+#define REST_MIN (100 * NS_PER_MS)
 
-HANDLER(on_poll, count_turn(1))
-HANDLER(on_futex, if ((a2 & FUTEX_CMD_MASK) == FUTEX_WAIT || (a2 & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET) count_turn(0))
+static __always_inline int is_rest(__u64 operation, const void *limit)
+{
+	__u64 time, now = bpf_ktime_get_ns();
+
+	if (!limit)
+		return 1;
+	time = limit_of_time(limit, 1);
+	if ((operation & FUTEX_CMD_MASK) == FUTEX_WAIT)
+		return time >= REST_MIN;
+	return !(operation & FUTEX_CLOCK_REALTIME) && time >= now + REST_MIN;
+}
+
+/* Go's threads, and nobody else's that poll, rest on a plain wait for a word that is zero. */
+static __always_inline int is_moving(__u64 operation, __u32 value)
+{
+	return (operation & FUTEX_CMD_MASK) == FUTEX_WAIT && value == 0;
+}
+
+/* Is seen once of a process; its first thread may never have waited itself. */
+static __always_inline void begin_moving(struct thread_state *state)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *first;
+
+	first = bpf_task_storage_get(&threads, task->group_leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!first)
+		return;
+	first->moves = state->moves = 1;
+}
+
+static __always_inline int is_lock(struct call *call, unsigned long word, __u32 value)
+{
+	return value == FUTEX_VALUE_LOCKED && word - call_stack(call->regs) > STACK_NEAR;
+}
+
+static __always_inline int end_futex(struct call *call, unsigned long word, __u64 operation, __u32 value, const void *limit)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state;
+
+	if ((operation & FUTEX_CMD_MASK) != FUTEX_WAIT && (operation & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
+		return 0;
+	state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state)
+		return 0;
+	if (is_moving(operation, value)) {
+		if (!state->moves)
+			begin_moving(state);
+		state->turn++;
+		state->woke = bpf_ktime_get_boot_ns();
+		return 0;
+	}
+	if (state->polls)
+		return 0;
+	state->turn++;
+	/* woken by somebody, or told in the last moment that there is work (EAGAIN) */
+	if ((call->result == 0 || call->result == -11) && !is_lock(call, word, value) && is_rest(operation, limit)) {
+		state->since = bpf_ktime_get_boot_ns();
+		state->loop = NO_DESCRIPTOR;
+		state->untold = 1;
+	}
+	return 0;
+}
+
+HANDLER(on_epoll, end_poll(limit_of_ms(a4), a1))
+HANDLER(on_epoll2, end_poll(limit_of_time((void *)a4, 1), a1))
+HANDLER(on_poll, end_poll(limit_of_ms(a3), NO_DESCRIPTOR))
+HANDLER(on_ppoll, end_poll(limit_of_time((void *)a3, 1), NO_DESCRIPTOR))
+HANDLER(on_select, end_poll(limit_of_time((void *)a5, 1000), NO_DESCRIPTOR))
+HANDLER(on_pselect, end_poll(limit_of_time((void *)a5, 1), NO_DESCRIPTOR))
+HANDLER(on_futex, end_futex(&call, a1, a2, a3, (void *)a4))
 
 static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_hi, __u64 id_lo, const void *details)
 {

@@ -29,7 +29,8 @@
 	H(on_open_tree) H(on_fsopen) H(on_fsconfig) H(on_fsmount) H(on_fspick) H(on_mount_setattr) H(on_landlock) \
 	H(on_bpf) H(on_perf) H(on_userfaultfd) H(on_keyctl) H(on_add_key) H(on_request_key) H(on_module) H(on_kexec) \
 	H(on_system) H(on_clock) H(on_fanotify) H(on_personality)
-#define FP_HANDLERS_THREAD(H) H(on_poll) H(on_futex) H(on_prctl)
+#define FP_HANDLERS_THREAD(H) \
+	H(on_epoll) H(on_epoll2) H(on_poll) H(on_ppoll) H(on_select) H(on_pselect) H(on_futex) H(on_prctl)
 
 #define FP_FAMILIES(F) \
 	F(of_moves, FP_HANDLERS_MOVE) F(of_files, FP_HANDLERS_FILE) F(of_names, FP_HANDLERS_NAME) \

@@ -278,14 +278,14 @@ struct linux_binprm {
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long di, si, dx, cx, r10, r8, r9, ax;
-	unsigned long orig_ax;
+	unsigned long orig_ax, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	unsigned long long regs[31];
 };
 struct pt_regs {
-	unsigned long long regs[31];
+	unsigned long long regs[31], sp;
 	unsigned long long orig_x0;
 	int syscallno;
 };

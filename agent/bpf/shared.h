@@ -111,6 +111,9 @@ struct fp_watchdog {
 
 /* `flags` of an open, beside the O_* of the call */
 #define FP_OPEN_CREATED (1ull << 32)
+/* `flags` of a wait */
+#define FP_WAIT_LOOP 1ull
+#define FP_WAIT_MOVES 2ull
 /* `flags` of an exit */
 #define FP_EXIT_PROCESS 1ull
 

@@ -1,0 +1,129 @@
+/*
+ * Work left behind: what a request set going and did not wait for.  No call says so
+ * when it runs, so the only request in flight is not always the one worked for.
+ * What a thread rests on tells when it can be (docs/attribution.md, "Work left behind"):
+ *   - An event loop waits until its first timer is due.  What was pending when a
+ *     request came into it is others', so before that time none of their timers can
+ *     fire, and a timer that does is the request's own.
+ *     Go has one loop for all threads of a process, any of which may run what it finds.
+ *   - Any other thread does what it was given when it last rested, or was started
+ *     for.  Given before the only request in flight began, it is not that one's.
+ * Where it can be, all who may have left it are named, and none is guessed.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/attribute_state.h"
+#include "agent/bpf/shared.h"
+
+/* Of those that have ended so many are named: what is left behind mostly runs soon. */
+#define SUSPECTS_MAX 8
+/* By so much a limit can have changed without being told, and twice the millisecond in which loops reckon. */
+#define SLACK (FP_NS_PER_SEC / 1000)
+
+static uint64_t earliest_of(uint64_t due)
+{
+	return due ? due : UINT64_MAX;
+}
+
+static int note_loop(struct fp_attributor *a, const struct container *container, const struct fp_event *event)
+{
+	struct loop_key key = {event->tgid, event->process_start, event->fd};
+	struct loop *loop = fp_state_loop(a, &key);
+	uint64_t due = earliest_of(event->due);
+
+	if (!loop)
+		return -ENOMEM;
+	/*
+	 * Nothing that was pending is due earlier, whoever made it.  As long as no timer of others can have fired, they
+	 * have not made new ones either, and what was known of them before holds, too.
+	 */
+	if (loop->changes != container->changes || event->since >= loop->earliest || due > loop->earliest)
+		loop->earliest = due;
+	loop->changes = container->changes;
+	loop->due = event->due;
+	return 0;
+}
+
+int fp_behind_wait(struct fp_attributor *a, const struct container *container, struct thread *thread,
+		   const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct process *process;
+
+	if (event->flags & FP_WAIT_MOVES) {
+		process = fp_state_process(a, &key);
+		if (!process)
+			return -ENOMEM;
+		process->moves = true;
+		process->loop = event->fd;
+	} else {
+		thread->since = event->since;
+		thread->polls = event->flags & FP_WAIT_LOOP;
+		thread->loop = event->fd;
+	}
+	return event->flags & FP_WAIT_LOOP ? note_loop(a, container, event) : 0;
+}
+
+void fp_behind_born(struct thread *thread, const struct fp_event *event)
+{
+	thread->since = event->time;
+	thread->polls = false;
+}
+
+void fp_behind_note(const struct container *container, struct thread *thread, const struct fp_event *event)
+{
+	if (thread->seen_turn == event->turn && thread->seen_changes)
+		return;
+	thread->seen_turn = event->turn;
+	thread->seen_changes = container->changes;
+}
+
+static bool possible_in_loop(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+			     const struct fp_event *event, uint64_t fd)
+{
+	struct loop_key key = {event->tgid, event->process_start, fd};
+	struct loop *loop;
+
+	/* the turn began when others were in flight */
+	if (thread->seen_changes != container->changes)
+		return true;
+	HASH_FIND(hh, a->loops, &key, sizeof(key), loop);
+	if (!loop)
+		return false;
+	if (loop->changes != container->changes) {
+		loop->changes = container->changes;
+		loop->earliest = earliest_of(loop->due);
+	}
+	return event->time + SLACK >= loop->earliest;
+}
+
+bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+			const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct process *process;
+
+	if (container->n_in_flight != 1 || container->n_ended == 0)
+		return false;
+	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (process && process->moves)
+		return possible_in_loop(a, container, thread, event, process->loop);
+	if (thread->polls)
+		return possible_in_loop(a, container, thread, event, thread->loop);
+	return thread->since && thread->since < container->changed;
+}
+
+struct fp_idset *fp_behind_suspects(struct container *container)
+{
+	uint8_t ids[FP_IN_FLIGHT_MAX + SUSPECTS_MAX][FP_REQUEST_ID_SIZE];
+	unsigned n = container->n_in_flight, kept = container->n_ended < FP_ENDED_MAX ? container->n_ended : FP_ENDED_MAX;
+
+	if (container->suspects)
+		return container->suspects;
+	memcpy(ids, container->in_flight, n * sizeof(ids[0]));
+	for (unsigned i = 1; i <= kept && i <= SUSPECTS_MAX; i++)
+		memcpy(ids[n++], container->ended[(container->n_ended - i) % FP_ENDED_MAX], sizeof(ids[0]));
+	container->suspects = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n);
+	return container->suspects;
+}

@@ -1,0 +1,227 @@
+/* Work left behind: what a thread rested on tells whether it can be, and nothing is given to a request by guess. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent/attribute.h"
+#include "agent/bpf/shared.h"
+#include "agent/tests/events.h"
+
+enum { LOOP = 12, WORKER = 201, MS = 1000000, PORT = 40000 };
+
+static int setup(void **state)
+{
+	struct fp_event event = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
+
+	assert_int_equal(fp_attributor_new((struct fp_attributor **)state), 0);
+	return fp_attributor_note(*state, &event);
+}
+
+static int teardown(void **state)
+{
+	fp_attributor_free(*state);
+	return 0;
+}
+
+static void mark(void **state, unsigned which, unsigned id)
+{
+	struct fp_event event = make_mark(WATCHDOG, which, id);
+
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+}
+
+/* The loop's thread comes back from waiting in `turn`; no timer is due within `ms` from now (negative: none is pending). */
+static void rests(void **state, uint64_t turn, int ms)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, turn);
+
+	event.fd = LOOP;
+	event.flags = FP_WAIT_LOOP;
+	event.since = event.time;
+	event.due = ms < 0 ? 0 : event.time + (uint64_t)ms * MS;
+	assert_int_equal(fp_attributor_note(*state, &event), 0);
+}
+
+static void is_given_work(void **state, uint64_t tid, uint64_t turn)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, tid, turn);
+
+	event.fd = UINT32_MAX;
+	event.since = event.time;
+	assert_int_equal(fp_attributor_note(*state, &event), 0);
+}
+
+static void expect(void **state, uint64_t tid, uint64_t turn, enum fp_attribution attribution, enum fp_rule rule,
+		   unsigned id)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, NODE, tid, turn);
+
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_string_equal(fp_attribution_name((unsigned)event.attribution), fp_attribution_name(attribution));
+	assert_string_equal(fp_rule_name((unsigned)event.rule), fp_rule_name(rule));
+	assert_int_equal(last_byte(event.request), id);
+}
+
+/* Both are named, and nobody else. */
+static void expect_one_of(void **state, uint64_t tid, uint64_t turn, unsigned one, unsigned other)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, NODE, tid, turn);
+	unsigned named = 0;
+
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_string_equal(fp_attribution_name((unsigned)event.attribution), "ambiguous");
+	assert_string_equal(fp_rule_name((unsigned)event.rule), "left-behind");
+	assert_int_equal(event.candidates.len, 2 * FP_REQUEST_ID_SIZE);
+	for (unsigned i = 1; i <= 2; i++)
+		named |= 1u << (uint8_t)event.candidates.data[i * FP_REQUEST_ID_SIZE - 1];
+	assert_int_equal(named, 1u << one | 1u << other);
+}
+
+/* Request `id` comes in on the connection, whose bytes so far end at `end`. */
+static void request(void **state, unsigned id, uint64_t turn, uint32_t end)
+{
+	struct fp_event event;
+
+	mark(state, FP_MARK_BEGIN, id);
+	event = make_connection_mark(id, PORT, end - 50);
+	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	event = make_request_read(turn, PORT, 50, end);
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(event.rule, FP_RULE_CONNECTION);
+}
+
+static void a_timer_that_fires_before_others_can_is_the_requests_own(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	/* the loop waits for a timer due in 500 ms when the next request comes */
+	rests(state, 2, 500);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	/* and then no longer than 5 ms, which this request must have asked for */
+	rests(state, 3, 5);
+	test_time += 6 * MS;
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void a_timer_that_was_pending_before_the_request_can_be_others(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, 20);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 30 * MS;
+	expect_one_of(state, NODE, 3, 1, 2);
+	/* also in the turn that the request's bytes began: timers run after what descriptors brought */
+	expect_one_of(state, NODE, 2, 1, 2);
+}
+
+static void what_was_pending_is_over_when_nothing_is_waited_for(void **state)
+{
+	a_timer_that_was_pending_before_the_request_can_be_others(state);
+	rests(state, 4, -1);
+	test_time += 1000 * (uint64_t)MS;
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void timers_made_where_others_may_have_run_can_be_theirs(void **state)
+{
+	a_timer_that_was_pending_before_the_request_can_be_others(state);
+	rests(state, 4, 10);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 10 * MS;
+	expect_one_of(state, NODE, 5, 1, 2);
+}
+
+static void a_turn_begun_for_another_does_not_become_the_requests(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, -1);
+	expect(state, NODE, 2, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+	mark(state, FP_MARK_BEGIN, 2);
+	expect_one_of(state, NODE, 2, 1, 2);
+	rests(state, 3, -1);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void a_thread_given_work_before_is_not_the_requests(void **state)
+{
+	mark(state, FP_MARK_BEGIN, 1);
+	is_given_work(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	/* it may have slept and waited for locks: no rest is told */
+	expect_one_of(state, WORKER, 2, 1, 2);
+	is_given_work(state, WORKER, 3);
+	expect(state, WORKER, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void a_thread_does_what_it_was_started_for(void **state)
+{
+	struct fp_event event;
+
+	mark(state, FP_MARK_BEGIN, 1);
+	event = make_event(FP_EVENT_TYPE_FORK, NODE, NODE, 1);
+	event.child_tgid = NODE;
+	event.child_tid = WORKER;
+	event.child_start = NODE;
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+	expect_one_of(state, WORKER, 0, 1, 2);
+}
+
+/* Go: any thread of the process runs what the loop found, whoever of them waited. */
+static void a_loop_of_all_threads_is_looked_at_for_each(void **state)
+{
+	struct fp_event event;
+
+	mark(state, FP_MARK_BEGIN, 1);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 1);
+	event.fd = LOOP;
+	event.flags = FP_WAIT_LOOP | FP_WAIT_MOVES;
+	event.since = event.time;
+	event.due = event.time + 20 * MS;
+	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 20 * MS;
+	expect_one_of(state, WORKER, 2, 1, 2);
+}
+
+/* Before the first request has ended, nobody can have left anything. */
+static void the_first_request_is_alone(void **state)
+{
+	rests(state, 1, 1);
+	mark(state, FP_MARK_BEGIN, 1);
+	test_time += 50 * MS;
+	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		TEST(a_timer_that_fires_before_others_can_is_the_requests_own),
+		TEST(a_timer_that_was_pending_before_the_request_can_be_others),
+		TEST(what_was_pending_is_over_when_nothing_is_waited_for),
+		TEST(timers_made_where_others_may_have_run_can_be_theirs),
+		TEST(a_turn_begun_for_another_does_not_become_the_requests),
+		TEST(a_thread_given_work_before_is_not_the_requests),
+		TEST(a_thread_does_what_it_was_started_for),
+		TEST(a_loop_of_all_threads_is_looked_at_for_each),
+		TEST(the_first_request_is_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
