@@ -117,7 +117,7 @@ def wait_ready(lab, container):
     """Until the watchdog and, in http mode, the function behind it listen."""
     pid = container["pid"]
     for port in container["ports"]:
-        wait_for(f"container {container['id']}, port {port}", lambda: net.listens(pid, port), 30,
+        wait_for(f"container {container['id']}, port {port}", lambda: net.listens(pid, port), 90,
                  log=lab.log(container["id"]), alive=lambda: os.path.exists(f"/proc/{pid}/cgroup"))
 
 

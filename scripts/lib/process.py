@@ -67,7 +67,7 @@ def pid(lab, name):
     return lab.load("processes", {})[name]["pid"]
 
 
-def wait_ready(lab, name, condition, seconds=30):
+def wait_ready(lab, name, condition, seconds=90):
     wait_for(name, condition, seconds, log=lab.log(name), alive=lambda: alive(lab, name))
 
 

@@ -53,7 +53,7 @@ def start(lab, nodes, cgroup_root, store, record=None, header=None):
         _start_agent(lab, node, cgroup_root, [*extra, *forwarded, *_tls_options(tls, _agent(node))])
     for node in range(1, nodes + 1):
         name = _agent(node)
-        process.wait_ready(lab, name, lambda: os.path.exists(lab.path(name, "ready")), 60)
+        process.wait_ready(lab, name, lambda: os.path.exists(lab.path(name, "ready")), 120)
 
 
 def agents(lab):

@@ -55,6 +55,11 @@ def finish(name, main):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(4)
+    except OSError as error:
+        if not error.filename:
+            raise
+        print(f"{name}: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(4)
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(130)
@@ -95,7 +100,7 @@ def tail(path, lines=25):
     return "".join(f"    {os.path.basename(path)}: {line.rstrip()}\n" for line in last)
 
 
-def wait_for(what, condition, seconds=30, log=None, alive=None):
+def wait_for(what, condition, seconds=90, log=None, alive=None):
     """Waits until condition() is true.
 
     Gives up after the time limit, or at once when alive() says that the

@@ -78,7 +78,7 @@ def start_queue(lab):
     """Behind /async-function/: calls that are made later."""
     pid = process.start(lab, "queue", "queue", ["/usr/bin/python3", QUEUE_WORKER, net.QUEUE, QUEUE_PORT,
                                                 f"{net.GATEWAY}:{GATEWAY_PORT}"])
-    process.wait_ready(lab, "queue", lambda: net.listens(pid, QUEUE_PORT), 15)
+    process.wait_ready(lab, "queue", lambda: net.listens(pid, QUEUE_PORT))
 
 
 def start_gateway(lab, containers, calls_log=None):
@@ -91,7 +91,7 @@ def start_gateway(lab, containers, calls_log=None):
                                 upstreams="".join(map(_upstream, groups)), routes="".join(map(_route, groups))))
     nginx = ["nginx", "-p", home, "-e", "stderr", "-c", config]
     pid = process.start(lab, "gateway", "gateway", nginx)
-    process.wait_ready(lab, "gateway", lambda: net.listens(pid, GATEWAY_PORT), 15)
+    process.wait_ready(lab, "gateway", lambda: net.listens(pid, GATEWAY_PORT))
 
 
 def _groups(containers):
@@ -154,7 +154,7 @@ def start_database(lab, init):
         f"--pid-file={data}/server.pid", f"--bind-address={net.DATABASE}", f"--port={DATABASE_PORT}",
         "--skip-name-resolve", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=16M",
         "--innodb-flush-log-at-trx-commit=2", "--skip-log-bin"])
-    process.wait_ready(lab, "mariadb", lambda: os.path.exists(socket) and net.listens(pid, DATABASE_PORT), 60)
+    process.wait_ready(lab, "mariadb", lambda: os.path.exists(socket) and net.listens(pid, DATABASE_PORT))
     for path in init:
         with open(path) as file:
             try:
@@ -170,13 +170,13 @@ def start_web(lab, name, about):
     argv = ["/usr/bin/python3", "-u", "-m", "http.server", "--bind", about["address"], "--directory",
             about["directory"], "80"]
     pid = process.start(lab, name, name, argv)
-    process.wait_ready(lab, name, lambda: net.listens(pid, 80), 15)
+    process.wait_ready(lab, name, lambda: net.listens(pid, 80))
 
 
 def start_program(lab, name, about):
     """Starts a server that the stack file names, at an address of its own: PROGRAM ADDRESS PORT."""
     pid = process.start(lab, name, name, [about["run"], about["address"], str(about["port"])])
-    process.wait_ready(lab, name, lambda: net.listens(pid, about["port"]), 15)
+    process.wait_ready(lab, name, lambda: net.listens(pid, about["port"]))
 
 
 def reachable(lab):
@@ -184,4 +184,4 @@ def reachable(lab):
     def answers():
         url = gateway_url() + "/healthz"
         return run(*net.enter(lab, "client"), "curl", "-s", "-m", "2", url, check=False).strip() == "OK"
-    wait_for(f"gateway {gateway_url()}", answers, 15, log=lab.log("gateway"))
+    wait_for(f"gateway {gateway_url()}", answers, log=lab.log("gateway"))

@@ -1,5 +1,6 @@
 """The demo, recorded here and replayed: needs root, the built programs and, to record, a kernel that allows it."""
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -32,6 +33,25 @@ class DemoTest(unittest.TestCase):
         if not records():
             self.skipTest("this kernel does not let the agent record")
         self.check(self.demo())
+
+    def test_what_is_kept_goes_on_and_ends(self):
+        if not records():
+            self.skipTest("this kernel does not let the agent record")
+        lab = [os.path.join(REPO, "scripts", "lab")]
+        kept = {"env": {**os.environ, "FAASPROV_LAB": "/run/faasprov-demo"}, "stdin": subprocess.DEVNULL, "text": True,
+                "stdout": subprocess.PIPE}
+        try:
+            done = self.demo("--keep")
+            self.assertEqual(0, done.returncode, done.stdout)
+            self.assertIn("FAASPROV_LAB=/run/faasprov-demo scripts/lab down", done.stdout)
+            self.assertEqual(0, subprocess.run([*lab, "status"], **kept).returncode)
+            answer = subprocess.run([*lab, "invoke", "product-purchase-get-price", "--data", "-"], **{k: v for k, v in kept.items() if k != "stdin"},
+                                    input='{"id": "1001"}')
+            self.assertIn('"price":129.95', answer.stdout)
+        finally:
+            self.assertEqual(0, subprocess.run([*lab, "down"], **kept).returncode)
+        self.assertNotEqual(0, subprocess.run([*lab, "status"], stderr=subprocess.DEVNULL, **kept).returncode)
+        shutil.rmtree("/run/faasprov-demo")
 
     def test_the_shipped_recording_gives_it_too(self):
         done = self.demo("--replay")
