@@ -1,7 +1,7 @@
 """The table, the plots and REPORT.md of an overhead run."""
 import os
 
-from . import overhead_result, plot
+from . import overhead_result, plot, workloads
 
 ROWS = {
     "a": "a   vanilla watchdog, no recorder",
@@ -32,7 +32,7 @@ def _cells(row, about):
     def against(name):
         return ("VOID" if about["lost"] else percent(ratio.get(name))) if ratio else ""
 
-    cells = [ROWS[row], str(about["requests"])]
+    cells = [ROWS[row], str(about["requests"]), str(about["blocks"])]
     for name in ("p50", "p95", "p99"):
         cells += [f"{about[name]:.1f}" if about[name] is not None else "–", against(name)]
     cells += [f"{about['throughput']:.1f}", against("throughput"), f"{about['cpu_functions']:.2f}", against("cpu_functions"),
@@ -40,7 +40,7 @@ def _cells(row, about):
     return cells
 
 
-HEAD = ["variant", "n", "p50 ms", "to a", "p95 ms", "to a", "p99 ms", "to a", "req/s", "to a",
+HEAD = ["variant", "requests", "blocks", "p50 ms", "to a", "p95 ms", "to a", "p99 ms", "to a", "req/s", "to a",
         "CPU ms/req, functions", "to a", "recorder", "failed", "lost"]
 
 
@@ -66,7 +66,8 @@ PER_HEAD = ["of a request, recorded (c)", "requests", "records", "events stored"
 
 def _per_request(result):
     return [[name, str(per["requests"]), f"{per['records']:.0f}", f"{per['events']:.0f}", f"{per['store_bytes']:.0f}",
-             f"{per['wire_bytes']:.0f}", f"{per['cpu_agent']:.2f}", f"{per['cpu_aggregator']:.2f}", str(per["lost"])]
+             f"{per['wire_bytes']:.0f}", *(f"{per[name]:.2f}" if per[name] is not None else "–"
+                                           for name in ("cpu_agent", "cpu_aggregator")), str(per["lost"])]
             for name, per in result["per_request"].items() if per]
 
 
@@ -155,11 +156,11 @@ variant n, sixteen at a time, answers {_capacity(result)}.
 
 ## Latency, throughput, processor time
 
-Ratios are to variant a within blocks, with 95 % intervals (bootstrap over blocks). Load of a closed loop is sent by so many
+Ratios are to variant a within blocks, with 95 % intervals (bootstrap over blocks, the wider the fewer they are). Load of a closed loop is sent by so many
 callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
 Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
-and aggregator; strace and the proxy; bpftrace). A row in which events were lost is void. Rows d and e are measured in every
-second block.
+and aggregator; strace and the proxy; bpftrace). A row in which events were lost is void. Closed loops of purchases on rows a, a2,
+b and c are measured in every block, all else in some: `blocks` says in how many.
 """]
     for row in result["rows"]:
         lines = [_cells(name, v) for name, v in row["variants"].items()]
@@ -177,14 +178,15 @@ def _capacity(result):
 
 
 def _quiet(result):
-    noise = [f"{row['load']}: {percent(row['variants']['a2']['ratio']['p50'])}" for row in result["rows"]]
+    noise = [f"{row['load']}: {percent(row['variants']['a2']['ratio']['p50'])}" for row in result["rows"] if "a2" in row["variants"]]
     alone = ("No other recorder was active on this kernel." if not result["foreign"] else
              f"**Others recorded on the same kernel during the run** (up to {result['foreign']} hooks on the exit of system "
              "calls): variants without our recorder were slowed by them, so the ratios are too small by that.")
     stolen = (f"In {result['repeated']} slices the hypervisor took more than {overhead_result.STOLEN_MAX:.0%} of the processors; "
-              f"they were repeated, and {result['left_out']} of {len(result['slices'])} left out in the end. "
+              f"they were repeated, and {result['left_out']} of {len(result['slices'])} left out in the end, each with those of the "
+              "same block that it would have been compared with. "
               if result["repeated"] else "")
-    few = "" if result["blocks"] >= 8 else f"With {result['blocks']} blocks the intervals are too narrow. "
+    few = "" if result["blocks"] >= 8 else f"Of {result['blocks']} blocks no interval says much. "
     return (f"{alone} Other work ran on the same processors: how much that disturbs is seen in row a2, which is variant a "
             f"once more; differences as large as that mean nothing. {stolen}{few}Its p50 against a: {'; '.join(noise)}.")
 
@@ -201,6 +203,8 @@ def _short(result):
     compare = _markdown(["load", "c: p50", "c: p99", "c: throughput", "aim (at most +3 %)"], lines)
     return f"""{compare}
 
+{_sizes(result)}
+
 Published for the same application: ALASTOR +{PUBLISHED['ALASTOR']} %, ERINYES +{PUBLISHED['ERINYES']} % run time. **Comparable** are
 the workload's shape (the purchase workflow of Hello, Retail! on OpenFaaS's watchdog in `http` mode) and the question (how much
 longer a request takes when everything is recorded). **Not comparable** are the machines, the gateway (nginx here), the
@@ -210,21 +214,35 @@ comparison: but its proxy here is a small compiled one at the entrance only, not
 follows the function, not the watchdog; both make row d too cheap."""
 
 
+def _sizes(result):
+    """The aims that are not times."""
+    aims = []
+    per = result["per_request"].get(workloads.MAIN)
+    if per:
+        aims.append(("bytes stored for a purchase", f"{per['store_bytes']:.0f}", "under 1024", per["store_bytes"] < 1024))
+    if result["memory"]:
+        peak = result["memory"]["agent-node1"]["peak_kib"] / 1024
+        aims.append(("agent, resident at most", f"{peak:.1f} MiB", "at most 64 MiB", peak <= 64))
+    return _markdown(["", "measured", "aim", ""], [[name, value, aim, "met" if met else "not met"] for name, value, aim, met in aims])
+
+
 def _verdict(ratio, row):
     """Only what the intervals prove is called met or not met, and nothing where variant a misses the aim against itself."""
     if row["disturbed"]:
         return "undecided: processors taken away"
-    if _against_aim(row["variants"]["a2"]["ratio"]) == "not met":
+    if "a2" not in row["variants"] or _against_aim(row["variants"]["a2"]["ratio"]) == "not met":
         return "undecided: too noisy"
     return _against_aim(ratio)
 
 
 def _against_aim(ratio):
+    if any(ratio[name] is None for name in ("p50", "p99", "throughput")):
+        return "undecided: no two to compare"
     # What was lost of throughput counts as what was added to latency.
     costs = [(ratio[name]["low"], ratio[name]["high"]) for name in ("p50", "p99")]
     costs.append((2 - (ratio["throughput"]["high"] or 0), 2 - (ratio["throughput"]["low"] or 0)))
     if any(low is None for low, _ in costs):
-        return "one block: undecided"
+        return "undecided: too few blocks"
     if any(low > AIM for low, _ in costs):
         return "not met"
     return "met" if all(high <= AIM for _, high in costs) else "undecided"

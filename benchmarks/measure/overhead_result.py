@@ -35,7 +35,8 @@ def evaluate(result):
     result["lost"] = sum(result["lost_of"].values())
     result["begun"] = sum(group["agent"].get("begun", 0) for group in result["recording"]["groups"])
     result["foreign"] = max((s["foreign_recorders"] or 0 for s in result["slices"]), default=0)
-    result["rows"] = [evaluate_load(result, load) for load in result["loads"]]
+    measured = {s["load"] for s in result["slices"]}
+    result["rows"] = [evaluate_load(result, load) for load in result["loads"] if load["name"] in measured]
     result["repeated"] = sum(s["attempts"] - 1 for s in result["slices"])
     result["left_out"] = sum(row["left_out"] for row in result["rows"])
     result["per_request"] = {name: _per_request(result, name) for name in result["requests"]}

@@ -1,4 +1,5 @@
 """What is asked of Hello, Retail!, and how much of it at a time."""
+import itertools
 import json
 
 CUSTOMERS = (("1001", "alice", {}), ("1002", "bob", {"creditCard": "4012888888881881"}), ("1003", "carol", {}),
@@ -30,9 +31,11 @@ WORKLOADS = {
 }
 MAIN = "purchase"  # what the published figures are about; measured most thoroughly
 
-# Rows of every load; and those that are so far from the others that every second block shows it, by turns.
+# What the aims are about, closed loops of MAIN on these rows, is measured in every block.  The rest is measured in every
+# fourth, another part in each: what is far from the others shows so in few blocks, and time is what intervals are made of.
 ALWAYS = ("a", "a2", "b", "c")
-SOMETIMES = {"d": 0, "e": 1}
+EVERY = 4
+SELDOM = {"n": (0, 2), "d": (1,), "e": (3,)}  # in which blocks of four: rows of the loads that are in every block
 
 
 def requests(options):
@@ -45,16 +48,19 @@ def requests(options):
 
 def loads(options, capacity):
     """capacity: {workload: requests per second that variant n answers at most}"""
-    made = []
+    made, turns = [], itertools.cycle(range(EVERY))
     for name in capacity:
         main = name == MAIN or len(capacity) == 1
+        turn = None if main else next(turns)
         for n in options.concurrency if main else options.others:
             rows = ALWAYS + (("n", "d", "e") if main else ("d",))
             made.append({"name": f"{name}, closed, {n} at a time", "workload": name, "mode": "closed", "concurrency": n,
-                         "rows": rows})
+                         "rows": rows, "turn": turn})
+        turn = next(turns) if main and options.rates else None
         for share in options.rates if main else ():
             made.append({"name": f"{name}, open, {share:g} % of capacity", "workload": name, "mode": "open",
-                         "share": share, "rate": round(capacity[name] * share / 100, 2), "rows": ALWAYS})
+                         "share": share, "rate": round(capacity[name] * share / 100, 2), "rows": ALWAYS,
+                         "turn": turn})
     return made
 
 
@@ -67,5 +73,9 @@ def chunks(loads_):
 
 
 def rows(load, block, blocks):
-    """Which variants that load is measured on in that block."""
-    return [row for row in load["rows"] if row not in SOMETIMES or blocks < 4 or block % 2 == SOMETIMES[row]]
+    """Which variants that load is measured on in that block: none, where it is another's turn."""
+    if blocks < EVERY:
+        return list(load["rows"])
+    if load["turn"] is not None:
+        return list(load["rows"]) if block % EVERY == load["turn"] else []
+    return [row for row in load["rows"] if row not in SELDOM or block % EVERY in SELDOM[row]]

@@ -1,5 +1,6 @@
 """From slices to the report, with slices whose right answer is known; and the plan of a run."""
 import os
+import random
 import sys
 import tempfile
 import types
@@ -26,13 +27,13 @@ def group(workload, lost=0):
             "agent": {"lost": lost, "invalid": 0, "stored": 200, "records": 400, "begun": 80}}
 
 
-def made(lost_in=None, blocks=4):
-    """a takes 10 ms, and c 12 ms; d only in even blocks, where a took 20 ms and d 30."""
+def made(lost_in=None, blocks=8):
+    """a takes 10 ms, and c 12 ms; d only in some odd blocks, where a took 20 ms and d 30."""
     loads = workloads.loads(OPTIONS, {"purchase": 100.0, "photos": 40.0})
     slices = []
     for load in loads:
         for block in range(blocks):
-            slow = 10 if block % 2 == 0 else 0
+            slow = 10 if block % 2 == 1 else 0
             for row in workloads.rows(load, block, blocks):
                 slices.append(one_slice(row, block, load, {"c": 12 + slow * 1.2, "d": 30}.get(row, 10 + slow)))
     names = ("purchase", "photos")
@@ -90,7 +91,7 @@ class Evaluate(unittest.TestCase):
                 one.update(stolen=0.5, attempts=3, latency_us=[10 ** 7] * 20)
         overhead_result.evaluate(result)
         row = next(row for row in result["rows"] if row["load"] == "purchase, closed, 5 at a time")
-        self.assertEqual((result["left_out"], result["repeated"], row["variants"]["c"]["blocks"]), (1, 2, 3))
+        self.assertEqual((result["left_out"], result["repeated"], row["variants"]["c"]["blocks"]), (1, 2, 7))
         self.assertAlmostEqual(row["variants"]["c"]["ratio"]["p99"]["ratio"], 1.2)
 
     def test_nothing_is_concluded_where_all_was_taken_away(self):
@@ -100,6 +101,29 @@ class Evaluate(unittest.TestCase):
         overhead_result.evaluate(result)
         self.assertTrue(all(row["disturbed"] for row in result["rows"]))
         self.assertNotIn("| not met |", overhead_report.report(result))
+
+    def test_a_load_whose_turn_never_came_is_no_row(self):
+        result = made()
+        result["slices"] = [one for one in result["slices"] if not one["load"].startswith("photos")]
+        overhead_result.evaluate(result)
+        self.assertEqual({row["workload"] for row in result["rows"]}, {"purchase"})
+        self.assertIn("purchase, closed, 5", overhead_report.report(result))
+
+    def test_what_has_no_pair_is_undecided(self):
+        result = made()
+        result["slices"] = [one for one in result["slices"] if one["row"] not in ("a", "c") or (one["row"] == "a") == (one["block"] < 4)]
+        overhead_result.evaluate(result)
+        report = overhead_report.report(result)
+        self.assertIn("| undecided: no two to compare |", report)
+        self.assertNotIn("| not met |", report.split("| bytes stored")[0])
+
+    def test_aims_that_are_no_times(self):
+        result = made()
+        result["recording"]["groups"][0]["store"] = 20 * 1024
+        overhead_result.evaluate(result)
+        report = overhead_report.report(result)
+        self.assertIn("| bytes stored for a purchase | 1024 | under 1024 | not met |", report)
+        self.assertIn("| agent, resident at most | 2.0 MiB | at most 64 MiB | met |", report)
 
     def test_another_version_is_refused(self):
         with self.assertRaises(BadInput):
@@ -120,7 +144,39 @@ class Evaluate(unittest.TestCase):
         self.assertIn("not met", report)
 
 
+class Intervals(unittest.TestCase):
+    def test_few_blocks_make_them_wide(self):
+        self.assertLess(stats.tail(3), stats.tail(5))
+        self.assertLess(stats.tail(5), stats.tail(20))
+        self.assertAlmostEqual(stats.tail(10 ** 6), 0.025, delta=0.005)
+
+    def test_as_often_right_as_they_say(self):
+        """Of blocks whose ratio is known: 95 % of the intervals have it in them, with five blocks nearly as with twenty."""
+        source = random.Random(7)
+        for count, least in ((5, 0.90), (20, 0.91)):
+            right = 0
+            for _ in range(250):
+                ours = [source.gauss(110, 10) for _ in range(count)]
+                theirs = [source.gauss(100, 1) for _ in range(count)]
+                found = stats.ratio(ours, theirs, stats.mean, stats.draws(count, 250, source.random()))
+                right += found["low"] <= 1.1 <= found["high"]
+            self.assertGreaterEqual(right / 250, least, count)
+
+
 class Plan(unittest.TestCase):
+    def test_what_the_aims_are_about_is_in_every_block(self):
+        options = types.SimpleNamespace(**{**vars(OPTIONS), "concurrency": [1, 5, 16], "rates": [30.0, 100.0]})
+        loads = workloads.loads(options, {name: 100.0 for name in workloads.WORKLOADS})
+        seen = [{(load["name"], row) for load in loads for row in workloads.rows(load, block, 20)} for block in range(workloads.EVERY)]
+        core = {(f"purchase, closed, {n} at a time", row) for n in (1, 5, 16) for row in ("a", "a2", "b", "c")}
+        self.assertTrue(all(core <= block for block in seen))
+        self.assertLess(max(map(len, seen)), 2.3 * len(core))  # the rest is spread
+        every = {(load["name"], row) for load in loads for row in load["rows"]}
+        self.assertEqual(set().union(*seen), every)
+        self.assertEqual({(load["name"], row) for load in loads for row in workloads.rows(load, 0, 2)}, every)
+        # a ratio needs a in the same block
+        self.assertTrue(all((name, "a") in block for block in seen for name, _ in block))
+
     def test_everything_the_comparison_needs(self):
         options = types.SimpleNamespace(**{**vars(OPTIONS), "concurrency": [1, 5, 16], "rates": [30.0, 100.0]})
         loads = workloads.loads(options, {name: 100.0 for name in workloads.WORKLOADS})
