@@ -8,6 +8,7 @@
 
 #include "agent/app/app.h"
 #include "agent/app/dns.h"
+#include "agent/bpf/shared.h"
 #include "agent/plaintext.h"
 #include "agent/redact/redact.h"
 #include "base/buffer.h"
@@ -369,6 +370,8 @@ int fp_messages_read(struct fp_messages *m, const struct fp_event *event)
 		return 0;
 	case FP_EVENT_TYPE_SEND:
 	case FP_EVENT_TYPE_RECEIVE:
+		if (event->type == FP_EVENT_TYPE_RECEIVE && event->flags & FP_RECEIVE_PEEKED)
+			return 0; /* comes once more */
 		fp_buffer_clear(&m->text);
 		return read_payload(m, event);
 	default:

@@ -8,6 +8,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "agent/bpf/shared.h"
+
 /* Processes with an event held back; more flush all.  Bounds memory to some MiB. */
 #define PENDING_MAX 4096
 
@@ -122,7 +124,7 @@ static bool same_operation(const struct fp_event *a, const struct fp_event *b)
 	return a->type == b->type && a->fd == b->fd && a->dev == b->dev && a->ino == b->ino && a->gen == b->gen &&
 	       a->cgroup == b->cgroup && a->exec_id == b->exec_id && a->unit == b->unit &&
 	       a->attribution == b->attribution && a->rule == b->rule && a->tx_base == b->tx_base &&
-	       a->rx_base == b->rx_base && a->remote_lo == b->remote_lo && same_text(a->request, b->request) &&
+	       a->rx_base == b->rx_base && a->remote_lo == b->remote_lo && a->flags == b->flags && !(a->flags & FP_RECEIVE_PEEKED) && same_text(a->request, b->request) &&
 	       same_text(a->candidates, b->candidates);
 }
 

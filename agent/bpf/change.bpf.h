@@ -13,9 +13,8 @@
 #define MAP_SHARED 1
 #define MAP_SHARED_VALIDATE 3
 
-static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
+static __always_inline int record_truncate_file(struct call *call, struct file *file, __u32 fd, __u64 length)
 {
-	struct file *file = file_of(fd);
 	struct identity who;
 
 	if (!file)
@@ -64,8 +63,14 @@ static __always_inline int record_mmap(struct call *call, __u64 length, __u64 pr
 	return record_mapping(call, protection, flags, fd);
 }
 
+static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
+{
+	return record_truncate_file(call, file_of(fd), fd, length);
+}
+
 struct mapped {
 	struct file *file;
+	unsigned long end;
 };
 
 static long take_file(struct task_struct *task, struct vm_area_struct *area, void *arg)
@@ -73,31 +78,48 @@ static long take_file(struct task_struct *task, struct vm_area_struct *area, voi
 	struct mapped *mapped = arg;
 
 	mapped->file = BPF_CORE_READ(area, vm_file);
+	mapped->end = BPF_CORE_READ(area, vm_end);
+	return 0;
+}
+
+/* Mappings that one mprotect goes over; one of more is counted as truncated. */
+#define AREAS_MAX 16
+
+struct protected {
+	__u64 cgroup;
+	unsigned long at, end;
+	struct file *last;
+};
+
+static long protect_one(__u32 i, struct protected *protected)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct mapped mapped = {};
+
+	if (protected->at >= protected->end)
+		return 1;
+	if (bpf_find_vma(task, protected->at, take_file, &mapped, 0) < 0) {
+		count_loss(protected->cgroup, FP_LOSS_CAUSE_FAULT);
+		protected->at = protected->end;
+		return 1;
+	}
+	/* a file lies in several pieces beside each other */
+	if (mapped.file && mapped.file != protected->last)
+		record_load(protected->cgroup, (__u64)mapped.file);
+	protected->last = mapped.file;
+	protected->at = mapped.end;
 	return 0;
 }
 
 /* A file that was mapped without PROT_EXEC and gets it now is loaded as much as one that was mapped with it. */
-static __always_inline int record_protect(struct call *call, unsigned long address, __u64 protection)
+static __always_inline int record_protect(struct call *call, unsigned long address, unsigned long len, __u64 protection)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct mapped mapped = {};
-	struct identity who;
-	struct file *file;
+	struct protected protected = {.cgroup = call->cgroup, .at = address, .end = address + len};
 
 	if (!(protection & PROT_EXEC))
 		return 0;
-	if (bpf_find_vma(task, address, take_file, &mapped, 0) < 0)
-		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
-	file = mapped.file;
-	if (!file)
-		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
-	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
-	PUT_OBJECT(record, who);
-	record->r.naming = FP_NAMING_KIND_RESOLVED;
-	PUT_PATH(record, file);
-	emit(record);
-	return 0;
+	bpf_loop(AREAS_MAX, protect_one, &protected, 0);
+	return protected.at < protected.end ? count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED) : 0;
 }
 
 #define SHM_RDONLY 010000
@@ -151,6 +173,7 @@ struct control_head {
 };
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
+#define CONTROLS_MAX 6 /* credentials, times, security labels: each option brings one */
 
 struct rights {
 	__u64 cgroup;
@@ -166,14 +189,14 @@ static long pass_one(__u32 i, struct rights *rights)
 	return 0;
 }
 
-/* The descriptors in what recvmsg left behind: the first control message of that kind among two. */
+/* The descriptors in what recvmsg left behind: the first control message of that kind among some. */
 static __always_inline int record_rights(struct call *call, unsigned long control, unsigned long len)
 {
 	struct control_head head;
 	struct rights rights;
 	__u32 n;
 
-	for (int i = 0; i < 2 && len >= sizeof(head); i++) {
+	for (int i = 0; i < CONTROLS_MAX && len >= sizeof(head); i++) {
 		if (bpf_probe_read_user(&head, sizeof(head), (void *)control) < 0 || head.len < sizeof(head) ||
 		    head.len > len)
 			return 0;

@@ -67,6 +67,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 			statement;                                                                 \
 	} while (0)
 
+#define EINPROGRESS 115
+
 static __always_inline int moved_buffer(struct call *call, __u32 fd, unsigned long base, unsigned long len, int out)
 {
 	struct data data = {.base = (void *)base, .len = len};
@@ -92,7 +94,7 @@ struct user_msghdr_head {
 	unsigned long flags;
 };
 
-static __always_inline int moved_message(struct call *call, __u32 fd, unsigned long message, int out)
+static __always_inline int moved_message(struct call *call, __u32 fd, unsigned long message, unsigned long how, int out)
 {
 	struct user_msghdr_head head = {};
 	struct data data;
@@ -101,6 +103,7 @@ static __always_inline int moved_message(struct call *call, __u32 fd, unsigned l
 	first_piece(head.vector, head.n, &data);
 	if (head.name_len)
 		data.address = head.name;
+	data.how = how;
 	record_moved(call, fd, &data, out);
 	return out || !head.control_len ? 0 : record_rights(call, head.control, head.control_len);
 }
@@ -108,6 +111,7 @@ static __always_inline int moved_message(struct call *call, __u32 fd, unsigned l
 struct many {
 	__u64 cgroup;
 	unsigned long messages;
+	unsigned long how;
 	__u32 fd;
 	int out;
 };
@@ -121,14 +125,14 @@ static long moved_one_of_many(__u32 i, struct many *many)
 
 	bpf_probe_read_user(&len, sizeof(len), (void *)(message + sizeof(struct user_msghdr_head)));
 	call.result = len;
-	moved_message(&call, many->fd, message, many->out);
+	moved_message(&call, many->fd, message, many->how, many->out);
 	return 0;
 }
 
 /* sendmmsg and recvmmsg: a record for each message */
-static __always_inline int moved_many(struct call *call, __u32 fd, unsigned long messages, int out)
+static __always_inline int moved_many(struct call *call, __u32 fd, unsigned long messages, unsigned long how, int out)
 {
-	struct many many = {.cgroup = call->cgroup, .messages = messages, .fd = fd, .out = out};
+	struct many many = {.cgroup = call->cgroup, .messages = messages, .how = how, .fd = fd, .out = out};
 
 	if (call->result > FP_MESSAGES_MAX)
 		count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
@@ -137,9 +141,9 @@ static __always_inline int moved_many(struct call *call, __u32 fd, unsigned long
 }
 
 static __always_inline int moved_datagram(struct call *call, __u32 fd, unsigned long base, unsigned long len,
-					  unsigned long address, int out)
+					  unsigned long how, unsigned long address, int out)
 {
-	struct data data = {.base = (void *)base, .len = len, .address = (void *)address};
+	struct data data = {.base = (void *)base, .len = len, .address = (void *)address, .how = how};
 
 	return record_moved(call, fd, &data, out);
 }
@@ -152,6 +156,23 @@ static __always_inline int moved_pages(struct call *call, __u32 fd)
 	struct file *file = file_of(fd);
 
 	return file ? moved_buffer(call, fd, 0, 0, BPF_CORE_READ(file, f_mode) & FMODE_WRITE ? 1 : 0) : 0;
+}
+
+static __always_inline int is_empty(unsigned long name)
+{
+	char first = 0;
+
+	return bpf_probe_read_user(&first, 1, (void *)name) == 0 && !first;
+}
+
+/* CLONE_NEW* of the name space that an open file of /proc/<pid>/ns stands for */
+static __always_inline __u64 name_space_of(struct file *file)
+{
+	struct ns_common *ns = file ? BPF_CORE_READ(file, f_inode, i_private) : 0;
+
+	if (!ns)
+		return 0;
+	return bpf_core_field_exists(ns->ns_type) ? BPF_CORE_READ(ns, ns_type) : (__u32)BPF_CORE_READ(ns, ops, type);
 }
 
 static __always_inline __u64 openat2_flags(unsigned long how)
@@ -329,8 +350,14 @@ static __always_inline int any_write(struct call *call, __u64 fd, __u64 data, __
 HANDLER(on_write, any_write(&call, a1, a2, a3))
 HANDLER(on_readv, IF_DONE(moved_vector(&call, a1, a2, a3, 0)))
 HANDLER(on_writev, IF_DONE(moved_vector(&call, a1, a2, a3, 1)))
-HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, 0)))
-HANDLER(on_sendmsg, IF_DONE(moved_message(&call, a1, a2, 1)))
+HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, a3, 0)))
+/* TCP fast open: connected by the first bytes sent */
+static __always_inline void connect_by_sending(struct call *call, __u32 fd, unsigned long how)
+{
+	if (how & MSG_FASTOPEN && (call->result >= 0 || call->result == -EINPROGRESS))
+		record_connect(call, file_of(fd), fd);
+}
+HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_DONE(moved_message(&call, a1, a2, a3, 1)))
 HANDLER(on_sendfile, IF_DONE(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_close, IF_DONE(record_close(&call, a1)))
@@ -340,13 +367,14 @@ NAME_HANDLER(on_unlink, record_unlink(&call, AT_FDCWD, (void *)a1, 0))
 NAME_HANDLER(on_unlinkat, record_unlink(&call, a1, (void *)a2, a3))
 NAME_HANDLER(on_chmod, record_chmod_name(&call, AT_FDCWD, (void *)a1, a2))
 NAME_HANDLER(on_fchmodat, record_chmod_name(&call, a1, (void *)a2, a3))
+NAME_HANDLER(on_fchmodat2, a4 & AT_EMPTY_PATH && is_empty(a2) ? record_chmod_fd(&call, a1, a3) : record_chmod_name(&call, a1, (void *)a2, a3))
 HANDLER(on_fchmod, IF_DONE(record_chmod_fd(&call, a1, a2)))
 HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mmap(&call, a2, a3, a4, a5))
-HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a3)))
-HANDLER(on_recvfrom, IF_DONE(moved_datagram(&call, a1, a2, a3, a5, 0)))
-HANDLER(on_sendto, IF_DONE(moved_datagram(&call, a1, a2, a3, a5, 1)))
-HANDLER(on_recvmmsg, IF_DONE(moved_many(&call, a1, a2, 0)))
-HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, 1)))
+HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a2, a3)))
+HANDLER(on_recvfrom, IF_DONE(moved_datagram(&call, a1, a2, a3, a4, a5, 0)))
+HANDLER(on_sendto, connect_by_sending(&call, a1, a4); IF_DONE(moved_datagram(&call, a1, a2, a3, a4, a5, 1)))
+HANDLER(on_recvmmsg, IF_DONE(moved_many(&call, a1, a2, a4, 0)))
+HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, a4, 1)))
 HANDLER(on_splice, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_tee, IF_DONE(moved_between(&call, a2, a1)))
 HANDLER(on_vmsplice, IF_DONE(moved_pages(&call, a1)))
@@ -372,7 +400,7 @@ HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)
 HANDLER(on_memfd, IF_DONE(record_open(&call, 02))) /* O_RDWR */
 HANDLER(on_bind, IF_DONE(record_bind(&call, file_of(a1), a1)))
 HANDLER(on_listen, IF_DONE(record_listen(&call, file_of(a1), a1)))
-HANDLER(on_shutdown, IF_DONE(record_shutdown(&call, a1, a2)))
+HANDLER(on_shutdown, IF_DONE(record_shutdown(&call, file_of(a1), a1, a2)))
 HANDLER(on_ptrace, IF_DONE(record_ptrace(&call, a1, a2)))
 HANDLER(on_vm_read, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_READ)))
 HANDLER(on_vm_write, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_WRITE)))
@@ -380,7 +408,7 @@ HANDLER(on_get_fd, IF_DONE(record_get_fd(&call, a1)))
 HANDLER(on_credentials, IF_DONE(record_control(&call, FP_OPERATION_KIND_CREDENTIALS, 0)))
 HANDLER(on_capset, IF_DONE(record_control(&call, FP_OPERATION_KIND_CAPSET, 0)))
 HANDLER(on_unshare, IF_DONE(record_control(&call, FP_OPERATION_KIND_UNSHARE, a1)))
-HANDLER(on_setns, IF_DONE(record_control(&call, FP_OPERATION_KIND_SETNS, a2)))
+HANDLER(on_setns, IF_DONE(record_control(&call, FP_OPERATION_KIND_SETNS, a2 ? a2 : name_space_of(file_of(a1)))))
 HANDLER(on_seccomp, IF_DONE(record_control(&call, FP_OPERATION_KIND_SECCOMP, a1)))
 HANDLER(on_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOUNT, a4, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, (void *)a3)))
 HANDLER(on_umount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_UMOUNT, a2, AT_FDCWD, (void *)a1, 0, 0, 0)))
@@ -424,7 +452,7 @@ HANDLER(on_fanotify, record_control(&call, FP_OPERATION_KIND_FANOTIFY, a1))
 HANDLER(on_personality, if (a1 != 0xffffffff) record_control(&call, FP_OPERATION_KIND_PERSONALITY, a1))
 HANDLER(on_socket, IF_DONE(record_socket(&call, file_of(result), result)))
 /* a connect that goes on in the background counts */
-HANDLER(on_connect, if (result == 0 || result == -115) record_connect(&call, file_of(a1), a1))
+HANDLER(on_connect, if (result == 0 || result == -EINPROGRESS) record_connect(&call, file_of(a1), a1))
 HANDLER(on_accept, IF_DONE(record_accept(&call, file_of(result), result)))
 
 /* --- turns and rests: what a thread waits for is seen when it comes back ------------- */
@@ -671,20 +699,92 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+#define SIGNAL_GROUP_EXIT 4
+
+/* Processes of several threads that have ended: two that end at once would both see that none is left. */
+struct process {
+	__u64 tgid, start;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct process);
+	__type(value, __u8);
+} ended SEC(".maps");
+
+static __always_inline int ends_process(struct task_struct *task)
+{
+	struct process process = {.tgid = task->tgid, .start = task->group_leader->start_boottime};
+	__u8 yes = 1;
+
+	if (BPF_CORE_READ(task, signal, live.counter))
+		return 0;
+	return BPF_CORE_READ(task, signal, nr_threads) == 1 || bpf_map_update_elem(&ended, &process, &yes, BPF_NOEXIST) == 0;
+}
+
+/* What the parent gets to know, whichever thread is the last. */
+static __always_inline long wait_status(struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT)
+		return BPF_CORE_READ(task, signal, group_exit_code);
+	return BPF_CORE_READ(task, group_leader, exit_code);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u64 cgroup = recorded_cgroup();
+	int ends;
 
 	if (!cgroup)
 		return 0;
-	BEGIN_RECORD(record, exit, EXIT, cgroup, 0, 0, task->exit_code);
-	record->r.flags = BPF_CORE_READ(task, signal, live.counter) == 0 ? FP_EXIT_PROCESS : 0;
+	ends = ends_process(task);
+	BEGIN_RECORD(record, exit, EXIT, cgroup, 0, 0, ends ? wait_status(task) : task->exit_code);
+	record->r.flags = ends ? FP_EXIT_PROCESS : 0;
 	emit(record);
 	return 0;
 }
 
-/* The kernel forgets a script's file as soon as it knows the interpreter; the name it was called by is left. */
+/*
+ * A script's file is let go as soon as the kernel knows its interpreter.  But it is let go by work that the task does
+ * on its way back to user space, and until then that work leads to it: of the files that were opened to be executed
+ * and are to be let go, the script was the first, and so is the last of the list.
+ */
+#define FMODE_EXEC 0x20 /* in the flags or, on older kernels, the mode */
+#define WORKS_MAX 1024
+extern const void ____fput __ksym __weak;
+
+struct works {
+	struct callback_head *at;
+	struct file *found;
+};
+
+static long try_work(__u32 i, struct works *works)
+{
+	struct callback_head *work = works->at;
+	struct file *file = (void *)work - bpf_core_field_offset(struct file, f_task_work);
+
+	if (!work)
+		return 1;
+	if ((unsigned long)BPF_CORE_READ(work, func) == (unsigned long)&____fput &&
+	    (BPF_CORE_READ(file, f_flags) | BPF_CORE_READ(file, f_mode)) & FMODE_EXEC)
+		works->found = file;
+	works->at = BPF_CORE_READ(work, next);
+	return 0;
+}
+
+static __always_inline struct file *script_file(struct task_struct *task)
+{
+	struct works works = {};
+
+	if (!&____fput)
+		return 0;
+	works.at = BPF_CORE_READ(task, task_works);
+	bpf_loop(WORKS_MAX, try_work, &works, 0);
+	return works.at ? 0 : works.found;
+}
+
+/* Where its file is not found, the name it was called by is left. */
 static __always_inline int record_script(__u64 cgroup, const char *name)
 {
 	BEGIN_RECORD(record, load, LOAD, cgroup, NAMED_ROOM, 0, 0);
@@ -747,8 +847,12 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_script, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	__u64 cgroup = recorded_cgroup();
+	struct file *file;
 
-	return cgroup && bprm->filename != bprm->interp ? record_script(cgroup, bprm->filename) : 0;
+	if (!cgroup || bprm->filename == bprm->interp)
+		return 0;
+	file = script_file(task);
+	return file ? record_load(cgroup, (__u64)file) : record_script(cgroup, bprm->filename);
 }
 
 /* By this the kernel, too, sends signals; a process's own have a code that is not positive. */
@@ -778,7 +882,6 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 {
 	struct io_kiocb *request = req;
 	struct call call = {.cgroup = recorded_cgroup()};
-	struct file *file;
 	int opcode, way;
 
 	if (!call.cgroup || !request)
@@ -786,27 +889,11 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 	call.result = BPF_CORE_READ(cqe, res);
 	opcode = BPF_CORE_READ(request, opcode);
 	way = way_of(opcode);
-	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -115))
+	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -EINPROGRESS))
 		return 0;
 	if (way)
 		return is_watchdog(call.cgroup) ? 0 : uring_moved(call.cgroup, request, call.result, way);
-	file = BPF_CORE_READ(request, file);
-	switch (opcode) {
-	case OP_OPENAT:
-	case OP_OPENAT2:
-		return record_open(&call, BPF_CORE_READ((struct io_open *)request, how.flags));
-	case OP_CONNECT:
-		return record_connect(&call, file, NO_DESCRIPTOR);
-	case OP_ACCEPT:
-		return record_accept(&call, file_of(call.result), call.result);
-	case OP_SOCKET:
-		return record_socket(&call, file_of(call.result), call.result);
-	case OP_BIND:
-		return record_bind(&call, file, NO_DESCRIPTOR);
-	case OP_LISTEN:
-		return record_listen(&call, file, NO_DESCRIPTOR);
-	}
-	return is_unseen(opcode) ? count_loss(call.cgroup, FP_LOSS_CAUSE_RING_CALL) : 0;
+	return uring_done(&call, request, opcode);
 }
 
 /* What asks for no completion has only its beginning to be seen by; what it did is counted as not seen. */

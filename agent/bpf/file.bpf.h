@@ -18,8 +18,6 @@ static __always_inline int record_open(struct call *call, __u64 flags)
 	struct file *file = file_of(call->result);
 	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct identity who;
-	struct path path;
-	__u32 begin;
 
 	if (!file)
 		return 0;
@@ -28,19 +26,12 @@ static __always_inline int record_open(struct call *call, __u64 flags)
 		return 0;
 	BEGIN_RECORD(record, open, OPEN, call->cgroup, WALK_ROOM, 0, call->result);
 	record->r.fd = call->result;
-	record->r.object = who.object;
-	record->r.dev = who.dev;
-	record->r.ino = who.ino;
-	record->r.gen = who.gen;
+	PUT_OBJECT(record, who);
 	record->r.flags = flags;
 	if (FIELD(struct file, file, f_mode) & FMODE_CREATED)
 		record->r.flags |= FP_OPEN_CREATED;
 	record->r.mode = FIELD(struct inode, inode, i_mode) & 07777;
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	begin = write_path(record->room_, PATH_ROOM, &path);
-	record->r.path.offset = sizeof(record->r) + begin;
-	record->r.path.len = PATH_ROOM - begin;
+	PUT_PATH(record, file);
 	emit(record);
 	return 0;
 }
@@ -123,52 +114,40 @@ static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mo
 {
 	struct file *file = file_of(fd);
 	struct identity who;
-	struct path path;
-	__u32 begin;
 
 	identify(FIELD(struct file, file, f_inode), &who);
 	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, WALK_ROOM, 0, call->result);
-	record->r.object = who.object;
-	record->r.dev = who.dev;
-	record->r.ino = who.ino;
-	record->r.gen = who.gen;
+	PUT_OBJECT(record, who);
 	record->r.mode = mode;
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	begin = write_path(record->room_, PATH_ROOM, &path);
-	record->r.path.offset = sizeof(record->r) + begin;
-	record->r.path.len = PATH_ROOM - begin;
+	PUT_PATH(record, file);
 	record->r.naming = FP_NAMING_KIND_RESOLVED;
+	emit(record);
+	return 0;
+}
+
+/* Of its own for the verifier, like walk_path. */
+static __noinline int record_load(__u64 cgroup, __u64 of_file)
+{
+	struct file *file = (void *)of_file;
+	struct identity who;
+
+	identify(FIELD(struct file, file, f_inode), &who);
+	BEGIN_RECORD(record, load, LOAD, cgroup, WALK_ROOM, 0, 0);
+	PUT_OBJECT(record, who);
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
+	PUT_PATH(record, file);
 	emit(record);
 	return 0;
 }
 
 static __always_inline int record_mapping(struct call *call, __u64 prot, __u64 flags, __u32 fd)
 {
-	struct identity who;
-	struct path path;
 	struct file *file;
-	__u32 begin;
 
 	if (!(prot & PROT_EXEC) || flags & MAP_ANONYMOUS)
 		return 0;
 	file = file_of(fd);
-	if (!file)
-		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
-	BEGIN_RECORD(record, load, LOAD, call->cgroup, WALK_ROOM, 0, 0);
-	record->r.object = who.object;
-	record->r.dev = who.dev;
-	record->r.ino = who.ino;
-	record->r.gen = who.gen;
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	begin = write_path(record->room_, PATH_ROOM, &path);
-	record->r.path.offset = sizeof(record->r) + begin;
-	record->r.path.len = PATH_ROOM - begin;
-	record->r.naming = FP_NAMING_KIND_RESOLVED;
-	emit(record);
-	return 0;
+	return file ? record_load(call->cgroup, (__u64)file) : 0;
 }
 
 #endif

@@ -91,7 +91,15 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct callback_head {
+	struct callback_head *next;
+	void (*func)(struct callback_head *work);
+};
+
 struct file {
+	union {
+		struct callback_head f_task_work;
+	};
 	struct inode *f_inode;
 	struct path f_path;
 	unsigned int f_mode;
@@ -112,7 +120,13 @@ struct fs_struct {
 	struct path root, pwd;
 };
 
+struct proc_ns_operations {
+	int type; /* CLONE_NEW* */
+};
+
 struct ns_common {
+	unsigned int ns_type; /* the same, since 6.18 */
+	const struct proc_ns_operations *ops;
 	unsigned int inum;
 };
 
@@ -169,8 +183,23 @@ struct tcp_sock {
 	unsigned long long bytes_received;
 };
 
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[];
+};
+
 struct unix_sock {
+	struct unix_address *addr;
 	struct sock *peer;
+};
+
+struct netlink_sock {
+	unsigned int portid, dst_portid;
 };
 
 typedef struct {
@@ -179,6 +208,9 @@ typedef struct {
 
 struct signal_struct {
 	atomic_t live;
+	int nr_threads;
+	int group_exit_code;
+	unsigned int flags;
 };
 
 typedef struct {
@@ -218,6 +250,7 @@ struct mm_struct {
 };
 
 struct vm_area_struct {
+	unsigned long vm_end;
 	struct file *vm_file;
 };
 
@@ -240,7 +273,33 @@ struct open_how {
 };
 
 struct io_open {
+	unsigned int file_slot; /* not 0: what comes has no descriptor, but a place in the ring's own table */
 	struct open_how how;
+};
+
+struct io_accept {
+	unsigned int file_slot;
+};
+
+struct io_socket {
+	unsigned int file_slot;
+};
+
+struct io_shutdown {
+	int how;
+};
+
+struct io_ftrunc {
+	long long len;
+};
+
+struct io_sync { /* of fallocate, too */
+	long long len, off;
+};
+
+struct io_splice {
+	int splice_fd_in;
+	unsigned int flags;
 };
 
 struct io_ring_ctx;
@@ -262,6 +321,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct files_struct *files;
 	struct fs_struct *fs;
+	struct callback_head *task_works;
 	struct nsproxy *nsproxy;
 	struct mm_struct *mm;
 	struct signal_struct *signal;

@@ -110,8 +110,12 @@ static __always_inline int record_make(struct call *call, int dirfd, const char 
 {
 	struct touched *touched = named_one(touched_by_call(), 1);
 	struct identity who = {.object = kind_of(mode & S_IFMT ? mode : mode | 0100000, 0)};
+	struct inode *made;
 
 	put_who(&who, touched);
+	made = touched ? (void *)touched->inode : 0;
+	if (made) /* what the process's mask has left of it */
+		mode = BPF_CORE_READ(made, i_mode);
 	BEGIN_RECORD(record, make, MAKE, call->cgroup, NAMED_ROOM, 0, call->result);
 	PUT_OBJECT(record, who);
 	record->r.mode = mode;

@@ -18,6 +18,13 @@
 #define SHUTDOWN_BOTH 3
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define UNIX_ROOM 108 /* of a path as the kernel keeps it */
+#define MSG_PEEK 2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+#define MSG_FASTOPEN 0x20000000
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define PORT_DNS 53 /* of datagrams only these are read (agent/app/dns.h) */
@@ -103,6 +110,18 @@ static __always_inline void fill_unix(struct sock *sk, struct endpoints *e)
 		e->remote_lo = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
 }
 
+/* Its own number and whom it is connected to; 0 is the kernel. */
+static __always_inline void fill_netlink(struct sock *sk, struct endpoints *e)
+{
+	e->local_port = BPF_CORE_READ((struct netlink_sock *)sk, portid);
+	e->remote_port = BPF_CORE_READ((struct netlink_sock *)sk, dst_portid);
+}
+
+static __always_inline int is_told(__u64 family)
+{
+	return family == AF_INET || family == AF_INET6 || family == AF_UNIX || family == AF_NETLINK || family == AF_PACKET;
+}
+
 static __always_inline struct sock *sock_of(struct file *file)
 {
 	struct socket *socket = FIELD(struct file, file, private_data);
@@ -132,6 +151,8 @@ __noinline int find_endpoints(__u64 of_file, struct endpoints *e)
 		fill_unix(sk, e);
 		return 0;
 	}
+	if (e->family == AF_NETLINK)
+		fill_netlink(sk, e);
 	if (e->family != AF_INET && e->family != AF_INET6)
 		return 0;
 	fill_inet(sk, e);
@@ -174,6 +195,7 @@ struct data {
 	const void *base;
 	unsigned long len;
 	const void *address; /* of a datagram, as user space gave or got it; NULL: the socket's own */
+	unsigned long how; /* MSG_* */
 };
 
 static __always_inline void first_piece(const struct iovec *vector, unsigned long n, struct data *data)
@@ -183,6 +205,7 @@ static __always_inline void first_piece(const struct iovec *vector, unsigned lon
 	data->base = 0;
 	data->len = 0;
 	data->address = 0;
+	data->how = 0;
 	for (int i = 0; i < 2 && i < (int)n; i++) {
 		if (bpf_probe_read_user(&piece, sizeof(piece), vector + i) < 0)
 			return;
@@ -220,13 +243,15 @@ static __always_inline void fill_address(struct endpoints *e, const void *user)
 
 /* A send is laid out as a receive without its last field. */
 static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u32 fd,
-					  struct endpoints *e, long bytes, int sends)
+					  struct endpoints *e, long bytes, const struct data *data, int sends)
 {
 	if (sends)
 		r->head.type = FP_RECORD_TYPE_SEND;
 	COPY_ENDPOINTS(r, fd, e);
 	r->bytes = bytes;
 	r->flags = FIELD(struct file, file, f_flags);
+	if (!sends && data->how & MSG_PEEK)
+		r->flags |= FP_RECEIVE_PEEKED;
 }
 
 static __always_inline int record_transfer_socket(struct call *call, struct file *file, __u32 fd, struct data *data,
@@ -236,16 +261,22 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	__u32 len;
 
 	fill_endpoints(file, &e);
-	if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)
+	/* out of the error queue comes what went out by this socket */
+	if (!is_told(e.family) || (!sends && data->how & MSG_ERRQUEUE))
 		return 0;
 	if (sends)
 		say_whose(call->cgroup);
+	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
+		e.rx_end += call->result; /* they are still to be read */
 	if (e.family != AF_UNIX)
 		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
-		fill_transfer(&record->r, file, fd, &e, call->result, sends);
+		fill_transfer(&record->r, file, fd, &e, call->result, data, sends);
 		len = call->result < (long)data->len ? call->result : data->len;
+		/* read again later; never written to where we look */
+		if (!sends && (data->how & MSG_PEEK || (data->how & MSG_TRUNC && e.protocol == IPPROTO_TCP)))
+			len = 0;
 		if (len > FP_PAYLOAD_MAX)
 			len = FP_PAYLOAD_MAX;
 		VISIBLE(len);
@@ -256,7 +287,7 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 		emit(record);
 	} else {
 		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, 0, 1, call->result);
-		fill_transfer(&record->r, file, fd, &e, call->result, sends);
+		fill_transfer(&record->r, file, fd, &e, call->result, data, sends);
 		record->r.payload.offset = sizeof(record->r);
 		record->r.payload.len = 0;
 		emit(record);
@@ -299,31 +330,61 @@ static __always_inline int record_moved(struct call *call, __u32 fd, struct data
 	return record_any_move(&moved);
 }
 
-#define DEFINE_RECORD_SOCKET(name, event, EVENT)                                                   \
-	static __always_inline int name(struct call *call, struct file *file, __u32 fd)            \
+/*
+ * The name under which a unix socket takes connections: as it was bound, which an accepted one has from who listens;
+ * one of no file begins with @, as in /proc/net/unix.
+ */
+static __always_inline void put_unix_name(char *room, __u32 base, struct fp_record_str *str, struct file *file, int of_peer)
+{
+	struct unix_sock *sk = (void *)sock_of(file);
+	struct unix_address *address;
+	__u32 len;
+
+	if (of_peer)
+		sk = (void *)BPF_CORE_READ(sk, peer);
+	address = sk ? BPF_CORE_READ(sk, addr) : 0;
+	len = address ? BPF_CORE_READ(address, len) - sizeof(unsigned short) : 0;
+	if (len == 0 || len > UNIX_ROOM)
+		return;
+	VISIBLE(len);
+	if (len > UNIX_ROOM || bpf_probe_read_kernel(room, len,
+						     (void *)address + bpf_core_field_offset(struct unix_address, name) +
+							     sizeof(unsigned short)) < 0)
+		return;
+	str->offset = base;
+	str->len = room[0] ? len - 1 : len; /* a path has its NUL with it */
+	if (!room[0])
+		room[0] = '@';
+}
+
+#define DEFINE_RECORD_SOCKET(function, event, EVENT, room, name)                                   \
+	static __always_inline int function(struct call *call, struct file *file, __u32 fd)            \
 	{                                                                                          \
 		struct endpoints e;                                                                \
                                                                                                    \
 		if (!file)                                                                         \
 			return 0;                                                                  \
 		fill_endpoints(file, &e);                                                          \
-		if (e.family != AF_INET && e.family != AF_INET6 && e.family != AF_UNIX)            \
+		if (!is_told(e.family))                                                            \
 			return 0;                                                                  \
-		BEGIN_RECORD(record, event, EVENT, call->cgroup, 0, 0, call->result);              \
+		BEGIN_RECORD(record, event, EVENT, call->cgroup, room, 0, call->result);           \
 		__builtin_memset(&record->r.fd, 0, sizeof(record->r) - sizeof(record->r.head));    \
 		COPY_ENDPOINTS(&record->r, fd, &e);                                                \
+		name;                                                                              \
 		emit(record);                                                                      \
 		return 0;                                                                          \
 	}
-DEFINE_RECORD_SOCKET(record_socket, socket, SOCKET)
-DEFINE_RECORD_SOCKET(record_connect, connect, CONNECT)
-DEFINE_RECORD_SOCKET(record_accept, accept, ACCEPT)
-DEFINE_RECORD_SOCKET(record_bind, bind, BIND)
-DEFINE_RECORD_SOCKET(record_listen, listen, LISTEN)
+#define PUT_UNIX_NAME(of_peer)                                                                     \
+	if (e.family == AF_UNIX)                                                                   \
+	put_unix_name(record->room_, sizeof(record->r), &record->r.path, file, of_peer)
+DEFINE_RECORD_SOCKET(record_socket, socket, SOCKET, 0, )
+DEFINE_RECORD_SOCKET(record_connect, connect, CONNECT, UNIX_ROOM, PUT_UNIX_NAME(1))
+DEFINE_RECORD_SOCKET(record_accept, accept, ACCEPT, UNIX_ROOM, PUT_UNIX_NAME(0))
+DEFINE_RECORD_SOCKET(record_bind, bind, BIND, 0, )
+DEFINE_RECORD_SOCKET(record_listen, listen, LISTEN, 0, )
 
-static __always_inline int record_shutdown(struct call *call, __u32 fd, __u64 how)
+static __always_inline int record_shutdown(struct call *call, struct file *file, __u32 fd, __u64 how)
 {
-	struct file *file = file_of(fd);
 	struct endpoints e;
 
 	if (!file)

@@ -114,6 +114,8 @@ struct fp_watchdog {
 /* `flags` of a wait */
 #define FP_WAIT_LOOP 1ull
 #define FP_WAIT_MOVES 2ull
+/* `flags` of a receive, beside those of the descriptor: the bytes are still there to be read */
+#define FP_RECEIVE_PEEKED (1ull << 33)
 /* `flags` of an exit */
 #define FP_EXIT_PROCESS 1ull
 

@@ -42,15 +42,16 @@ static __always_inline int is_unseen(int opcode)
 	switch (opcode) {
 	case OP_SPLICE: case OP_TEE: case OP_RENAMEAT: case OP_UNLINKAT: case OP_MKDIRAT: case OP_SYMLINKAT:
 	case OP_LINKAT: case OP_SETXATTR: case OP_URING_CMD: case OP_FALLOCATE: case OP_FSETXATTR: case OP_FTRUNCATE:
+	case OP_OPENAT: case OP_OPENAT2: case OP_CONNECT: case OP_ACCEPT: case OP_SHUTDOWN: case OP_BIND:
 		return 1;
 	}
 	return 0;
 }
 
-static __noinline int uring_moved(__u64 cgroup, struct io_kiocb *request, long result, int way)
+static __noinline int uring_moved_file(__u64 cgroup, __u64 of_file, long result, int way)
 {
 	struct call call = {.result = result, .cgroup = cgroup};
-	struct file *file = BPF_CORE_READ(request, file);
+	struct file *file = (void *)of_file;
 	struct data data = {};
 	struct identity who;
 
@@ -60,6 +61,75 @@ static __noinline int uring_moved(__u64 cgroup, struct io_kiocb *request, long r
 	if (who.object == FP_OBJECT_KIND_SOCKET)
 		return record_transfer_socket(&call, file, NO_DESCRIPTOR, &data, way == 2);
 	return record_transfer(&call, &who, NO_DESCRIPTOR, way == 2);
+}
+
+static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, long result, int way)
+{
+	return uring_moved_file(cgroup, (__u64)BPF_CORE_READ(request, file), result, way);
+}
+
+#define FD_IN_FIXED (1u << 31) /* SPLICE_F_FD_IN_FIXED: the number is a place in the ring's own table */
+
+static __always_inline int uring_moved_between(struct call *call, struct io_kiocb *request)
+{
+	struct io_splice *splice = (void *)request;
+	struct file *in = 0;
+
+	if (!(BPF_CORE_READ(splice, flags) & FD_IN_FIXED))
+		in = file_of(BPF_CORE_READ(splice, splice_fd_in));
+	uring_moved_file(call->cgroup, (__u64)in, call->result, 1);
+	return uring_moved(call->cgroup, request, call->result, 2);
+}
+
+/* What it opened is in the ring's own table, where we do not look. */
+static __always_inline int is_without_descriptor(struct io_kiocb *request, int opcode)
+{
+	switch (opcode) {
+	case OP_OPENAT:
+	case OP_OPENAT2:
+		return BPF_CORE_READ((struct io_open *)request, file_slot) != 0;
+	case OP_ACCEPT:
+		return BPF_CORE_READ((struct io_accept *)request, file_slot) != 0;
+	case OP_SOCKET:
+		return BPF_CORE_READ((struct io_socket *)request, file_slot) != 0;
+	}
+	return 0;
+}
+
+/* One that completed and moved no bytes. */
+static __always_inline int uring_done(struct call *call, struct io_kiocb *request, int opcode)
+{
+	struct file *file = BPF_CORE_READ(request, file);
+
+	if (is_without_descriptor(request, opcode))
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL);
+	switch (opcode) {
+	case OP_OPENAT:
+	case OP_OPENAT2:
+		return record_open(call, BPF_CORE_READ((struct io_open *)request, how.flags));
+	case OP_CONNECT:
+		return record_connect(call, file, NO_DESCRIPTOR);
+	case OP_ACCEPT:
+		return record_accept(call, file_of(call->result), call->result);
+	case OP_SOCKET:
+		return record_socket(call, file_of(call->result), call->result);
+	case OP_BIND:
+		return record_bind(call, file, NO_DESCRIPTOR);
+	case OP_LISTEN:
+		return record_listen(call, file, NO_DESCRIPTOR);
+	case OP_SHUTDOWN:
+		return record_shutdown(call, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_shutdown *)request, how));
+	case OP_FTRUNCATE:
+		return record_truncate_file(call, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_ftrunc *)request, len));
+	case OP_FALLOCATE:
+		return record_truncate_file(call, file, NO_DESCRIPTOR,
+					    BPF_CORE_READ((struct io_sync *)request, off) +
+						    BPF_CORE_READ((struct io_sync *)request, len));
+	case OP_SPLICE:
+	case OP_TEE:
+		return uring_moved_between(call, request);
+	}
+	return is_unseen(opcode) ? count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL) : 0;
 }
 
 #endif
