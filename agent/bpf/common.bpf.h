@@ -108,6 +108,9 @@ struct thread_state {
 	__u64 untold; /* 1: the rest has not been told */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
 	__u64 last; /* end of its last record */
+	/* of a process's first thread: the board that speaks for threads without one of their own */
+	__u64 tables;
+	__u64 tables_exec;
 };
 
 struct {
@@ -124,18 +127,6 @@ struct {
 	__type(key, __u64); /* cgroup */
 	__type(value, struct fp_watchdog);
 } watchdogs SEC(".maps");
-
-struct board {
-	__u64 address, exec, process_start;
-};
-
-/* The boards that speak for threads without one of their own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, FP_BOARDS_MAX);
-	__type(key, __u32); /* tgid */
-	__type(value, struct board);
-} boards SEC(".maps");
 
 struct call {
 	struct pt_regs *regs;
@@ -359,20 +350,20 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct task_struct *leader = task->group_leader;
-	__u32 tgid = task->tgid, place;
-	struct board *board;
+	struct thread_state *first;
+	__u32 place;
 
 	if (state && state->board) {
 		if (state->board_exec != leader->self_exec_id || bpf_probe_read_user(id, 16, (void *)state->board) < 0)
 			id[0] = id[1] = 0;
 		return;
 	}
-	board = bpf_map_lookup_elem(&boards, &tgid);
-	if (!board || board->exec != leader->self_exec_id || board->process_start != leader->start_boottime)
+	first = bpf_task_storage_get(&threads, leader, 0, 0);
+	if (!first || !first->tables || first->tables_exec != leader->self_exec_id)
 		return;
-	place = board_place(board->address);
+	place = board_place(first->tables);
 	if (place && place < FP_BOARD_IDS_MAX &&
-	    bpf_probe_read_user(id, 16, (void *)(board->address + FP_BOARD_IDS + 16ull * place)) < 0)
+	    bpf_probe_read_user(id, 16, (void *)(first->tables + FP_BOARD_IDS + 16ull * place)) < 0)
 		id[0] = id[1] = 0;
 }
 

@@ -325,10 +325,7 @@ static __always_inline int take_board(__u64 address, __u64 size)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct task_struct *leader = task->group_leader;
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	struct board board = {
-		.address = address, .exec = leader->self_exec_id, .process_start = leader->start_boottime};
-	__u32 tgid = task->tgid;
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *first;
 
 	if (!state || (size && size < FP_BOARD_DESCRIPTORS))
 		return 0;
@@ -336,8 +333,14 @@ static __always_inline int take_board(__u64 address, __u64 size)
 		address = 0;
 	state->board = address;
 	state->board_exec = leader->self_exec_id;
-	if (size == FP_BOARD_SIZE)
-		bpf_map_update_elem(&boards, &tgid, &board, BPF_ANY);
+	if (size != FP_BOARD_SIZE)
+		return 0;
+	/* kept with the process itself: no other can push it out */
+	first = bpf_task_storage_get(&threads, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (first) {
+		first->tables = address;
+		first->tables_exec = leader->self_exec_id;
+	}
 	return 0;
 }
 

@@ -31,8 +31,6 @@
 #define FP_BOARD_IDS (FP_BOARD_DESCRIPTORS + 2 * FP_BOARD_DESCRIPTORS_MAX)
 #define FP_BOARD_IDS_MAX 4096
 #define FP_BOARD_SIZE (FP_BOARD_IDS + 16 * FP_BOARD_IDS_MAX)
-/* Processes with thread pools that have an assist, on one node. */
-#define FP_BOARDS_MAX 4096
 
 enum {
 #define FP_EVENT(id, NAME, name, doc) FP_RECORD_TYPE_##NAME = id,

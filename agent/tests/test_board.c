@@ -3,6 +3,7 @@
  * the first record that another id matters to, from the right thread, and no
  * other ever.  Needs root and BPF; skipped without.
  */
+#define RING_SIZE (1 << 24) /* what is done is looked at when all is done */
 #include "agent/tests/recorded.h"
 
 #include <pthread.h>
@@ -151,12 +152,182 @@ static void a_board_is_its_process_s_own(void **state)
 	assert_true(count(FP_EVENT_TYPE_OPEN) > 1);
 }
 
+/* --- boards that lie, break or race --------------------------------------------- */
+
+/* Shows what lies at the address as the thread's board, of any size. */
+static int show(const void *address, size_t size)
+{
+	return syscall(SYS_write, (unsigned)FP_BOARD_DESCRIPTOR, address, size) != -1 || errno != EBADF;
+}
+
+/* Two pages of a file that is no longer so long: whoever reads them is sent SIGBUS. */
+static int beyond_the_end(unsigned char *at)
+{
+	int fd = memfd_create("board", 0);
+
+	if (ftruncate(fd, 8192) < 0 || mmap(at, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != at)
+		return -1;
+	at[0] = at[4096] = 1;
+	return ftruncate(fd, 0);
+}
+
+#define ROOM (1 << 20) /* within which nothing else lies */
+
+/* Each address twice: as a thread's own board, and as one with tables, for a thread of the pool. */
+static int where_nothing_is(void)
+{
+	unsigned char *room = mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *gone = room + ROOM / 4, *pages = room + ROOM / 2;
+	const uintptr_t addresses[] = {
+		0, 1, 0xffff888000000000, 0xffffffff81000000, 0x8000000000000000, UINTPTR_MAX, UINTPTR_MAX - 7,
+		(uintptr_t)room, (uintptr_t)gone, (uintptr_t)gone + 4096, (uintptr_t)pages + 4096 - 8,
+	};
+	pthread_t thread;
+	int fds[2];
+
+	if (room == MAP_FAILED || beyond_the_end(gone) < 0 || mprotect(pages, 8192, PROT_READ | PROT_WRITE) < 0)
+		return 1;
+	memset(pages, 0xff, 8192);
+	if (mprotect(pages + 4096, 4096, PROT_NONE) < 0) /* of the last one, half is there */
+		return 1;
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		if (show((void *)addresses[i], 64) || touch() || show((void *)addresses[i], FP_BOARD_SIZE) || touch())
+			return 2;
+		pthread_create(&thread, NULL, pool_thread, fds);
+		pthread_join(thread, NULL);
+	}
+	/* sizes that no board has change nothing */
+	return show(pages, 63) || show(pages, 1) || touch();
+}
+
+static void a_board_that_is_not_there_says_nothing(void **state)
+{
+	record(where_nothing_is);
+	assert_int_equal(count(FP_EVENT_TYPE_MARK), 0);
+	assert_int_equal(count(FP_EVENT_TYPE_OPEN), 11 * 4 + 1 + 1); /* and the memory file's own */
+}
+
+static int full_of_garbage(void)
+{
+	pthread_t thread;
+	int fds[2];
+
+	if (show_board(FP_BOARD_SIZE))
+		return 1;
+	memset(board, 0xff, FP_BOARD_SIZE);
+	memset(board, 0, 16);
+	pthread_create(&thread, NULL, pool_thread, fds); /* the place 3 of ids holds garbage, that of its descriptor is none */
+	pthread_join(thread, NULL);
+	return touch();
+}
+
+/* A place beyond the table is none; what stands at one that is there is passed on, and judged by the agent. */
+static void garbage_is_no_place(void **state)
+{
+	record(full_of_garbage);
+	assert_int_equal(count(FP_EVENT_TYPE_MARK), 2);
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == FP_EVENT_TYPE_MARK) {
+			assert_int_equal(events[i].mark, FP_MARK_VERSION << 8 | FP_MARK_ENTER);
+			assert_true(events[i].id_hi == UINT64_MAX || events[i].id_hi == 0);
+		}
+	assert_int_equal(count(FP_EVENT_TYPE_WRITE), 1);
+}
+
+#define OTHERS 6000
+
+/* More processes than any table of the kernel side would hold: those of others do not push out one's own. */
+static int beside_many_others(void)
+{
+	pthread_t thread;
+	pid_t pid;
+	int fds[2], status;
+
+	if (show_board(FP_BOARD_SIZE))
+		return 1;
+	put_id(FP_BOARD_IDS + 16 * 3, 3);
+	put_id(FP_BOARD_IDS + 16 * 4, 4);
+	for (int fd = 0; fd < FP_BOARD_DESCRIPTORS_MAX; fd++)
+		board[FP_BOARD_DESCRIPTORS + 2 * fd] = 4;
+	for (int i = 0; i < OTHERS; i++) {
+		pid = vfork();
+		if (pid == 0) {
+			show(board, FP_BOARD_SIZE);
+			_exit(0);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid)
+			return 2;
+	}
+	pthread_create(&thread, NULL, pool_thread, fds);
+	pthread_join(thread, NULL);
+	return fds[0] < 0 || fds[1] < 0;
+}
+
+static void others_do_not_push_it_out(void **state)
+{
+	record(beside_many_others);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_OPEN, 0), 3);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_WRITE, 0), 4);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_OPEN, 1), 0);
+}
+
+#define RACES 2000
+static volatile int racing;
+
+static void *rewrite(void *arg)
+{
+	while (racing)
+		for (int byte = 0; byte < 2; byte++)
+			memset(board + FP_BOARD_IDS + 16 * 3, 0x11 + 0x11 * byte, 16);
+	return arg;
+}
+
+static void *open_often(void *arg)
+{
+	for (int i = 0; i < RACES; i++)
+		close(open_at(3));
+	return arg;
+}
+
+static int while_it_is_written(void)
+{
+	pthread_t writer, reader;
+
+	if (show_board(FP_BOARD_SIZE))
+		return 1;
+	racing = 1;
+	pthread_create(&writer, NULL, rewrite, NULL);
+	pthread_create(&reader, NULL, open_often, NULL);
+	pthread_join(reader, NULL);
+	racing = 0;
+	pthread_join(writer, NULL);
+	return 0;
+}
+
+/* Whatever is read is of what was written, at most one word of it for each thing done, and nothing is lost. */
+static void a_race_makes_no_more_of_it(void **state)
+{
+	record(while_it_is_written);
+	assert_int_equal(count(FP_EVENT_TYPE_OPEN), RACES);
+	assert_true(count(FP_EVENT_TYPE_MARK) <= RACES + 1);
+	for (size_t i = 0; i < n_events; i++)
+		for (int byte = 0; events[i].type == FP_EVENT_TYPE_MARK && byte < 8; byte++) {
+			unsigned said = (unsigned)(events[i].id_hi >> 8 * byte) & 0xff;
+
+			assert_true(said == 0 || said == 0x11 || said == 0x22);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_matters_is_said),
 		cmocka_unit_test(a_pools_threads_are_spoken_for),
 		cmocka_unit_test(a_board_is_its_process_s_own),
+		cmocka_unit_test(a_board_that_is_not_there_says_nothing),
+		cmocka_unit_test(garbage_is_no_place),
+		cmocka_unit_test(others_do_not_push_it_out),
+		cmocka_unit_test(a_race_makes_no_more_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
