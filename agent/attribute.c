@@ -143,6 +143,8 @@ static void note_fork(struct fp_attributor *a, const struct fp_event *event, con
 			fp_behind_born(thread, event);
 		return;
 	}
+	if (context->rule != FP_RULE_CHILD)
+		fp_readers_fork(a, event);
 	if (!context->ids || a->whole_run)
 		return;
 	child = fp_state_process(a, &key);

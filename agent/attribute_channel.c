@@ -12,11 +12,15 @@ static struct stream_key stream_towards(const struct fp_event *event)
 				   event->local_hi, event->local_lo,  event->remote_port << 16 | event->local_port};
 }
 
-/* The mark that covers the bytes just read, or NULL.  A base may differ by the SYN. */
+/*
+ * The mark that covers the bytes just read, the last one, or NULL.  A base may differ
+ * by the SYN.  Whoever has read this far has read of the requests before, too.
+ */
 static struct fp_context *marked_context(struct fp_attributor *a, const struct fp_event *event, uint32_t rx_base)
 {
 	struct stream_key key = stream_towards(event);
-	uint32_t end = (uint32_t)event->rx_end;
+	uint32_t end = (uint32_t)event->rx_end, begin = end - (uint32_t)event->bytes;
+	struct fp_context *last = NULL;
 	struct stream *stream;
 
 	HASH_FIND(hh, a->streams, &key, sizeof(key), stream);
@@ -28,10 +32,16 @@ static struct fp_context *marked_context(struct fp_attributor *a, const struct f
 		if (difference > 1)
 			continue;
 		/* its first byte lies before the end of what was read */
-		if ((int32_t)(end - stream->marks[i].offset) > 0)
-			return &stream->marks[i].context;
+		if ((int32_t)(end - stream->marks[i].offset) <= 0)
+			continue;
+		if (!last)
+			last = &stream->marks[i].context;
+		if (stream->marks[i].context.ids)
+			fp_readers_read(a, stream->marks[i].context.ids->ids[0], event);
+		if ((int32_t)(begin - stream->marks[i].offset) >= 0) /* the ones before end before what was read */
+			break;
 	}
-	return NULL;
+	return last;
 }
 
 /*
@@ -77,6 +87,8 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 	if (event->bytes > 0) {
 		marked = marked_context(a, event, sock->rx_base);
 		sock->answered = true;
+		if (!marked && !sock->connected)
+			fp_readers_elsewhere(a, event);
 	}
 	if (marked && fp_state_believed(marked, container))
 		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
@@ -142,6 +154,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		sock->peer_ino = 0;
 		sock->passes_on = false;
 		sock->answered = sock->written = sock->shared = false;
+		sock->connected = event->type == FP_EVENT_TYPE_CONNECT;
 	}
 	settle(a, sock, event);
 	if (a->whole_run)

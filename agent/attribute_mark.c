@@ -42,6 +42,7 @@ static void mark_connection(struct fp_attributor *a, struct container *container
 	fp_context_set(&stream->marks[stream->n].context, ids, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION,
 		       container->epoch);
 	stream->n++;
+	fp_readers_mark(a, container, ids->ids[0]);
 }
 
 static int mark_begin(struct fp_attributor *a, struct container *container, struct fp_event *event,
@@ -137,6 +138,10 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 	if (fp_state_made_for_another(a, event, id)) {
 		fp_context_clear(&thread->assist);
 		return refuse(a, event, "the assist names another request than the one that the process was made for");
+	}
+	if (fp_readers_refute(a, container, event, id)) {
+		fp_context_clear(&thread->assist);
+		return refuse(a, event, "the assist names a request of which this process has read nothing");
 	}
 	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
 	if (!ids)

@@ -70,6 +70,7 @@ struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 		free(container);
 	}
 	fp_attribute_header_done(a);
+	fp_readers_done(a);
 	fp_idset_release(a->whole_run);
 	fp_idset_release(a->shown);
 	free(a);

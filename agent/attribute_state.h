@@ -94,6 +94,7 @@ struct channel {
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix; of a place in memory: whose it is */
 	bool passes_on; /* a request goes out here to another process of its container */
+	bool connected; /* its process made the connection */
 	bool written;
 	bool answered; /* something came back since it was last written to */
 	bool shared; /* several requests have used it at once: what comes back is nobody's for certain */
@@ -127,6 +128,8 @@ struct fp_attributor {
 	struct container *containers;
 	struct loop *loops;
 	struct wire_request *wire_requests; /* attribute_header.c */
+	struct read_request *read_requests; /* attribute_readers.c, with the next */
+	struct made_process *made_processes;
 	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
 	char wire_peer[FP_ADDRESS_TEXT_SIZE];
 	struct fp_idset *whole_run;
@@ -189,6 +192,16 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 			const struct fp_event *event);
 /* Those in flight and those that ended last, as a set that stays the container's. */
 struct fp_idset *fp_behind_suspects(struct container *container);
+/* attribute_readers.c: the request's connection was marked; a process read of it, or of others; a process was forked. */
+void fp_readers_mark(struct fp_attributor *a, const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+void fp_readers_read(struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE], const struct fp_event *event);
+/* On a connection that it did not make and the watchdog did not mark. */
+void fp_readers_elsewhere(struct fp_attributor *a, const struct fp_event *event);
+void fp_readers_fork(struct fp_attributor *a, const struct fp_event *event);
+/* It is certain that neither the event's process nor one that it descends from has read of the request, and another has. */
+bool fp_readers_refute(struct fp_attributor *a, const struct container *container, const struct fp_event *event,
+		       const uint8_t id[FP_REQUEST_ID_SIZE]);
+void fp_readers_done(struct fp_attributor *a);
 /* attribute_mark.c: judges a MARK; 1 keep the event, 0 it has served, -ENOMEM. */
 int fp_attribute_mark(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      struct fp_event *event, struct fp_context *ret);

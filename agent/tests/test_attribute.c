@@ -700,6 +700,123 @@ static void the_assist_cannot_lend_a_requests_own_process(void **state)
 	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CHILD, 2);
 }
 
+/* --- a word against the kernel's evidence: who has read of the request ------------- */
+
+enum { WORKER_A = 400, WORKER_B = 500, GRANDCHILD = 600 };
+
+/* The process names request 2, which process `reader` has read; is that refused? */
+static int names_the_second(void **state, uint64_t tgid)
+{
+	struct fp_event event = make_mark(tgid, FP_MARK_ENTER, 2);
+	int keep;
+
+	event.details = (struct fp_str){0};
+	keep = note(state, &event);
+	assert_int_equal(keep, event.type == FP_EVENT_TYPE_REFUSED);
+	if (keep)
+		assert_non_null(memmem(event.refused.data, event.refused.len, "has read nothing", 16));
+	return keep;
+}
+
+static void receive_by(void **state, uint64_t tgid, unsigned port)
+{
+	struct fp_event event = make_request_read(1, port, 50, 50);
+
+	event.tgid = event.tid = event.process_start = tgid;
+	note(state, &event);
+}
+
+/* A server of several processes, of which A reads request 1 and B request 2. */
+static void server_of_two(void **state)
+{
+	two_in_flight(state);
+	forked(state, WATCHDOG, 0, NODE);
+	forked(state, NODE, 0, WORKER_A);
+	forked(state, NODE, 0, WORKER_B);
+	receive_by(state, WORKER_A, 40000);
+	receive_by(state, WORKER_B, 40001);
+}
+
+static void who_has_not_read_cannot_know(void **state)
+{
+	struct fp_event event;
+
+	server_of_two(state);
+	forked(state, WORKER_B, 0, GRANDCHILD);
+	assert_int_equal(names_the_second(state, WORKER_B), 0);
+	assert_int_equal(names_the_second(state, GRANDCHILD), 0);
+	event = do_write(state, WORKER_A, WORKER_A, 1);
+	assert_both_named(&event);
+	assert_int_equal(names_the_second(state, WORKER_A), 1);
+	/* nothing of it is believed, and the other's word counts as before */
+	event = do_write(state, WORKER_A, WORKER_A, 1);
+	assert_both_named(&event);
+	event = do_write(state, WORKER_B, WORKER_B, 9);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 2);
+	/* its parent, which has not read it either */
+	assert_int_equal(names_the_second(state, NODE), 1);
+	end(state, 2);
+	assert_int_equal(names_the_second(state, WORKER_A), 1);
+}
+
+/* A pool of processes: the parent reads, after they were made. */
+static void a_parent_reads_for_its_children(void **state)
+{
+	two_in_flight(state);
+	forked(state, WATCHDOG, 0, NODE);
+	forked(state, NODE, 0, WORKER_A);
+	receive_by(state, NODE, 40001);
+	assert_int_equal(names_the_second(state, WORKER_A), 0);
+}
+
+/* A server that another one in the container asks has the head from there. */
+static void who_is_asked_by_others_may_know(void **state)
+{
+	struct fp_event event;
+
+	server_of_two(state);
+	event = make_event(FP_EVENT_TYPE_ACCEPT, WORKER_A, WORKER_A, 1);
+	set_connection(&event, 7000, 9000, 50000);
+	note(state, &event);
+	event.type = FP_EVENT_TYPE_RECEIVE;
+	note(state, &event); /* its end */
+	assert_int_equal(names_the_second(state, WORKER_A), 1);
+	event.bytes = 100;
+	note(state, &event);
+	assert_int_equal(names_the_second(state, WORKER_A), 0);
+}
+
+static void an_answer_is_no_question(void **state)
+{
+	struct fp_event event;
+
+	server_of_two(state);
+	event = make_event(FP_EVENT_TYPE_CONNECT, WORKER_A, WORKER_A, 1);
+	set_connection(&event, 7000, 50000, 3306);
+	note(state, &event);
+	event.type = FP_EVENT_TYPE_RECEIVE;
+	event.bytes = 100;
+	note(state, &event);
+	assert_int_equal(names_the_second(state, WORKER_A), 1);
+}
+
+/* Where something can have been missed, nobody is called a liar. */
+static void what_is_not_known_refutes_nobody(void **state)
+{
+	server_of_two(state);
+	assert_int_equal(names_the_second(state, GRANDCHILD), 0); /* whose child it is was not seen */
+	assert_int_equal(names_the_second(state, WORKER_A), 1);
+	fp_attributor_doubt(*state, CGROUP);
+	assert_int_equal(names_the_second(state, WORKER_A), 0);
+}
+
+static void unread_is_not_judged(void **state)
+{
+	two_in_flight(state);
+	forked(state, WATCHDOG, 0, NODE);
+	assert_int_equal(names_the_second(state, NODE), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -735,6 +852,12 @@ int main(void)
 		TEST(a_unix_peer_that_has_gone_is_known),
 		TEST(a_whole_run_is_one_request),
 		TEST(the_assist_cannot_lend_a_requests_own_process),
+		TEST(who_has_not_read_cannot_know),
+		TEST(a_parent_reads_for_its_children),
+		TEST(who_is_asked_by_others_may_know),
+		TEST(an_answer_is_no_question),
+		TEST(what_is_not_known_refutes_nobody),
+		TEST(unread_is_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

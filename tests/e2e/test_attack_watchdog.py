@@ -9,6 +9,7 @@ DEEDS = {
     "forge": {"refused-mark": "not the container's watchdog"},
     "forge_in_child": {"refused-mark": "not the container's watchdog"},
     "lie": {"false-assist": "has not served"},
+    "lie_for_another": {"false-assist": "has read nothing"},
     "kill": {"watchdog-signalled": "SIGKILL"},
     "trace": {"watchdog-controlled": "ptrace"},
     "memory": {"watchdog-memory": "/proc/1/mem"},
@@ -31,7 +32,14 @@ class AgainstTheWatchdog(LabCase):
     @classmethod
     def story(cls):
         cls.benign, cls.deeds = [cls.invoke("rogue", "")], {}
+        left, lied = (cls.invoke("crowd", "") for _ in range(2))
+        if (left["body"], lied["body"]) != ("left", "done"):
+            raise AssertionError(f"the crowd did not do as it was to: {left}, {lied}")
+        cls.benign.append(left)
+        cls.deeds["lie_for_another"] = lied["request"]
         for deed in DEEDS:
+            if deed in cls.deeds:
+                continue
             answer = cls.invoke("usurper" if deed == "replace" else "rogue", deed)
             if answer["body"] != f"{deed}: done":
                 raise AssertionError(f"{deed} did not work: {answer}")
@@ -73,6 +81,12 @@ class AgainstTheWatchdog(LabCase):
     def test_forged_marks_are_counted_exactly(self):
         for deed in ("forge", "forge_in_child"):
             self.assertEqual([4], [finding["count"] for finding in self.findings("--request", self.deeds[deed])])
+
+    def test_a_false_word_about_another_process_s_request_is_not_believed(self):
+        trace = self.ask("trace", self.deeds["lie_for_another"], "--forward")
+        for name in ("lied", "true"):
+            edges = self.edges(trace, ("process", ".*"), "write", ("file", f"/tmp/{name}"))
+            self.assertEqual({self.deeds["lie_for_another"]}, {edge["request"] for edge in edges}, name)
 
     def test_they_changed_nothing(self):
         """All requests have their begin, their end and no other; the forged one is not there."""

@@ -1,0 +1,158 @@
+/*
+ * Which processes have read a request's bytes, as the kernel saw it: only they, and
+ * what descends from them, can know for whom they work.  The runtime assist makes a
+ * process enter a request by its head, or by being forked; the word of a process
+ * that has read nothing of it, and none of whose forebears has, is false.
+ *
+ * It is judged only where nothing can have been missed: the watchdog marked the
+ * connection, no record of the container was lost since, somebody has read it, every forebear up to
+ * the watchdog is known, and none was ever asked by anybody but the watchdog: a server
+ * behind another one in its container gets the head from there.  A parent may read for
+ * children that were there before (a pool of processes), so when the fork was is not asked.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/attribute_state.h"
+
+/* Processes that read one request: a server of several hands a connection on rarely.  Of more, none is judged. */
+#define READERS_MAX 4
+/* Remembered, of a whole node; of what is older nothing is judged. */
+#define REQUESTS_MAX 65536
+#define FORKS_MAX 65536
+#define FOREBEARS_MAX 32
+
+struct read_request {
+	uint8_t id[FP_REQUEST_ID_SIZE];
+	unsigned epoch;
+	unsigned n;
+	bool many;
+	struct task_key readers[READERS_MAX];
+	UT_hash_handle hh;
+};
+
+struct made_process {
+	struct task_key key, maker;
+	bool asked_elsewhere; /* it has read from others on connections that it did not make */
+	UT_hash_handle hh;
+};
+
+static void forget_request(struct fp_attributor *a, struct read_request *request)
+{
+	HASH_DEL(a->read_requests, request);
+	free(request);
+}
+
+static void forget_process(struct fp_attributor *a, struct made_process *process)
+{
+	HASH_DEL(a->made_processes, process);
+	free(process);
+}
+
+void fp_readers_done(struct fp_attributor *a)
+{
+	while (a->read_requests)
+		forget_request(a, a->read_requests);
+	while (a->made_processes)
+		forget_process(a, a->made_processes);
+}
+
+static struct read_request *find(const struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	struct read_request *request;
+
+	HASH_FIND(hh, a->read_requests, id, FP_REQUEST_ID_SIZE, request);
+	return request;
+}
+
+void fp_readers_mark(struct fp_attributor *a, const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	struct read_request *request;
+
+	if (find(a, id)) /* sent again, on another connection */
+		return;
+	if (HASH_COUNT(a->read_requests) >= REQUESTS_MAX)
+		forget_request(a, a->read_requests);
+	request = calloc(1, sizeof(*request));
+	if (!request)
+		return;
+	memcpy(request->id, id, FP_REQUEST_ID_SIZE);
+	request->epoch = container->epoch;
+	HASH_ADD(hh, a->read_requests, id, FP_REQUEST_ID_SIZE, request);
+}
+
+void fp_readers_read(struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE], const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct read_request *request = find(a, id);
+
+	if (!request || request->many)
+		return;
+	for (unsigned i = 0; i < request->n; i++)
+		if (memcmp(&request->readers[i], &key, sizeof(key)) == 0)
+			return;
+	if (request->n == READERS_MAX)
+		request->many = true;
+	else
+		request->readers[request->n++] = key;
+}
+
+void fp_readers_fork(struct fp_attributor *a, const struct fp_event *event)
+{
+	struct made_process *process;
+	struct task_key key = {event->child_tgid, event->child_start};
+
+	if (event->child_tgid == event->tgid)
+		return;
+	HASH_FIND(hh, a->made_processes, &key, sizeof(key), process);
+	if (process)
+		return;
+	if (HASH_COUNT(a->made_processes) >= FORKS_MAX)
+		forget_process(a, a->made_processes);
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return;
+	process->key = key;
+	process->maker = (struct task_key){event->tgid, event->process_start};
+	HASH_ADD(hh, a->made_processes, key, sizeof(key), process);
+}
+
+void fp_readers_elsewhere(struct fp_attributor *a, const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct made_process *process;
+
+	HASH_FIND(hh, a->made_processes, &key, sizeof(key), process);
+	if (process)
+		process->asked_elsewhere = true;
+}
+
+static bool has_read(const struct read_request *request, const struct task_key *key)
+{
+	for (unsigned i = 0; i < request->n; i++)
+		if (memcmp(&request->readers[i], key, sizeof(*key)) == 0)
+			return true;
+	return false;
+}
+
+bool fp_readers_refute(struct fp_attributor *a, const struct container *container, const struct fp_event *event,
+		       const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	const struct read_request *request = find(a, id);
+	struct task_key key = {event->tgid, event->process_start};
+	struct made_process *process;
+
+	if (!request || request->n == 0 || request->many || request->epoch != container->epoch)
+		return false;
+	for (unsigned i = 0; i < FOREBEARS_MAX; i++) {
+		if (has_read(request, &key))
+			return false;
+		if (memcmp(&key, &container->watchdog, sizeof(key)) == 0)
+			return true;
+		HASH_FIND(hh, a->made_processes, &key, sizeof(key), process);
+		if (!process || process->asked_elsewhere)
+			return false;
+		key = process->maker;
+	}
+	return false;
+}
