@@ -41,7 +41,7 @@ const ids = new Int32Array(board.buffer, 64 + 2 * DESCRIPTORS, 4 * PLACES)
 
 // --- invocations: numbers from 1; the last ones have a place on the board ------
 
-const numbers = new Float64Array(PLACES) // which invocation each place holds
+const numbers = new Int32Array(PLACES) // which invocation each place holds
 let newest = 0
 let working = 0 // the one that this thread works for; 0: none is known
 
@@ -56,7 +56,8 @@ function known (invocation) {
 }
 
 function take (id) {
-  const at = place(++newest)
+  newest = newest % 0x7fffffff + 1
+  const at = place(newest)
   numbers[at] = newest
   board.write(id, ids.byteOffset + 16 * at, 'hex')
   return newest
@@ -74,19 +75,19 @@ function work (invocation) {
 // --- whose is which asynchronous resource ---------------------------------------
 
 const REMEMBERED = 1 << 17 // resources; a request of some size makes a few hundred
-const resources = new Float64Array(REMEMBERED)
-const owners = new Float64Array(REMEMBERED)
+const resources = new Int32Array(REMEMBERED) // their numbers' last 32 bits: what is read is no object of V8's heap
+const owners = new Int32Array(REMEMBERED)
 const interrupted = [] // callbacks run within callbacks: what each goes back to
 
 function own (resource, invocation) {
-  const at = resource % REMEMBERED
+  const at = resource & (REMEMBERED - 1)
   resources[at] = resource
   owners[at] = invocation
 }
 
 function ownerOf (resource) {
-  const at = resource % REMEMBERED
-  return resources[at] === resource ? owners[at] : 0
+  const at = resource & (REMEMBERED - 1)
+  return resources[at] === (resource | 0) ? owners[at] : 0
 }
 
 function enter (invocation) {
@@ -263,7 +264,7 @@ if (isMainThread && typeof process.binding === 'function') tellOfPool(process.bi
  * another uses it through the pool; from then on the board does not say.
  */
 function tellOfPool (fs) {
-  const users = new Float64Array(DESCRIPTORS) // who uses each descriptor; -1: several
+  const users = new Int32Array(DESCRIPTORS) // who uses each descriptor; -1: several
 
   function opened (file, invocation) {
     const fd = typeof file === 'object' ? file?.fd : file
