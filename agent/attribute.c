@@ -245,10 +245,16 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 {
 	struct task_key key = {event->tid, event->process_start};
 	struct container *container = fp_state_container(a, &event->cgroup);
-	struct thread *thread = fp_state_thread(a, &key);
+	bool is_state = fp_event_is_state(event->type);
+	struct thread *thread = is_state ? NULL : fp_state_thread(a, &key);
 	struct fp_context context = {0};
 	int keep = 1;
 
+	if (container && is_state) {
+		event->start = event->time;
+		show(a, container, event, &context);
+		return keep;
+	}
 	if (!container || !thread)
 		return -ENOMEM;
 	if (event->type == FP_EVENT_TYPE_WAIT)

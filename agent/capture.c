@@ -159,7 +159,7 @@ static uint64_t hash(uint64_t from, const void *data, size_t len)
  * how deep his own lies, except in the first, whose number is fixed (PROC_PID_INIT_INO);
  * from another we take each process's innermost.
  */
-static unsigned pid_level(void)
+unsigned fp_capture_pid_level(void)
 {
 	struct stat own;
 
@@ -178,7 +178,7 @@ static struct fp_about about_us(const struct fp_capture_options *options, uint32
 				 .root_cgroup = options->root_cgroup,
 				 .root_level = (uint64_t)options->root_level,
 				 .container_level = (uint64_t)options->container_level,
-				 .pid_level = pid_level(),
+				 .pid_level = fp_capture_pid_level(),
 				 .ring_size = ring_size};
 }
 
@@ -189,6 +189,7 @@ static bool is_ours(const struct fp_about *there, const struct fp_about *ours)
 
 	expected.links = there->links;
 	expected.hooks = there->hooks;
+	expected.existing = there->existing;
 	return memcmp(there, &expected, sizeof(expected)) == 0;
 }
 
@@ -497,6 +498,17 @@ int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks)
 	}
 	*ret_hooks = hooks;
 	return hooks ? 0 : -EINVAL;
+}
+
+bool fp_capture_wants_existing(const struct fp_capture *capture)
+{
+	return !capture->about.existing;
+}
+
+int fp_capture_existing_told(struct fp_capture *capture)
+{
+	capture->about.existing = 1;
+	return capture->pins.lock >= 0 ? pin_about(capture) : 0;
 }
 
 int fp_capture_start(struct fp_capture *capture, char ret_error[256])

@@ -47,6 +47,16 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256]);
  */
 int fp_capture_attach_tls(struct fp_capture *capture, const char *path);
 
+/* How deep containers' pid name spaces lie: one below ours, or UINT_MAX when nobody can tell. */
+unsigned fp_capture_pid_level(void);
+/*
+ * Has nobody told yet what was there before this kernel side began to record (agent/existing.h)?  Who
+ * takes over one of which it was told and kept need not do it again.
+ */
+bool fp_capture_wants_existing(const struct fp_capture *capture);
+/* It is told, and kept.  0 or negative errno. */
+int fp_capture_existing_told(struct fp_capture *capture);
+
 /* What this process of the container reads, writes and sends is not recorded from now on. */
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
 

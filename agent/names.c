@@ -137,6 +137,7 @@ int fp_names_note(struct fp_names *names, struct fp_event *event)
 {
 	switch (event->type) {
 	case FP_EVENT_TYPE_OPEN:
+	case FP_EVENT_TYPE_HELD:
 		return event->path.len == 0 ? 0 : learn(names, event->cgroup, event->path, event);
 	case FP_EVENT_TYPE_LOAD:
 		if (event->ino)

@@ -218,7 +218,7 @@ static int store(struct fp_pipeline *p, struct fp_event *event)
 	if (!fp_buffer_reserve(&p->text, 4 * (event->argv.len + event->url.len + event->path.len + event->new_path.len +
 					      event->attribute.len + event->host_name.len) + 256))
 		return -ENOMEM;
-	if (event->type == FP_EVENT_TYPE_EXEC)
+	if (event->type == FP_EVENT_TYPE_EXEC || event->type == FP_EVENT_TYPE_PRESENT)
 		event->argv = redacted(p, event->argv, FP_REDACT_ARGV);
 	if (event->type == FP_EVENT_TYPE_BEGIN)
 		event->url = redacted(p, event->url, FP_REDACT_URL);
@@ -286,7 +286,8 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 		p->stats.invalid++;
 		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
 	}
-	fp_sequence_note(&p->sequence, event.cpu, event.seq);
+	if (!fp_event_is_state(event.type)) /* these have no numbers: they do not come through the ring */
+		fp_sequence_note(&p->sequence, event.cpu, event.seq);
 	if (!p->hooks_told)
 		p->hooks_told = event.time;
 	if (event.time > p->now)

@@ -19,6 +19,7 @@
 #include "agent/agent.h"
 #include "agent/capture.h"
 #include "agent/cgroup.h"
+#include "agent/existing.h"
 #include "agent/pipeline.h"
 #include "agent/redact/redact.h"
 #include "agent/sink.h"
@@ -160,6 +161,26 @@ static int start_command(struct run *run)
 	return fp_cgroup_enter(&run->cgroup, run->child);
 }
 
+/* What the command inherits: what it reads and writes without ever having opened it. */
+static int tell_inherited(struct run *run)
+{
+	struct fp_existing_options options = {.root_cgroup = run->cgroup.id, .root_level = run->cgroup.level,
+					      .container_level = run->cgroup.level, .before_exec = true};
+	struct fp_existing *existing = NULL;
+	char error[256];
+	int r = fp_existing_open(&options, &existing, error);
+
+	if (r < 0) {
+		fp_log(FP_LOG_WARNING, error, "store=%s", run->store_url);
+		take_loss(run, 0, FP_LOSS_EXISTING, 1);
+		return 0;
+	}
+	while ((r = fp_existing_read(existing, take_record, run)) > 0)
+		;
+	fp_existing_free(existing);
+	return r;
+}
+
 /* Until the command and all it left behind have ended. */
 static int watch(struct run *run)
 {
@@ -207,6 +228,8 @@ static int record(struct run *run, char error[256])
 		r = put_boundary(run, FP_EVENT_TYPE_BEGIN);
 	if (r == 0)
 		r = start_command(run);
+	if (r == 0)
+		r = tell_inherited(run);
 	if (r == 0 && write(run->go, &one, sizeof(one)) != sizeof(one))
 		r = -errno;
 	if (r == 0)

@@ -369,6 +369,9 @@ int fp_agent_serve(int argc, char **argv)
 	serve.started = true;
 	tell_of_pins(&serve);
 	start_loop(&serve);
+	r = fp_serve_tell_existing(&serve);
+	if (r < 0)
+		fail(&serve, "cannot tell what was there before", r);
 	go_to_background(&serve);
 	fp_log(FP_LOG_INFO, "recording", "node=%s cgroup=%s", serve.host.name, serve.cgroup.path);
 	if (write_state(&serve, "ready", 1, 0) < 0)

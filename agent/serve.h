@@ -59,6 +59,8 @@ int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const 
 
 /* To be called when output and capture are open: goes on where the last agent ended. */
 int fp_serve_resume(struct serve *serve);
+/* Tells what was there before recording began, once for a kernel side (agent/existing.h); the loop must be ready. */
+int fp_serve_tell_existing(struct serve *serve);
 /* Takes what is waiting, or as much of it as one turn of the loop may. */
 int fp_serve_drain(struct serve *serve);
 /* Makes a batch of all that was taken; when it is kept, the ring may forget it. */

@@ -7,6 +7,7 @@
 
 #include "agent/bpf/shared.h"
 #include "agent/containers.h"
+#include "agent/existing.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -88,6 +89,55 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 	fp_log(FP_LOG_WARNING, "records lost", "cgroup=%llu cause=%s lost=%llu", (unsigned long long)cgroup,
 	       fp_loss_name(cause), (unsigned long long)lost);
 	fp_pipeline_loss(serve->pipeline, cgroup, cause, lost);
+}
+
+/*
+ * What was there before.  Between the pieces the ring is drained, as recording goes on; what is told
+ * twice after a death in the midst of it says the same.
+ */
+static int tell_existing(struct serve *serve, struct fp_existing *existing)
+{
+	uint64_t told = 0;
+	int n, r = 0;
+
+	while (r >= 0 && (n = fp_existing_read(existing, take_record, serve)) != 0) {
+		if (n < 0)
+			return n;
+		told += (uint64_t)n;
+		if (fp_batcher_is_full(serve->batcher))
+			r = fp_serve_commit(serve);
+		if (r >= 0)
+			r = fp_serve_drain(serve);
+	}
+	if (r >= 0)
+		r = fp_serve_commit(serve);
+	if (r >= 0)
+		r = fp_capture_existing_told(serve->capture);
+	if (r >= 0)
+		fp_log(FP_LOG_INFO, "what was there before is told", "records=%llu", (unsigned long long)told);
+	return r;
+}
+
+int fp_serve_tell_existing(struct serve *serve)
+{
+	struct fp_existing_options options = {.root_cgroup = serve->cgroup.id,
+					      .root_level = serve->cgroup.level,
+					      .container_level = serve->cgroup.level + serve->options.container_depth};
+	struct fp_existing *existing = NULL;
+	char error[256];
+	int r;
+
+	if (!fp_capture_wants_existing(serve->capture))
+		return 0;
+	r = fp_existing_open(&options, &existing, error);
+	if (r < 0) { /* recording is possible all the same */
+		fp_log(FP_LOG_WARNING, error, "node=%s", serve->host.name);
+		take_loss(serve, 0, FP_LOSS_EXISTING, 1);
+		return 0;
+	}
+	r = tell_existing(serve, existing);
+	fp_existing_free(existing);
+	return r;
 }
 
 /* --- keeping ------------------------------------------------------------------------- */

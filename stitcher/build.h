@@ -50,6 +50,7 @@ struct fp_link {
 	uint32_t joined, other; /* messages on it that are / are not calls of recorded functions */
 	uint32_t accepted; /* item: who accepted what this stream reaches, or FP_NONE */
 	uint32_t node, unit; /* the socket node used last, number + 1, and its unit; node 0: none yet */
+	bool was_open; /* before recording began */
 	bool connected; /* who opened it is recorded */
 	bool is_received; /* some end that is recorded received from it */
 };
@@ -125,6 +126,9 @@ struct fp_build {
 		/* of a pipe: the first process that used it, and what has been done with it */
 		uint32_t user;
 		bool is_read, is_written, is_shared;
+		/* before recording began, and by which name (text; 0: none) */
+		bool was_open;
+		uint32_t first_path;
 	} *files;
 	struct fp_path_entry {
 		uint32_t path, next;

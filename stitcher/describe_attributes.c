@@ -8,6 +8,8 @@
 
 #include "stitcher/describe.h"
 
+#define BEFORE_RECORDING "before recording"
+
 static void set_text(const struct fp_build *build, json_t *object, const char *name, uint32_t text)
 {
 	if (text)
@@ -67,6 +69,8 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 	int r;
 
 	set_number(object, "host_pid", process->tgid);
+	if (image != FP_NONE && build->evidence->items[build->images[image].exec].type == FP_EVENT_TYPE_PRESENT)
+		json_object_set_new(object, "started", json_string(BEFORE_RECORDING));
 	if (image != FP_NONE)
 		describe_exec(build, &build->evidence->items[build->images[image].exec], object);
 	if (!json_object_get(object, "host_parent") && state->parent != FP_NONE)
@@ -138,6 +142,8 @@ static void describe_file(const struct fp_build *build, const struct fp_gnode *n
 		json_object_set_new(object, "identity", json_string("path"));
 	else
 		json_object_set_new(object, "inode", json_integer((json_int_t)(file->ino & INT64_MAX)));
+	if (build->files[node->a].was_open && !node->b)
+		json_object_set_new(object, "opened", json_string(BEFORE_RECORDING));
 	if (node->extra == FP_NONE)
 		return;
 	paths = json_array();
@@ -183,6 +189,8 @@ int fp_describe_attributes(const struct fp_build *build, const struct fp_gnode *
 		describe_request(build, node, object);
 	else if (node->kind == FP_NODE_FILE || (node->kind == FP_NODE_PIPE && !node->b))
 		describe_file(build, node, object);
+	else if (node->kind == FP_NODE_SOCKET && build->links[node->a].was_open)
+		json_object_set_new(object, "opened", json_string(BEFORE_RECORDING));
 	else if (node->kind == FP_NODE_GAP)
 		describe_gap(build, node, object);
 	else if (node->kind == FP_NODE_FINDING)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "stitcher/array.h"
 #include "stitcher/clean.h"
@@ -334,6 +335,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_TRACE:
 		return add_target(evidence, event, item);
 	case FP_EVENT_TYPE_EXEC:
+	case FP_EVENT_TYPE_PRESENT:
 		return add_exec(evidence, event, item);
 	case FP_EVENT_TYPE_EXIT:
 		return event->flags & 1 ? 1 : 0;
@@ -363,6 +365,14 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 		}
 		r = event->result < 0 ? 0 : fp_evidence_file(evidence, event, object, item);
 		return r < 0 ? r : item->kind != FP_ITEM_PLAIN || fp_rule_is_own(item->rule) || is_memory(event);
+	case FP_EVENT_TYPE_HELD:
+		r = fp_evidence_file(evidence, event, object, item);
+		return r < 0 ? r : item->kind == FP_ITEM_FILE;
+	case FP_EVENT_TYPE_CONNECTED:
+		if (event->family != AF_UNIX && !event->remote_port) /* it listens, or waits for anybody */
+			return 0;
+		r = fp_evidence_socket(evidence, event, item);
+		return r < 0 ? r : item->kind != FP_ITEM_PLAIN;
 	case FP_EVENT_TYPE_BIND:
 	case FP_EVENT_TYPE_LISTEN:
 		item->value = narrow(event->local_port);
@@ -472,7 +482,7 @@ int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, 
 	evidence->n_events++;
 	if (event->type == FP_EVENT_TYPE_CONTAINER)
 		return describe_container(evidence, event, fp_item_source(evidence, &item)->host, item.container);
-	if (event->type != FP_EVENT_TYPE_LOST)
+	if (event->type != FP_EVENT_TYPE_LOST && !fp_event_is_state(event->type))
 		note_first(&evidence->processes[item.process], event, &item);
 	r = add_own_fields(evidence, event, &item);
 	if (r == -EINVAL) {

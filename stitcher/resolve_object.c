@@ -73,7 +73,9 @@ int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *
 	if (r < 0)
 		return r;
 	state->node = *ret_node + 1;
-	return note_path(build, *ret_node, item->path);
+	if (!state->before)
+		r = note_path(build, *ret_node, state->first_path);
+	return r < 0 ? r : note_path(build, *ret_node, item->path);
 }
 
 /* What an end of a unix socket sends, or what arrives at it from a peer that is not known. */

@@ -108,6 +108,18 @@ static void survey_pipe(struct fp_build *build, const struct fp_item *item)
 	pipe->is_written |= item->type == FP_EVENT_TYPE_WRITE;
 }
 
+/* What was open before recording began: it names what is done to it later, and makes no edge of its own. */
+static void survey_state(struct fp_build *build, const struct fp_item *item)
+{
+	if (item->kind == FP_ITEM_STREAM)
+		build->links[item->object].was_open = build->links[item->peer].was_open = true;
+	if (item->kind != FP_ITEM_FILE)
+		return;
+	build->files[item->object].was_open = true;
+	if (!build->files[item->object].first_path)
+		build->files[item->object].first_path = item->path;
+}
+
 int fp_build_survey(struct fp_build *build)
 {
 	const struct fp_evidence *evidence = build->evidence;
@@ -118,8 +130,10 @@ int fp_build_survey(struct fp_build *build)
 
 		if (fp_unit_request(item->unit) != FP_NONE)
 			survey_request(build, item, build->order[i]);
-		if (item->type == FP_EVENT_TYPE_EXEC)
+		if (item->type == FP_EVENT_TYPE_EXEC || item->type == FP_EVENT_TYPE_PRESENT)
 			r = survey_exec(build, item, build->order[i]);
+		else if (fp_event_is_state(item->type))
+			survey_state(build, item);
 		else if (item->kind == FP_ITEM_STREAM)
 			survey_socket(build, item, build->order[i]);
 		else if (item->kind == FP_ITEM_FILE && evidence->files[item->object].is_pipe)

@@ -110,6 +110,7 @@ struct file {
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *close_on_exec;
 };
 
 struct files_struct {
@@ -246,6 +247,7 @@ struct pid {
 };
 
 struct mm_struct {
+	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 };
 
@@ -308,6 +310,20 @@ struct io_uring_cqe {
 	int res;
 };
 
+struct kernfs_node {
+	unsigned long long id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[0]; /* since 6.1 */
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -327,6 +343,25 @@ struct task_struct {
 	struct signal_struct *signal;
 	const struct cred *cred;
 	struct pid *thread_pid;
+	struct css_set *cgroups;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	unsigned int fd;
+	struct file *file;
 };
 
 struct linux_binprm {

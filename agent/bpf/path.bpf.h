@@ -94,14 +94,14 @@ struct walk_room {
 };
 
 /*
- * Writes the path so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM.
+ * Writes the path, below the root of a task's `fs`, so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM.
  * A function that the verifier looks at once, and not again for each caller; it takes only numbers and plain memory.
  */
-__noinline __u32 walk_path(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt)
+__noinline __u32 walk_path_of(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt, __u64 of_fs)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
-	struct vfsmount *root_mnt = BPF_CORE_READ(task, fs, root.mnt);
+	struct fs_struct *fs = (void *)of_fs;
+	struct dentry *root = BPF_CORE_READ(fs, root.dentry);
+	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt);
 	struct dentry *dentry = (void *)of_dentry;
 	struct vfsmount *mnt = (void *)of_mnt;
 	__u32 at = end;
@@ -151,6 +151,14 @@ __noinline __u32 walk_path(struct walk_room *into, __u32 end, __u64 of_dentry, _
 		room[at] = '/';
 	}
 	return at;
+}
+
+/* Of the task that runs. */
+static __always_inline __u32 walk_path(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return walk_path_of(into, end, of_dentry, of_mnt, (__u64)BPF_CORE_READ(task, fs));
 }
 
 static __always_inline __u32 write_path(char *room, __u32 end, struct path *path)

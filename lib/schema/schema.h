@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 9
+#define FP_SCHEMA_VERSION 10
 /* Versions since then only added events, so their evidence is read like today's.  8 added a field to events of old. */
 #define FP_SCHEMA_VERSION_OLDEST 8
 
@@ -94,6 +94,12 @@ static inline const struct fp_field_info *fp_field_info(unsigned field)
 static inline const struct fp_event_info *fp_event_info(unsigned type)
 {
 	return type < FP_EVENT_TYPE_MAX && fp_events[type].name ? &fp_events[type] : NULL;
+}
+
+/* Does the event say what was there, and not that somebody did something? */
+static inline bool fp_event_is_state(unsigned type)
+{
+	return type == FP_EVENT_TYPE_PRESENT || type == FP_EVENT_TYPE_HELD || type == FP_EVENT_TYPE_CONNECTED;
 }
 
 /* First and last field id of the two groups that every event has. */

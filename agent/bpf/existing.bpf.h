@@ -1,0 +1,225 @@
+/*
+ * Records of state, made by iterators: laid out like those of the ring, but of the
+ * task that is walked and not of the one that runs, and without a number, as none
+ * of them can get lost between the kernel and the agent: read(2) hands over each or fails.
+ */
+#ifndef FP_AGENT_BPF_EXISTING_H
+#define FP_AGENT_BPF_EXISTING_H
+
+#include "agent/bpf/file.bpf.h"
+#include "agent/bpf/network.bpf.h"
+
+/* Processes that began later are known by their forks; ns of CLOCK_BOOTTIME. */
+const volatile __u64 recorded_since = 0;
+/* Descriptors that the next exec closes are left out. */
+const volatile int without_cloexec = 0;
+
+/* One iterator is read by one thread, so that one room for each is enough, and none is torn. */
+struct process_room {
+	struct fp_record_present r;
+	char room_[WALK_ROOM + FP_ARGV_MAX];
+	char behind[WALK_ROOM + FP_ARGV_MAX]; /* so that the verifier sees any piece end within */
+};
+struct descriptor_room {
+	struct fp_record_held r;
+	char room_[WALK_ROOM];
+	char behind[WALK_ROOM];
+};
+#define ROOM_MAP(name)                                                                             \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__type(value, struct name);                                                        \
+	} name SEC(".maps")
+ROOM_MAP(process_room);
+struct socket_room {
+	struct fp_record_connected r;
+	struct endpoints e; /* with these the stack would be too small */
+};
+ROOM_MAP(descriptor_room);
+ROOM_MAP(socket_room);
+
+static __always_inline void *scratch_of(void *map)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(map, &zero);
+}
+
+struct cgroup___before_6_1 {
+	__u64 ancestor_ids[0];
+} __attribute__((preserve_access_index));
+
+/* What bpf_get_current_ancestor_cgroup_id() says of the running task, of another. */
+static __always_inline __u64 ancestor_cgroup_id(struct task_struct *task, int level)
+{
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp), *ancestor = 0;
+	struct cgroup___before_6_1 *old = (void *)cgroup;
+	__u64 id = 0;
+
+	if (!cgroup || level < 0 || level > BPF_CORE_READ(cgroup, level))
+		return 0;
+	if (bpf_core_field_exists(old->ancestor_ids)) {
+		bpf_probe_read_kernel(&id, sizeof(id),
+				      (char *)cgroup + bpf_core_field_offset(struct cgroup___before_6_1, ancestor_ids) +
+					      level * sizeof(id));
+		return id;
+	}
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+			      (char *)cgroup + bpf_core_field_offset(struct cgroup, ancestors) + level * sizeof(ancestor));
+	return ancestor ? BPF_CORE_READ(ancestor, kn, id) : 0;
+}
+
+/* The container of a task that is recorded and was there before; 0: it is not to be told of. */
+static __always_inline __u64 existing_cgroup(struct task_struct *task)
+{
+	__u64 cgroup;
+
+	if (ancestor_cgroup_id(task, root_level) != root_cgroup)
+		return 0;
+	if (BPF_CORE_READ(task, group_leader, start_boottime) > recorded_since)
+		return 0;
+	cgroup = ancestor_cgroup_id(task, container_level);
+	return cgroup ? cgroup : root_cgroup;
+}
+
+static __always_inline void fill_head_of(struct fp_record_head *head, struct task_struct *task, __u16 type,
+					 __u64 cgroup, long result)
+{
+	__builtin_memset(head, 0, sizeof(*head));
+	head->type = type;
+	head->version = FP_RECORD_VERSION;
+	head->time = bpf_ktime_get_boot_ns();
+	head->cpu = bpf_get_smp_processor_id();
+	head->cgroup = cgroup;
+	head->tgid = task->tgid;
+	head->tid = task->pid;
+	head->process_start = BPF_CORE_READ(task, group_leader, start_boottime);
+	head->exec_id = BPF_CORE_READ(task, group_leader, self_exec_id);
+	head->result = result;
+}
+
+/* As its own process sees it: below that one's root. */
+static __always_inline __u32 write_path_of(struct task_struct *task, char *room, struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
+
+	return walk_path_of((struct walk_room *)room, PATH_ROOM, (__u64)dentry, (__u64)mnt, (__u64)BPF_CORE_READ(task, fs));
+}
+
+#define PUT_PIECE(seq, from, at, len_, most)                                                       \
+	do {                                                                                       \
+		__u32 at_ = (at), piece_ = (len_);                                                 \
+		VISIBLE(at_);                                                                      \
+		VISIBLE(piece_);                                                                   \
+		if (at_ <= (most) && piece_ > 0 && piece_ <= (most))                               \
+			bpf_seq_write(seq, (from) + at_, piece_);                                  \
+	} while (0)
+
+static __always_inline int tell_process(struct seq_file *seq, struct task_struct *task, __u64 cgroup,
+					struct process_room *room)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct file *file = mm ? BPF_CORE_READ(mm, exe_file) : 0;
+	__u32 begin = PATH_ROOM, comm = 0, argv = 0;
+	unsigned long start, end;
+	struct identity who = {};
+	long len;
+
+	if (!mm) /* has ended, and is not yet waited for */
+		return 0;
+	if (file) {
+		identify(BPF_CORE_READ(file, f_inode), &who);
+		begin = write_path_of(task, room->room_, file);
+	}
+	len = bpf_probe_read_kernel_str(room->room_ + PATH_ROOM, 16, task->comm);
+	if (len > 0 && len <= 16)
+		comm = len - 1;
+	start = BPF_CORE_READ(mm, arg_start);
+	end = BPF_CORE_READ(mm, arg_end);
+	argv = end - start < FP_ARGV_MAX ? end - start : FP_ARGV_MAX;
+	VISIBLE(argv);
+	if (argv > FP_ARGV_MAX || bpf_copy_from_user_task(room->room_ + WALK_ROOM, argv, (void *)start, task, 0) < 0)
+		argv = 0;
+	if (begin > PATH_ROOM)
+		begin = PATH_ROOM;
+	fill_head_of(&room->r.head, task, FP_RECORD_TYPE_PRESENT, cgroup, 0);
+	room->r.head.size = sizeof(room->r) + (PATH_ROOM - begin) + comm + argv;
+	room->r.dev = who.dev;
+	room->r.ino = who.ino;
+	room->r.gen = who.gen;
+	room->r.uid = BPF_CORE_READ(task, cred, uid.val);
+	room->r.gid = BPF_CORE_READ(task, cred, gid.val);
+	room->r.euid = BPF_CORE_READ(task, cred, euid.val);
+	room->r.egid = BPF_CORE_READ(task, cred, egid.val);
+	room->r.capabilities = BPF_CORE_READ(task, cred, cap_effective.val);
+	room->r.parent_tgid = BPF_CORE_READ(task, real_parent, tgid);
+	room->r.parent_start = BPF_CORE_READ(task, real_parent, group_leader, start_boottime);
+	room->r.ns_tgid = ns_tgid_of(task);
+	room->r.path.offset = sizeof(room->r);
+	room->r.path.len = PATH_ROOM - begin;
+	room->r.comm.offset = sizeof(room->r) + room->r.path.len;
+	room->r.comm.len = comm;
+	room->r.argv.offset = room->r.comm.offset + comm;
+	room->r.argv.len = argv;
+	bpf_seq_write(seq, &room->r, sizeof(room->r));
+	PUT_PIECE(seq, room->room_, begin, PATH_ROOM - begin, PATH_ROOM);
+	PUT_PIECE(seq, room->room_ + PATH_ROOM, 0, comm, NAME_ROOM);
+	PUT_PIECE(seq, room->room_ + WALK_ROOM, 0, argv, FP_ARGV_MAX);
+	return 0;
+}
+
+/* Is the bit of this descriptor set in the table's bits of those that an exec closes? */
+static __always_inline int closes_at_exec(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	unsigned long *bits = BPF_CORE_READ(table, close_on_exec), word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), bits + fd / (8 * sizeof(word)));
+	return word >> (fd % (8 * sizeof(word))) & 1;
+}
+
+static __always_inline int tell_descriptor(struct seq_file *seq, struct task_struct *task, __u64 cgroup,
+					   struct file *file, __u32 fd, struct identity *who)
+{
+	struct descriptor_room *room = scratch_of(&descriptor_room);
+	__u32 begin;
+
+	if (!room || (without_cloexec && closes_at_exec(task, fd)))
+		return 0;
+	begin = write_path_of(task, room->room_, file);
+	/* a pipe's name says nothing that its inode does not */
+	if (begin > PATH_ROOM || who->object == FP_OBJECT_KIND_PIPE)
+		begin = PATH_ROOM;
+	fill_head_of(&room->r.head, task, FP_RECORD_TYPE_HELD, cgroup, fd);
+	room->r.head.size = sizeof(room->r) + PATH_ROOM - begin;
+	room->r.fd = fd;
+	PUT_OBJECT(room, *who);
+	room->r.flags = BPF_CORE_READ(file, f_flags);
+	room->r.mode = BPF_CORE_READ(file, f_inode, i_mode) & 07777;
+	room->r.path.offset = sizeof(room->r);
+	room->r.path.len = PATH_ROOM - begin;
+	bpf_seq_write(seq, &room->r, sizeof(room->r));
+	PUT_PIECE(seq, room->room_, begin, PATH_ROOM - begin, PATH_ROOM);
+	return 0;
+}
+
+static __always_inline int tell_socket(struct seq_file *seq, struct task_struct *task, __u64 cgroup, struct file *file,
+				       __u32 fd)
+{
+	struct socket_room *room = scratch_of(&socket_room);
+
+	if (!room || (without_cloexec && closes_at_exec(task, fd)))
+		return 0;
+	fill_endpoints(file, &room->e);
+	fill_head_of(&room->r.head, task, FP_RECORD_TYPE_CONNECTED, cgroup, fd);
+	room->r.head.size = sizeof(room->r);
+	COPY_ENDPOINTS(&room->r, fd, &room->e);
+	room->r.flags = BPF_CORE_READ(file, f_flags);
+	bpf_seq_write(seq, &room->r, sizeof(room->r));
+	return 0;
+}
+
+#endif

@@ -1,0 +1,351 @@
+/* What was there before: a process that nobody saw begin, and each kind of descriptor that it holds.  Needs root and BPF. */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+
+#include "agent/tests/recorded.h"
+
+#include "agent/existing.h"
+
+/* What the process knows of what it holds, told to the test through shared memory. */
+static struct held {
+	int file, deleted, memory, event, pipes[2], pair[2], listener, client, server;
+	uint64_t pair_ino[2], pipe_ino;
+	uint16_t port, client_port;
+} *held;
+
+static int ready, go;
+
+static void wait_for(int fd)
+{
+	uint64_t one;
+
+	if (read(fd, &one, sizeof(one)) != sizeof(one))
+		_exit(99);
+}
+
+static void tell(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) != sizeof(one))
+		_exit(98);
+}
+
+static uint64_t ino_of_fd(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+static void hold_connection(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(address);
+
+	held->listener = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(held->listener, (void *)&address, sizeof(address)) < 0 || listen(held->listener, 1) < 0 ||
+	    getsockname(held->listener, (void *)&address, &len) < 0)
+		_exit(97);
+	held->port = ntohs(address.sin_port);
+	held->client = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(held->client, (void *)&address, len) < 0)
+		_exit(96);
+	held->server = accept(held->listener, NULL, NULL);
+	if (getsockname(held->client, (void *)&address, &len) < 0 || write(held->client, "12345", 5) != 5)
+		_exit(95);
+	held->client_port = ntohs(address.sin_port);
+}
+
+/* As a function that has been warm for long: everything is open, then it goes on using it. */
+static void be_warm(void)
+{
+	char text[8];
+
+	held->file = open(in_directory("open"), O_RDWR | O_CREAT, 0640);
+	if (write(held->file, "content", 7) != 7)
+		_exit(94);
+	lseek(held->file, 0, SEEK_SET);
+	held->deleted = open(in_directory("deleted"), O_RDWR | O_CREAT, 0600);
+	unlink(in_directory("deleted"));
+	held->memory = memfd_create("in-memory", 0);
+	held->event = eventfd(0, 0);
+	if (pipe(held->pipes) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, held->pair) < 0)
+		_exit(93);
+	held->pipe_ino = ino_of_fd(held->pipes[0]);
+	held->pair_ino[0] = ino_of_fd(held->pair[0]);
+	held->pair_ino[1] = ino_of_fd(held->pair[1]);
+	hold_connection();
+	tell(ready);
+	wait_for(go);
+	if (read(held->file, text, 7) != 7 || read(held->server, text, 5) != 5)
+		_exit(92);
+	_exit(0);
+}
+
+static void read_existing(bool before_exec)
+{
+	struct fp_existing_options options = {.root_cgroup = cgroup.id, .root_level = cgroup.level,
+					      .container_level = cgroup.level, .before_exec = before_exec};
+	struct fp_existing *existing = NULL;
+	char error[256];
+	int r;
+
+	if (fp_existing_open(&options, &existing, error) < 0)
+		fail_msg("%s", error);
+	while ((r = fp_existing_read(existing, take, NULL)) > 0)
+		;
+	assert_int_equal(r, 0);
+	fp_existing_free(existing);
+}
+
+static const struct fp_event *held_as(enum fp_event_type type, int fd)
+{
+	const struct fp_event *found = NULL;
+
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == type && events[i].tgid == (uint64_t)child && events[i].fd == (uint64_t)fd) {
+			assert_null(found); /* told once */
+			found = &events[i];
+		}
+	if (!found)
+		fail_msg("descriptor %d is not told of", fd);
+	return found;
+}
+
+static void forget(void)
+{
+	for (size_t i = 0; i < n_events; i++)
+		free(raw[i]);
+	n_events = 0;
+}
+
+static void start_warm(void)
+{
+	ready = eventfd(0, EFD_CLOEXEC);
+	go = eventfd(0, EFD_CLOEXEC);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* in the cgroup first: nobody is told of a process that only came there later */
+		wait_for(go);
+		be_warm();
+	}
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	tell(go);
+	wait_for(ready);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	forget(); /* the agent that comes late knows nothing of that */
+}
+
+static void end_warm(void)
+{
+	int status;
+
+	tell(go);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	close(go);
+	close(ready);
+}
+
+static void assert_process(void)
+{
+	const struct fp_event *present = nth(FP_EVENT_TYPE_PRESENT, 0);
+	char exe[256], line[1024];
+	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe));
+	int fd = open("/proc/self/cmdline", O_RDONLY);
+	ssize_t line_len = read(fd, line, sizeof(line));
+
+	close(fd);
+	assert_int_equal(count(FP_EVENT_TYPE_PRESENT), 1);
+	assert_int_equal(present->tgid, child);
+	assert_int_equal(present->parent_tgid, getpid());
+	assert_int_equal(present->cgroup, cgroup.id);
+	assert_true(present->process_start > 0 && present->process_start < present->time);
+	assert_true(len > 0 && (size_t)len == present->path.len);
+	assert_memory_equal(present->path.data, exe, (size_t)len);
+	assert_true(line_len > 0 && present->argv.len > 0 && present->argv.len <= (size_t)line_len);
+	assert_memory_equal(present->argv.data, line, present->argv.len);
+	assert_text(present->comm, "test_existing");
+	assert_int_equal(present->ino, ino_of("/proc/self/exe"));
+	assert_int_equal(present->uid, getuid());
+	assert_true(present->capabilities != 0);
+}
+
+static void assert_descriptors(void)
+{
+	const struct fp_event *file = held_as(FP_EVENT_TYPE_HELD, held->file);
+	const struct fp_event *deleted = held_as(FP_EVENT_TYPE_HELD, held->deleted);
+	const struct fp_event *one = held_as(FP_EVENT_TYPE_HELD, held->pipes[0]);
+	const struct fp_event *other = held_as(FP_EVENT_TYPE_HELD, held->pipes[1]);
+
+	assert_text(file->path, in_directory("open"));
+	assert_int_equal(file->ino, ino_of(in_directory("open")));
+	assert_int_equal(file->object, FP_OBJECT_FILE);
+	assert_int_equal(file->mode, 0640);
+	assert_int_equal(file->flags & O_ACCMODE, O_RDWR);
+	assert_text(deleted->path, in_directory("deleted"));
+	assert_true(deleted->ino != 0 && deleted->ino != file->ino);
+	assert_text(held_as(FP_EVENT_TYPE_HELD, held->memory)->path, "/memfd:in-memory");
+	assert_text(held_as(FP_EVENT_TYPE_HELD, held->event)->path, "/[eventfd]");
+	assert_int_equal(held_as(FP_EVENT_TYPE_HELD, held->event)->object, FP_OBJECT_OTHER);
+	assert_int_equal(one->object, FP_OBJECT_PIPE);
+	assert_int_equal(one->ino, held->pipe_ino);
+	assert_int_equal(other->ino, held->pipe_ino);
+	assert_int_equal(one->flags & O_ACCMODE, O_RDONLY);
+	assert_int_equal(other->flags & O_ACCMODE, O_WRONLY);
+}
+
+static void assert_sockets(void)
+{
+	const struct fp_event *one = held_as(FP_EVENT_TYPE_CONNECTED, held->pair[0]);
+	const struct fp_event *client = held_as(FP_EVENT_TYPE_CONNECTED, held->client);
+	const struct fp_event *server = held_as(FP_EVENT_TYPE_CONNECTED, held->server);
+	const struct fp_event *listener = held_as(FP_EVENT_TYPE_CONNECTED, held->listener);
+
+	assert_int_equal(one->family, AF_UNIX);
+	assert_int_equal(one->local_lo, held->pair_ino[0]);
+	assert_int_equal(one->remote_lo, held->pair_ino[1]);
+	assert_int_equal(client->local_port, held->client_port);
+	assert_int_equal(client->remote_port, held->port);
+	assert_int_equal(server->remote_port, held->client_port);
+	assert_int_equal(server->local_port, held->port);
+	assert_int_equal(listener->local_port, held->port);
+	assert_int_equal(listener->remote_port, 0);
+	assert_true(client->tx_base != 0);
+	assert_in_range(client->tx_base - server->rx_base + 1, 0, 2); /* the SYN counts at one end */
+	assert_int_equal(client->tx_end - server->rx_end, 5); /* five bytes wait to be read */
+}
+
+/* What is done later is done to just those objects, on just those streams. */
+static void assert_goes_on(uint64_t ino, uint64_t rx_base)
+{
+	const struct fp_event *read_file = NULL, *received = NULL;
+
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i].type == FP_EVENT_TYPE_READ && events[i].fd == (uint64_t)held->file)
+			read_file = &events[i];
+		if (events[i].type == FP_EVENT_TYPE_RECEIVE && events[i].fd == (uint64_t)held->server)
+			received = &events[i];
+	}
+	assert_non_null(read_file);
+	assert_int_equal(read_file->ino, ino);
+	assert_non_null(received);
+	assert_int_equal(received->rx_base, rx_base);
+	assert_int_equal(received->bytes, 5);
+}
+
+static void what_was_there_is_known(void **state)
+{
+	uint64_t ino, rx_base;
+
+	start_warm();
+	read_existing(false);
+	assert_process();
+	assert_descriptors();
+	assert_sockets();
+	for (size_t i = 0; i < n_events; i++) {
+		assert_int_equal(events[i].tgid, child); /* nobody outside the cgroup is told of */
+		assert_true(fp_event_is_state(events[i].type));
+	}
+	ino = held_as(FP_EVENT_TYPE_HELD, held->file)->ino;
+	rx_base = held_as(FP_EVENT_TYPE_CONNECTED, held->server)->rx_base;
+	forget();
+	end_warm();
+	assert_goes_on(ino, rx_base);
+}
+
+static int exec_true(void)
+{
+	return 0;
+}
+
+/* Whoever begins later is told of by the ring, and by that alone. */
+static void who_comes_later_is_not_told_twice(void **state)
+{
+	struct fp_existing_options options = {.root_cgroup = cgroup.id, .root_level = cgroup.level,
+					      .container_level = cgroup.level};
+	struct fp_existing *existing = NULL;
+	char error[256];
+
+	assert_int_equal(fp_existing_open(&options, &existing, error), 0);
+	start_warm();
+	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
+	assert_int_equal(n_events, 0);
+	fp_existing_free(existing);
+	end_warm();
+	record(exec_true);
+	assert_int_equal(count(FP_EVENT_TYPE_PRESENT), 0);
+}
+
+/* Of a command that waits for its exec only what it will have then. */
+static void what_an_exec_closes_is_left_out(void **state)
+{
+	start_warm();
+	read_existing(true);
+	assert_int_equal(count(FP_EVENT_TYPE_PRESENT), 0);
+	held_as(FP_EVENT_TYPE_HELD, held->file);
+	for (size_t i = 0; i < n_events; i++)
+		assert_true(events[i].fd != (uint64_t)ready && events[i].fd != (uint64_t)go);
+	end_warm();
+}
+
+/* More than one read gives: no record is torn where the pieces meet, none missing, none told twice. */
+static void many_descriptors_come_in_pieces(void **state)
+{
+	enum { MANY = 900 };
+	unsigned char *seen = calloc(65536, 1);
+	unsigned n = 0;
+
+	ready = eventfd(0, 0);
+	go = eventfd(0, 0);
+	child = fork();
+	if (child == 0) {
+		int first = open(in_directory("open"), O_RDONLY | O_CREAT, 0600);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int i = 0; i < MANY; i++)
+			dup(first);
+		tell(ready);
+		wait_for(go);
+		_exit(0);
+	}
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	wait_for(ready);
+	fp_capture_drain(capture, take, NULL);
+	forget();
+	read_existing(false);
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i].type != FP_EVENT_TYPE_HELD || events[i].ino != ino_of(in_directory("open")))
+			continue;
+		assert_text(events[i].path, in_directory("open"));
+		assert_int_equal(seen[events[i].fd]++, 0);
+		n++;
+	}
+	assert_int_equal(n, MANY + 1);
+	free(seen);
+	end_warm();
+}
+
+static int setup(void **state)
+{
+	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return held == MAP_FAILED ? -1 : group_setup(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_there_is_known),
+		cmocka_unit_test(who_comes_later_is_not_told_twice),
+		cmocka_unit_test(what_an_exec_closes_is_left_out),
+		cmocka_unit_test(many_descriptors_come_in_pieces),
+	};
+
+	return cmocka_run_group_tests(tests, setup, group_teardown);
+}
