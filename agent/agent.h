@@ -10,5 +10,6 @@
 int fp_agent_serve(int argc, char **argv);
 int fp_agent_run(int argc, char **argv);
 int fp_agent_replay(int argc, char **argv);
+int fp_agent_stats(int argc, char **argv);
 
 #endif

@@ -97,6 +97,11 @@ uint64_t fp_batcher_number(const struct fp_batcher *batcher)
 	return batcher->header.number - (fp_batch_writer_events(batcher->writer) == 0);
 }
 
+uint64_t fp_batcher_kept(const struct fp_batcher *batcher)
+{
+	return batcher->header.number - 1;
+}
+
 const uint8_t *fp_batcher_agent(const struct fp_batcher *batcher)
 {
 	return batcher->header.agent;

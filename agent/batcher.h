@@ -38,6 +38,8 @@ void fp_batcher_wait_for_flush(struct fp_batcher *batcher);
 bool fp_batcher_is_full(const struct fp_batcher *batcher);
 /* Number of the newest batch when flush() has been called and the frame was taken. */
 uint64_t fp_batcher_number(const struct fp_batcher *batcher);
+/* Number of the newest batch that was taken; 0: none. */
+uint64_t fp_batcher_kept(const struct fp_batcher *batcher);
 const uint8_t *fp_batcher_agent(const struct fp_batcher *batcher);
 /* Sends off what is there, however little. */
 int fp_batcher_flush(struct fp_batcher *batcher);

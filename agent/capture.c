@@ -166,15 +166,27 @@ unsigned fp_capture_pid_level(void)
 	return stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == 0xEFFFFFFCu ? 1 : UINT_MAX;
 }
 
-static struct fp_about about_us(const struct fp_capture_options *options, uint32_t ring_size)
+static uint64_t build_of(uint64_t without)
 {
 	size_t len = 0;
 	const void *elf = faasprov_bpf__elf_bytes(&len);
 	uint64_t build = hash(hash(0xcbf29ce484222325ull, elf, len), FP_VERSION, sizeof(FP_VERSION));
 
-	build = hash(build, &options->without, sizeof(options->without));
+	return hash(build, &without, sizeof(without)) + FP_JOURNAL_VERSION;
+}
 
-	return (struct fp_about){.build = build + FP_JOURNAL_VERSION,
+bool fp_capture_is_same_build(const struct fp_about *about)
+{
+	/* the wish is part of the build, and not written beside it: one of the few that there are */
+	for (uint64_t wish = 0; wish < 4; wish++)
+		if (about->build == build_of((wish & 1) << FP_LOSS_SIGNAL_HOOK | wish >> 1 << FP_LOSS_RING_HOOK))
+			return true;
+	return false;
+}
+
+static struct fp_about about_us(const struct fp_capture_options *options, uint32_t ring_size)
+{
+	return (struct fp_about){.build = build_of(options->without),
 				 .root_cgroup = options->root_cgroup,
 				 .root_level = (uint64_t)options->root_level,
 				 .container_level = (uint64_t)options->container_level,

@@ -24,6 +24,11 @@ int fp_capture_alarm(const struct fp_capture *capture)
 
 void fp_capture_give_back(struct fp_capture *capture)
 {
+	uint64_t waiting = fp_ring_waiting(&capture->ring);
+
+	/* it only grows until here */
+	if (waiting > capture->highest)
+		capture->highest = waiting;
 	/* the ring first: what a container has seems more for a moment, never less */
 	fp_ring_release(&capture->ring);
 	for (size_t i = 0; i < FP_USAGE_SLOTS; i++)

@@ -12,7 +12,7 @@
 #include "agent/ring.h"
 
 /* Maps that the agent itself uses, by the name of their pins. */
-#define FP_CAPTURE_MAPS(MAP) MAP(ring) MAP(losses) MAP(about) MAP(journal) MAP(calls) MAP(usage) MAP(watchdogs) MAP(bss)
+#define FP_CAPTURE_MAPS(MAP) MAP(ring) MAP(losses) MAP(about) MAP(journal) MAP(calls) MAP(usage) MAP(watchdogs) MAP(sequence) MAP(bss)
 
 enum fp_capture_map {
 #define FP_CAPTURE_MAP(name) FP_CAPTURE_MAP_##name,
@@ -36,6 +36,7 @@ struct fp_capture {
 	bool own_maps; /* else the skeleton closes them */
 	struct faasprov_bpf__bss *bss; /* the kernel side's variables */
 	struct fp_usage *usage; /* FP_USAGE_SLOTS of the kernel side's */
+	uint64_t highest; /* bytes that were waiting when most were */
 	uint64_t read[FP_USAGE_SLOTS]; /* bytes of each that were read; given back at release */
 	struct fp_ring ring;
 	int epoll;
@@ -56,6 +57,8 @@ struct fp_capture {
 	unsigned slot; /* written next */
 };
 
+/* Programs and layouts of that kernel side are those of this program. */
+bool fp_capture_is_same_build(const struct fp_about *about);
 struct known_loss *fp_capture_known_loss(struct fp_capture *capture, const struct fp_loss_key *key);
 /* Gives back the room of what was read, to the ring and to each container's budget. */
 void fp_capture_give_back(struct fp_capture *capture);

@@ -9,6 +9,7 @@
 #include "agent/capture.h"
 #include "agent/cgroup.h"
 #include "agent/pins.h"
+#include "agent/stats_socket.h"
 #include "base/log.h"
 
 static const struct verb {
@@ -27,6 +28,7 @@ static void print_help(void)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
 	printf("  %-10s %s\n", "--probe", "what this kernel lets us see, and what not");
+	printf("  %-10s %s\n", "--stats", "what was recorded, delivered and lost, by stage, container and request (--stats --help)");
 	printf("  %-10s %s\n", "--unpin", "[--cgroup DIR] end the recording that a killed agent has left running");
 	printf("  %-10s %s\n  %-10s %s\n", "--help", "this text; each verb has its own", "--version", "the version");
 	printf("\nExit status: 0 done, 2 usage, 3 bad input, 4 system failure; `run` exits with the command's.\n");
@@ -53,6 +55,7 @@ static int unpin(int argc, char **argv)
 		fp_die_line(FP_AGENT_NAME, "cannot remove what is pinned in " FP_PINS_ROOT ": %s", strerror(-r));
 		return FP_EXIT_SYSTEM;
 	}
+	fp_stats_clean(cgroup.id);
 	printf("%d removed\n", r);
 	return FP_EXIT_DONE;
 }
@@ -71,6 +74,10 @@ int main(int argc, char **argv)
 	}
 	if (word && strcmp(word, "--probe") == 0)
 		return fp_capture_probe() < 0 ? FP_EXIT_SYSTEM : FP_EXIT_DONE;
+	if (word && strcmp(word, "--stats") == 0) {
+		argv[1] = argv[0];
+		return fp_agent_stats(argc - 1, argv + 1);
+	}
 	if (word && strcmp(word, "--unpin") == 0)
 		return unpin(argc, argv);
 	for (size_t i = 0; word && i < sizeof(verbs) / sizeof(verbs[0]); i++)

@@ -259,6 +259,7 @@ static void tell_of_pins(struct serve *serve)
 static void start_loop(struct serve *serve)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+	int r;
 
 	uv_poll_init(&serve->loop, &serve->ring, fp_capture_fd(serve->capture));
 	serve->ring.data = serve;
@@ -268,6 +269,9 @@ static void start_loop(struct serve *serve)
 	uv_timer_init(&serve->loop, &serve->timer);
 	serve->timer.data = serve;
 	uv_timer_start(&serve->timer, on_timer, DRAIN_INTERVAL_MS, DRAIN_INTERVAL_MS);
+	r = fp_stats_socket_open(&serve->loop, serve->cgroup.id, fp_serve_say_stats, serve, &serve->stats);
+	if (r < 0)
+		fp_log(FP_LOG_WARNING, "--stats will get no answer", "why=\"%s: %s\"", FP_STATS_FOLDER, strerror(-r));
 	for (int i = 0; i < 3; i++) {
 		uv_signal_init(&serve->loop, &serve->signals[i]);
 		serve->signals[i].data = serve;
@@ -308,6 +312,7 @@ static void close_all(struct serve *serve)
 	struct fp_pipeline_stats stats;
 
 	serve->background = fp_background_free(serve->background);
+	fp_stats_socket_close(serve->stats);
 	/* what was read and is in no batch yet is the next agent's to read, or belongs to the end */
 	if (serve->started && !serve->error && !serve->options.keep_pins && fp_serve_commit(serve) < 0)
 		fp_log(FP_LOG_ERROR, "the last records are lost", "node=%s", serve->host.name);
@@ -336,6 +341,7 @@ static void close_all(struct serve *serve)
 	if (serve->recording && fp_recording_finish(serve->recording) < 0)
 		fp_log(FP_LOG_ERROR, "the recording is not whole", "path=%s", serve->options.record);
 	fp_pipeline_free(serve->pipeline);
+	fp_tally_done(&serve->tally);
 	fp_runtime_close(serve->runtime);
 	fp_inject_free(serve->inject);
 	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)

@@ -17,6 +17,8 @@
 #include "agent/runtime/runtime.h"
 #include "agent/serve_options.h"
 #include "agent/sink.h"
+#include "agent/stats_socket.h"
+#include "agent/tally.h"
 #include "agent/uplink/uplink.h"
 
 struct serve {
@@ -38,6 +40,8 @@ struct serve {
 	struct fp_sink sink;
 	struct fp_batcher *batcher; /* the sink's, or ours for the uplink */
 	struct fp_background *background; /* NULL: in the foreground */
+	struct fp_tally tally;
+	struct fp_stats_socket *stats; /* NULL: it could not be made, or is closed */
 	unsigned drains; /* since the last batch went off */
 	bool full; /* it is time for a batch */
 	bool dropped; /* the last one found no room in the spool */
@@ -56,6 +60,9 @@ int fp_serve_find_container(void *arg, uint64_t cgroup, struct fp_container *ret
 int fp_serve_add_event(void *arg, const struct fp_event *event);
 /* The uplink's batcher hands its frames here. */
 int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len);
+
+/* What --stats gets. */
+char *fp_serve_say_stats(void *arg);
 
 /* To be called when output and capture are open: goes on where the last agent ended. */
 int fp_serve_resume(struct serve *serve);

@@ -32,6 +32,7 @@ int fp_serve_add_event(void *arg, const struct fp_event *event)
 {
 	struct serve *serve = arg;
 
+	fp_tally_event(&serve->tally, event);
 	return fp_batcher_add(serve->batcher, event);
 }
 
@@ -42,6 +43,7 @@ int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const 
 
 	if (r == -ENOSPC) {
 		/* what this batch would have told of losses is still to be told; that event itself is no loss */
+		serve->tally.not_spooled += header->n_events - (serve->telling ? 1 : 0);
 		serve->not_spooled += header->n_events + serve->telling - (serve->telling ? 1 : 0);
 		serve->dropped = true;
 		r = 1;
@@ -71,9 +73,14 @@ static int take_record(void *arg, const void *data, size_t len)
 {
 	struct serve *serve = arg;
 	int r = serve->recording ? fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len) : 0;
+	struct fp_record_head head;
 
 	if (r < 0)
 		return r;
+	if (len >= sizeof(head)) {
+		memcpy(&head, data, sizeof(head));
+		fp_tally_record(&serve->tally, head.cgroup);
+	}
 	r = fp_pipeline_record(serve->pipeline, data, len);
 	serve->full = fp_batcher_is_full(serve->batcher) || fp_capture_held(serve->capture) > hold_limit(serve);
 	return r < 0 ? r : serve->full;
@@ -89,6 +96,7 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 	fp_log(FP_LOG_WARNING, "records lost", "cgroup=%llu cause=%s lost=%llu", (unsigned long long)cgroup,
 	       fp_loss_name(cause), (unsigned long long)lost);
 	fp_pipeline_loss(serve->pipeline, cgroup, cause, lost);
+	fp_tally_loss(&serve->tally, cgroup, lost);
 }
 
 /*
@@ -150,6 +158,7 @@ static int note(struct serve *serve, uint64_t number)
 
 	if (serve->options.no_pin)
 		return 0;
+	fp_tally_save(&serve->tally, &known); /* first: --stats reads it, too */
 	fp_capture_save(serve->capture, &known);
 	fp_buffer_add_varint(&known, serve->not_spooled);
 	fp_pipeline_save(serve->pipeline, FP_JOURNAL_ROOM - known.len < FP_JOURNAL_ROOM ? FP_JOURNAL_ROOM - known.len : 0,
@@ -213,8 +222,10 @@ int fp_serve_drain(struct serve *serve)
 static int recall(struct serve *serve, const uint8_t *data, size_t len)
 {
 	size_t pos = 0;
-	int r = fp_capture_restore(serve->capture, data, len, &pos);
+	int r = fp_tally_restore(&serve->tally, data, len, &pos);
 
+	if (r == 0)
+		r = fp_capture_restore(serve->capture, data, len, &pos);
 	if (r == 0)
 		r = fp_varint_read(data, len, &pos, &serve->not_spooled);
 	return r == 0 ? fp_pipeline_restore(serve->pipeline, data, len, &pos) : r;
