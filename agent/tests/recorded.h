@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -47,6 +48,24 @@ static struct fp_event events[EVENTS_MAX];
 static size_t n_events;
 static pid_t child;
 static char directory[] = "/tmp/faasprov-test-XXXXXX";
+
+/* What the child wants the test to know, by a page that both have. */
+static uint64_t *told;
+
+static void share(void)
+{
+	if (!told)
+		told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(told, MAP_FAILED);
+	memset(told, 0, 4096);
+}
+
+static uint64_t ino_of_fd(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
 
 static int take(void *arg, const void *data, size_t len)
 {

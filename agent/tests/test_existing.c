@@ -33,13 +33,6 @@ static void tell(int fd)
 		_exit(98);
 }
 
-static uint64_t ino_of_fd(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 ? st.st_ino : 0;
-}
-
 static void hold_connection(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};

@@ -43,24 +43,6 @@ static unsigned count_about(enum fp_event_type type, uint64_t ino)
 	return n;
 }
 
-/* What the child wants the test to know, by a page that both have. */
-static uint64_t *told;
-
-static void share(void)
-{
-	if (!told)
-		told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(told, MAP_FAILED);
-	memset(told, 0, 4096);
-}
-
-static uint64_t ino_of_fd(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : st.st_ino;
-}
-
 static int make(const char *name)
 {
 	return open(in_directory(name), O_RDWR | O_CREAT | O_TRUNC, 0644);

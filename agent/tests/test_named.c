@@ -309,7 +309,7 @@ static int race_chmod(void) { return run_race(both_open, ask_chmod, is_private);
 /* No event says, without a label, what was not so; and that another name stood there is told. */
 static void judge(enum fp_event_type type, uint64_t mode)
 {
-	unsigned n = 0, sure = 0, told = 0;
+	unsigned n = 0, sure = 0, changed = 0;
 	char truth[256];
 
 	for (size_t i = 0; i < n_events; i++) {
@@ -324,14 +324,14 @@ static void judge(enum fp_event_type type, uint64_t mode)
 			continue;
 		assert_text(event->path, truth);
 		sure++;
-		told += event->naming == FP_NAMING_CHANGED;
+		changed += event->naming == FP_NAMING_CHANGED;
 	}
 	assert_int_equal(n, race->tries);
 	print_message("%s: %u tries, argument seen changed %u times, told %u times, unverified %u\n",
-		      fp_event_info(type)->name, n, race->caught, told, n - sure);
+		      fp_event_info(type)->name, n, race->caught, changed, n - sure);
 	assert_true(sure * 10 >= n * 9); /* a label on everything would be no answer */
 	if (type != FP_EVENT_TYPE_CHMOD && race->caught >= CAUGHT)
-		assert_true(told > 0);
+		assert_true(changed > 0);
 }
 
 static void an_argument_that_changes_does_not_lie(void **state)

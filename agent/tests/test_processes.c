@@ -16,16 +16,6 @@
 #include <sys/personality.h>
 #include <sys/timex.h>
 
-static uint64_t *told;
-
-static void share(void)
-{
-	if (!told)
-		told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(told, MAP_FAILED);
-	memset(told, 0, 4096);
-}
-
 static int wait_for(pid_t pid, int expected)
 {
 	int status;

@@ -11,23 +11,6 @@
 #include <sys/mman.h>
 #include <sys/un.h>
 
-static uint64_t *told;
-
-static void share(void)
-{
-	if (!told)
-		told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(told, MAP_FAILED);
-	memset(told, 0, 4096);
-}
-
-static uint64_t ino_of_fd(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? 0 : st.st_ino;
-}
-
 /* --- unix ----------------------------------------------------------------------------- */
 
 static int serve_unix(const struct sockaddr_un *address, socklen_t len, int type)
