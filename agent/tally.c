@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/text.h"
 
@@ -90,49 +91,84 @@ static bool may_go(const struct fp_tally *tally, const struct fp_tally_request *
 	return request->ended || request->last + REQUEST_IDLE < tally->now;
 }
 
-/* Of those that are over the one with least to say, so that the largest stay. */
+/* The bits of what it has to say. */
+static unsigned size_of(const struct fp_tally_request *request)
+{
+	uint64_t much = request->operations + request->lost;
+	unsigned bits = 0;
+
+	while (much >> bits && bits < FP_TALLY_LINES - 1)
+		bits++;
+	return bits;
+}
+
+static void put_in_line(struct fp_tally *tally, struct fp_tally_request *request)
+{
+	bool may = may_go(tally, request);
+	struct fp_tally_request **line = may ? &tally->over[size_of(request)] : &tally->in_flight;
+
+	/* one that is over keeps its place; one in flight is the last heard of */
+	if (line == request->line && (may || !request->next))
+		return;
+	if (request->line)
+		DL_DELETE(*request->line, request);
+	DL_APPEND(*line, request);
+	request->line = line;
+}
+
+/*
+ * Of those that are over one with least to say, up to a factor of two, so that the largest stay; the one that was so
+ * first.  When all are in flight, the one not heard of for longest.  The time it takes does not depend on how many there are.
+ */
 static void forget_request(struct fp_tally *tally)
 {
-	struct fp_tally_request *least = NULL, *request;
-	bool least_may_go = false;
+	struct fp_tally_request *least;
 
-	for (request = tally->requests; request; request = request->hh.next) {
-		bool may = may_go(tally, request);
-
-		if (least && (may < least_may_go || (may == least_may_go && request->operations + request->lost >=
-										 least->operations + least->lost)))
-			continue;
-		least = request;
-		least_may_go = may;
-	}
+	while (tally->in_flight && may_go(tally, tally->in_flight))
+		put_in_line(tally, tally->in_flight);
+	least = tally->in_flight;
+	for (unsigned i = 0; i < FP_TALLY_LINES; i++)
+		if (tally->over[i]) {
+			least = tally->over[i];
+			break;
+		}
 	tally->requests_forgotten++;
 	if (least->operations > tally->forgotten_most)
 		tally->forgotten_most = least->operations;
+	DL_DELETE(*least->line, least);
 	HASH_DEL(tally->requests, least);
 	free(least);
 }
 
-static void count_request(struct fp_tally *tally, const struct fp_event *event, uint64_t operations)
+static struct fp_tally_request *request_of(struct fp_tally *tally, const struct fp_event *event)
 {
 	struct fp_tally_request *request;
 
-	if (event->request.len != FP_REQUEST_ID_SIZE)
-		return;
 	HASH_FIND(hh, tally->requests, event->request.data, FP_REQUEST_ID_SIZE, request);
-	if (!request) {
-		if (HASH_COUNT(tally->requests) >= FP_TALLY_REQUESTS_MAX)
-			forget_request(tally);
-		request = calloc(1, sizeof(*request));
-		if (!request)
-			return;
-		memcpy(request->id, event->request.data, FP_REQUEST_ID_SIZE);
-		request->cgroup = event->cgroup;
-		HASH_ADD(hh, tally->requests, id, FP_REQUEST_ID_SIZE, request);
-	}
+	if (request)
+		return request;
+	if (HASH_COUNT(tally->requests) >= FP_TALLY_REQUESTS_MAX)
+		forget_request(tally);
+	request = calloc(1, sizeof(*request));
+	if (!request)
+		return NULL;
+	memcpy(request->id, event->request.data, FP_REQUEST_ID_SIZE);
+	request->cgroup = event->cgroup;
+	HASH_ADD(hh, tally->requests, id, FP_REQUEST_ID_SIZE, request);
+	return request;
+}
+
+static void count_request(struct fp_tally *tally, const struct fp_event *event, uint64_t operations)
+{
+	struct fp_tally_request *request = event->request.len == FP_REQUEST_ID_SIZE ? request_of(tally, event) : NULL;
+
+	if (!request)
+		return;
 	request->events++;
 	request->operations += operations;
 	request->last = tally->now;
 	request->ended = request->ended || event->type == FP_EVENT_TYPE_END;
+	put_in_line(tally, request);
 }
 
 void fp_tally_loss(struct fp_tally *tally, uint64_t cgroup, uint64_t lost)
@@ -140,8 +176,11 @@ void fp_tally_loss(struct fp_tally *tally, uint64_t cgroup, uint64_t lost)
 	struct fp_tally_request *request;
 
 	for (request = tally->requests; request; request = request->hh.next)
-		if (!request->ended && (cgroup == 0 || request->cgroup == cgroup))
+		if (!request->ended && (cgroup == 0 || request->cgroup == cgroup)) {
 			request->lost += lost;
+			if (request->line != &tally->in_flight)
+				put_in_line(tally, request);
+		}
 }
 
 void fp_tally_event(struct fp_tally *tally, const struct fp_event *event)

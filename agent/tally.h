@@ -41,12 +41,19 @@ struct fp_tally_request {
 	uint64_t lost; /* records that were lost in a container of it while it was in flight */
 	uint64_t last; /* time of its newest event */
 	bool ended;
+	struct fp_tally_request **line; /* that it stands in */
+	struct fp_tally_request *prev, *next;
 	UT_hash_handle hh;
 };
+
+/* Requests that may be forgotten stand in a line each power of two of what they have to say. */
+#define FP_TALLY_LINES 65
 
 struct fp_tally {
 	struct fp_tally_container *containers, *latest;
 	struct fp_tally_request *requests;
+	struct fp_tally_request *in_flight; /* heard of longest ago first */
+	struct fp_tally_request *over[FP_TALLY_LINES];
 	struct fp_tally_counts others; /* of containers that were forgotten */
 	uint64_t containers_forgotten;
 	uint64_t requests_forgotten, forgotten_most; /* operations of the largest of them */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/tally.h"
+#include "base/text.h"
 
 static struct fp_tally tally;
 
@@ -93,6 +94,32 @@ static void the_largest_requests_stay(void **state)
 	assert_true(tally.forgotten_most <= n + 2 - FP_TALLY_REQUESTS_MAX);
 }
 
+/* Whose end nobody saw does not stay for ever; one that is heard of again is in flight again. */
+static void who_is_idle_may_be_forgotten(void **state)
+{
+	const uint64_t minute = 60 * FP_NS_PER_SEC, many = FP_TALLY_REQUESTS_MAX;
+
+	for (uint64_t i = 1; i <= many; i++)
+		add_event(FP_EVENT_TYPE_WRITE, 1, i, 100, 1);
+	add_event(FP_EVENT_TYPE_WRITE, 1, 1, 1, 2);
+	add_event(FP_EVENT_TYPE_BEGIN, 1, many + 1, 1, 3); /* all are in flight: not heard of for longest goes */
+	assert_null(request(2));
+	assert_non_null(request(1));
+	add_event(FP_EVENT_TYPE_BEGIN, 1, many + 2, 1, minute + 2); /* all but the two last are idle */
+	assert_null(request(3));
+	add_event(FP_EVENT_TYPE_WRITE, 1, 4, 1, minute + 2); /* not any more */
+	for (uint64_t i = 5; i <= many; i++) {
+		add_event(FP_EVENT_TYPE_BEGIN, 1, many + i, 1, minute + 2);
+		assert_null(request(i));
+		assert_non_null(request(4));
+	}
+	assert_non_null(request(1));
+	assert_non_null(request(many + 1));
+	assert_int_equal(HASH_COUNT(tally.requests), FP_TALLY_REQUESTS_MAX);
+	assert_int_equal(tally.requests_forgotten, many - 2);
+	assert_int_equal(tally.forgotten_most, 100);
+}
+
 static void a_loss_is_of_those_in_flight_there(void **state)
 {
 	add_event(FP_EVENT_TYPE_BEGIN, 1, 1, 0, 1);
@@ -165,6 +192,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(containers_come_and_go, teardown),
 		cmocka_unit_test_teardown(the_largest_requests_stay, teardown),
+		cmocka_unit_test_teardown(who_is_idle_may_be_forgotten, teardown),
 		cmocka_unit_test_teardown(a_loss_is_of_those_in_flight_there, teardown),
 		cmocka_unit_test_teardown(a_name_is_printable, teardown),
 		cmocka_unit_test_teardown(a_restart_forgets_no_record, teardown),
