@@ -1,6 +1,6 @@
 /*
  * What a capture is made of.  Shared by capture.c (loading, attaching, taking
- * over), capture_records.c (what comes out) and capture_journal.c (what outlives
+ * over), capture_hooks.c (what a kernel may lack), capture_records.c (what comes out) and capture_journal.c (what outlives
  * an agent), and by nobody else.
  */
 #ifndef FP_AGENT_CAPTURE_STATE_H
@@ -64,5 +64,10 @@ struct known_loss *fp_capture_known_loss(struct fp_capture *capture, const struc
 void fp_capture_give_back(struct fp_capture *capture);
 /* What was told of a kernel side that cannot be taken over, and how much is unread there. */
 uint64_t fp_capture_count_unread(const struct fp_pins *old);
+
+/* Hooks that the kernel does not have, or that are wished away, are not loaded; `spare`: none that can be missing is. */
+void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, bool spare);
+/* One that cannot be attached is missing, like one that the kernel does not have; the others attach all the same. */
+void fp_capture_attach_optional(struct fp_capture *capture);
 
 #endif

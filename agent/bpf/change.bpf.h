@@ -13,14 +13,15 @@
 #define MAP_SHARED 1
 #define MAP_SHARED_VALIDATE 3
 
-static __always_inline int record_truncate_file(struct call *call, struct file *file, __u32 fd, __u64 length)
+__noinline int record_truncate_file(__u64 cgroup, long result, __u64 of_file, __u32 fd, __u64 length)
 {
+	struct file *file = (void *)of_file;
 	struct identity who;
 
 	if (!file)
 		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
-	BEGIN_RECORD(record, truncate, TRUNCATE, call->cgroup, WALK_ROOM, 0, call->result);
+	identify_file(file, &who);
+	BEGIN_RECORD(record, truncate, TRUNCATE, cgroup, WALK_ROOM, 0, result);
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;
 	record->r.bytes = length;
@@ -30,18 +31,18 @@ static __always_inline int record_truncate_file(struct call *call, struct file *
 	return 0;
 }
 
-static __always_inline int record_shared(struct call *call, __u32 fd, __u64 length, __u64 flags, __u64 protection)
+__noinline int record_shared(__u64 cgroup, __u32 fd, __u64 length, __u64 flags, __u64 protection)
 {
 	struct file *file = file_of(fd);
 	struct identity who;
 
 	if (!file)
 		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
+	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_OTHER || who.object == FP_OBJECT_KIND_DEVICE)
 		return 0;
 	/* a descriptor that allows writing can be made writable later without another look at the file */
-	BEGIN_RECORD(record, map, MAP, call->cgroup, WALK_ROOM, 0, 0);
+	BEGIN_RECORD(record, map, MAP, cgroup, WALK_ROOM, 0, 0);
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;
 	record->r.bytes = length;
@@ -59,13 +60,13 @@ static __always_inline int record_mmap(struct call *call, __u64 length, __u64 pr
 	if (flags & MAP_ANONYMOUS)
 		return 0;
 	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
-		record_shared(call, fd, length, flags, protection);
+		record_shared(call->cgroup, fd, length, flags, protection);
 	return record_mapping(call, protection, flags, fd);
 }
 
 static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
 {
-	return record_truncate_file(call, file_of(fd), fd, length);
+	return record_truncate_file(call->cgroup, call->result, (__u64)file_of(fd), fd, length);
 }
 
 struct mapped {
@@ -136,7 +137,7 @@ static __always_inline int record_attach(struct call *call, __u64 flags)
 	if (bpf_find_vma(task, call->result, take_file, &mapped, 0) < 0 || !mapped.file)
 		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
 	file = mapped.file;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify_file(file, &who);
 	BEGIN_RECORD(record, map, MAP, call->cgroup, WALK_ROOM, 0, 0);
 	PUT_OBJECT(record, who);
 	record->r.fd = NO_DESCRIPTOR;
@@ -149,14 +150,14 @@ static __always_inline int record_attach(struct call *call, __u64 flags)
 }
 
 /* A descriptor that another process had opened arrives here. */
-static __noinline int record_passed(__u64 cgroup, __u32 fd, __u64 operation)
+__noinline int record_passed(__u64 cgroup, __u32 fd, __u64 operation)
 {
 	struct file *file = file_of(fd);
 	struct identity who;
 
 	if (!file)
 		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
+	identify_file(file, &who);
 	BEGIN_RECORD(record, pass, PASS, cgroup, WALK_ROOM, 0, fd);
 	PUT_OBJECT(record, who);
 	record->r.fd = fd;

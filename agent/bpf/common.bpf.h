@@ -238,11 +238,28 @@ static __always_inline __u64 room_for(int bulk)
 static __always_inline void fill_head(struct fp_record_head *head, __u16 type, __u32 size, __u64 cgroup, long result);
 static __always_inline void emit(void *record);
 
+/*
+ * Functions of their own, not static: the verifier looks at them once a program, and not again for each call of
+ * them.  They take and give back mere numbers, or take plain memory.
+ */
+
+static __always_inline struct fp_usage *usage_of(__u64 cgroup)
+{
+	__u32 slot = cgroup % FP_USAGE_SLOTS;
+
+	return bpf_map_lookup_elem(&usage, &slot);
+}
+
+/* Bytes a record takes of the ring. */
+static __always_inline __u64 taken_by(__u64 size)
+{
+	return (size + FP_RING_HEAD + 7) & ~7ull;
+}
+
 /* A container's records begin or cease to be refused; told outside its budget, once for each change. */
 __noinline int tell_throttle(__u64 cgroup, __u64 begins)
 {
-	__u32 slot = cgroup % FP_USAGE_SLOTS;
-	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
+	struct fp_usage *of = usage_of(cgroup);
 	struct fp_record_throttle *record;
 
 	if (!of || __sync_val_compare_and_swap(&of->throttled, !begins, begins) == begins)
@@ -252,7 +269,7 @@ __noinline int tell_throttle(__u64 cgroup, __u64 begins)
 		next_sequence();
 		return count_loss(cgroup, FP_LOSS_CAUSE_RING_FULL);
 	}
-	__sync_fetch_and_add(&of->written, (sizeof(*record) + FP_RING_HEAD + 7) & ~7ull);
+	__sync_fetch_and_add(&of->written, taken_by(sizeof(*record)));
 	fill_head(&record->head, FP_RECORD_TYPE_THROTTLE, sizeof(*record), cgroup, 0);
 	record->flags = begins;
 	record->bytes = of->written - of->read;
@@ -261,11 +278,10 @@ __noinline int tell_throttle(__u64 cgroup, __u64 begins)
 	return 0;
 }
 
-/* Functions of their own, not static: the verifier looks at them once, and not again in each of our programs. */
+/* A record that is not made is counted as lost, under a number of its own. */
 __noinline int refuse(__u64 cgroup, __u64 has_room)
 {
-	__u32 slot = cgroup % FP_USAGE_SLOTS;
-	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
+	struct fp_usage *of = usage_of(cgroup);
 
 	next_sequence();
 	count_loss(cgroup, has_room ? FP_LOSS_CAUSE_BUDGET : FP_LOSS_CAUSE_RING_FULL);
@@ -274,28 +290,48 @@ __noinline int refuse(__u64 cgroup, __u64 has_room)
 	return has_room ? tell_throttle(cgroup, 1) : 0;
 }
 
-/* Reserves `size` bytes; on failure the loss is counted under a number of its own. */
-static __always_inline void *reserve(__u64 cgroup, __u64 size, int bulk)
-{
-	__u32 slot = cgroup % FP_USAGE_SLOTS;
-	struct fp_usage *of = bpf_map_lookup_elem(&usage, &slot);
-	__u64 room = room_for(bulk), held = of ? of->written - of->read : 0;
-	void *record = 0;
+/* What may_reserve() says: within the budget; the ring has room. */
+#define IS_ALLOWED 1
+#define HAS_ROOM 2
 
-	if (held < FP_USAGE_SHARE * room)
-		record = bpf_ringbuf_reserve(&ring, size, 0);
-	if (!record) {
-		refuse(cgroup, room > size);
+__noinline int may_reserve(__u64 cgroup, __u64 size, __u64 bulk)
+{
+	struct fp_usage *of = usage_of(cgroup);
+	__u64 room = room_for(bulk), held = of ? of->written - of->read : 0;
+
+	return (held < FP_USAGE_SHARE * room ? IS_ALLOWED : 0) | (room > size ? HAS_ROOM : 0);
+}
+
+/* The head of a record that has its place in the ring, which its container is charged with. */
+__noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size, __u64 cgroup, long result)
+{
+	struct fp_usage *of = usage_of(cgroup);
+
+	if (!head)
 		return 0;
-	}
 	if (of) {
-		__sync_fetch_and_add(&of->written, (size + FP_RING_HEAD + 7) & ~7ull);
+		__u64 held = __sync_fetch_and_add(&of->written, taken_by(size)) - of->read;
+
 		/* well below what is allowed, so that it does not go to and fro */
-		if (of->throttled && held < room)
+		if (of->throttled && held < room_for(1))
 			tell_throttle(cgroup, 0);
 	}
-	return record;
+	fill_head(head, type, size, cgroup, result);
+	return 0;
 }
+
+/*
+ * `var` points to a place in the ring with its head filled, or the function is left with the loss counted.
+ * `may` is what may_reserve() said.
+ */
+#define RESERVE(var, type, cgroup, may, result)                                                    \
+	do {                                                                                       \
+		int may_ = (may);                                                                  \
+		var = may_ & IS_ALLOWED ? bpf_ringbuf_reserve(&ring, sizeof(*(var)), 0) : 0;       \
+		if (!(var))                                                                        \
+			return refuse(cgroup, may_ & HAS_ROOM);                                    \
+		start_record((void *)(var), type, sizeof(*(var)), cgroup, result);                 \
+	} while (0)
 
 /* The agent drains the ring on a timer; it is woken only when much is waiting, so recorded tasks pay no wake-up. */
 static __always_inline void emit(void *record)
@@ -372,10 +408,9 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
  * Called before a record that it can matter to: a context that nothing was done
  * in makes none.
  */
-static __noinline int say_whose(__u64 cgroup)
+static __always_inline int say_whose(struct thread_state *state, __u64 cgroup)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
 	struct fp_record_mark *record;
 	__u64 id[2] = {};
 
@@ -384,13 +419,10 @@ static __noinline int say_whose(__u64 cgroup)
 		state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!state || (state->said[0] == id[0] && state->said[1] == id[1]))
 		return 0;
-	record = reserve(cgroup, sizeof(*record), 0);
-	if (!record)
-		return 0;
+	RESERVE(record, FP_RECORD_TYPE_MARK, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);
 	state->said[0] = id[0];
 	state->said[1] = id[1];
-	__builtin_memset(record, 0, sizeof(*record));
-	fill_head(&record->head, FP_RECORD_TYPE_MARK, sizeof(*record), cgroup, 0);
+	__builtin_memset((void *)record + sizeof(record->head), 0, sizeof(*record) - sizeof(record->head));
 	record->mark = FP_MARK_KIND_ENTER | 1 << 8;
 	record->id_hi = __builtin_bswap64(id[0]);
 	record->id_lo = __builtin_bswap64(id[1]);
@@ -411,10 +443,9 @@ static __always_inline int is_watchdog(__u64 cgroup)
  * That the thread has rested, when that was not told yet.  Said before its first record since, so that
  * waits between which nothing was done make none.
  */
-static __noinline int say_wait(__u64 cgroup)
+static __always_inline int say_wait(struct thread_state *state, __u64 cgroup)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
 	struct fp_record_wait *record;
 
 	if (state && state->moves)
@@ -424,11 +455,8 @@ static __noinline int say_wait(__u64 cgroup)
 	state->untold = 0;
 	if (is_watchdog(cgroup))
 		return 0;
-	record = reserve(cgroup, sizeof(*record), 0);
-	if (!record)
-		return 0;
+	RESERVE(record, FP_RECORD_TYPE_WAIT, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);
 	state->told_due = state->due;
-	fill_head(&record->head, FP_RECORD_TYPE_WAIT, sizeof(*record), cgroup, 0);
 	record->fd = state->loop;
 	record->flags = (state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0);
 	record->since = state->since;
@@ -445,18 +473,28 @@ static __noinline int say_wait(__u64 cgroup)
 	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \
 	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE)
 
-#define BEGIN_RECORD(var, event, EVENT, cgroup, room, bulk, result)                                       \
+/* How a record is begun: it is one of many, and leaves room for others; its thread's word is said before it. */
+#define IS_BULK 1
+#define WITH_WORD 2
+
+/* What is to be said before a record of `size` bytes; and whether that may be made. */
+__noinline int prepare_record(__u64 cgroup, __u64 size, __u64 how)
+{
+	struct thread_state *state = bpf_task_storage_get(&threads, (void *)bpf_get_current_task_btf(), 0, 0);
+
+	say_wait(state, cgroup);
+	if (how & WITH_WORD)
+		say_whose(state, cgroup);
+	return may_reserve(cgroup, size, how & IS_BULK);
+}
+
+#define BEGIN_RECORD(var, event, EVENT, cgroup, room, how, result)                                        \
 	struct {                                                                                          \
 		struct fp_record_##event r;                                                               \
 		char room_[room];                                                                         \
 	} *var;                                                                                           \
-	say_wait(cgroup);                                                                                 \
-	if (!NEEDS_NO_WORD(EVENT))                                                                             \
-		say_whose(cgroup);                                                                        \
-	var = reserve(cgroup, sizeof(*var), bulk);                                                        \
-	if (!var)                                                                                         \
-		return 0;                                                                                 \
-	fill_head(&var->r.head, FP_RECORD_TYPE_##EVENT, sizeof(*var), cgroup, result)
+	RESERVE(var, FP_RECORD_TYPE_##EVENT, cgroup,                                                      \
+		prepare_record(cgroup, sizeof(*var), (how) | (NEEDS_NO_WORD(EVENT) ? 0 : WITH_WORD)), result)
 
 /* As its container numbers it: a process can make a name space of its own and be 1 in that. */
 static __always_inline __u64 ns_tgid_of(struct task_struct *leader)

@@ -38,7 +38,7 @@ int each_descriptor(struct bpf_iter__task_file *ctx)
 	cgroup = existing_cgroup(task);
 	if (!cgroup)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
 		return tell_socket(ctx->meta->seq, task, cgroup, file, ctx->fd);
 	return tell_descriptor(ctx->meta->seq, task, cgroup, file, ctx->fd, &who);

@@ -131,7 +131,7 @@ static __always_inline int tell_process(struct seq_file *seq, struct task_struct
 	if (!mm) /* has ended, and is not yet waited for */
 		return 0;
 	if (file) {
-		identify(BPF_CORE_READ(file, f_inode), &who);
+		identify_file(file, &who);
 		begin = write_path_of(task, room->room_, file);
 	}
 	len = bpf_probe_read_kernel_str(room->room_ + PATH_ROOM, 16, task->comm);

@@ -58,14 +58,29 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 		}                                                                                  \
 		return 0;                                                                          \
 	}
-/* A call by name: what it touched is known until here. */
-#define NAME_HANDLER(name, statement)                                                              \
-	HANDLER(name, if (result >= 0) statement; forget_touched())
+/* A call by name; what it touched is known until here. */
+#define DEED(...) struct deed deed = {.cgroup = call.cgroup, .result = result, __VA_ARGS__}
+#define NAME_HANDLER(name, record, ...)                                                            \
+	HANDLER(name, if (result >= 0) { DEED(__VA_ARGS__); record(&deed); } forget_touched())
+#define FILE_HANDLER(name, record, ...) HANDLER(name, if (result >= 0) { DEED(__VA_ARGS__); record(&deed); })
+#define NAME(...) .name = {__VA_ARGS__}
+#define NEW_NAME(...) .new_name = {__VA_ARGS__}
+#define FILE_OF(fd) .file = (__u64)file_of(fd)
+#define FILE_IF(condition, fd) .file = (condition) ? (__u64)file_of(fd) : 0
 #define IF_DONE(statement)                                                                         \
 	do {                                                                                       \
 		if (result >= 0)                                                                   \
 			statement;                                                                 \
 	} while (0)
+
+#define MOUNTING(operation_, flags_, ...)                                                          \
+	do {                                                                                       \
+		struct mounting mounting = {.cgroup = call.cgroup, .result = result, .operation = operation_, \
+					    .flags = flags_, __VA_ARGS__};                         \
+		record_mount(&mounting);                                                           \
+	} while (0)
+#define MOUNT_HANDLER(name, ...) HANDLER(name, MOUNTING(__VA_ARGS__))
+#define DONE_MOUNT_HANDLER(name, ...) HANDLER(name, IF_DONE(MOUNTING(__VA_ARGS__)))
 
 #define EINPROGRESS 115
 
@@ -206,8 +221,7 @@ static __always_inline int record_queue(struct call *call, __u64 queue, long byt
 	struct identity who = {.object = FP_OBJECT_KIND_PIPE, .ino = queue};
 
 	who.dev = BPF_CORE_READ(task, nsproxy, ipc_ns, ns.inum);
-	call->result = bytes;
-	return record_transfer(call, &who, NO_DESCRIPTOR, writes);
+	return record_transfer(call->cgroup, bytes, &who, NO_DESCRIPTOR, writes);
 }
 
 struct iocb {
@@ -265,7 +279,7 @@ static __always_inline int record_pipe_end(struct call *call, __u32 fd)
 
 	if (!file)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify_file(file, &who);
 	BEGIN_RECORD(record, open, OPEN, call->cgroup, 0, 0, fd);
 	record->r.fd = fd;
 	record->r.object = who.object;
@@ -304,16 +318,16 @@ static __always_inline int record_socketpair(struct call *call, unsigned long us
 
 	if (read_pair(&pair, user) < 0)
 		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
-	record_socket(call, file_of(pair.fd[0]), pair.fd[0]);
-	return record_socket(call, file_of(pair.fd[1]), pair.fd[1]);
+	record_socket(call->cgroup, call->result, (__u64)file_of(pair.fd[0]), pair.fd[0]);
+	return record_socket(call->cgroup, call->result, (__u64)file_of(pair.fd[1]), pair.fd[1]);
 }
 
 HANDLER(on_pipe, IF_DONE(record_pipe(&call, a1)))
 HANDLER(on_socketpair, IF_DONE(record_socketpair(&call, a4)))
-HANDLER(on_open, IF_DONE(record_open(&call, a2)))
-HANDLER(on_openat, IF_DONE(record_open(&call, a3)))
-HANDLER(on_openat2, IF_DONE(record_open(&call, openat2_flags(a3))))
-HANDLER(on_creat, IF_DONE(record_open(&call, 01 | 0100 | 01000)))
+HANDLER(on_open, IF_DONE(record_open(call.cgroup, result, a2)))
+HANDLER(on_openat, IF_DONE(record_open(call.cgroup, result, a3)))
+HANDLER(on_openat2, IF_DONE(record_open(call.cgroup, result, openat2_flags(a3))))
+HANDLER(on_creat, IF_DONE(record_open(call.cgroup, result, 01 | 0100 | 01000)))
 HANDLER(on_read, IF_DONE(moved_buffer(&call, a1, a2, a3, 0)))
 /*
  * The runtime assist shows its board: a write to a descriptor that cannot be, of
@@ -358,20 +372,20 @@ HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, a3, 0)))
 static __always_inline void connect_by_sending(struct call *call, __u32 fd, unsigned long how)
 {
 	if (how & MSG_FASTOPEN && (call->result >= 0 || call->result == -EINPROGRESS))
-		record_connect(call, file_of(fd), fd);
+		record_connect(call->cgroup, call->result, (__u64)file_of(fd), fd);
 }
 HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_DONE(moved_message(&call, a1, a2, a3, 1)))
 HANDLER(on_sendfile, IF_DONE(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_close, IF_DONE(record_close(&call, a1)))
-NAME_HANDLER(on_rename, record_rename(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2))
-NAME_HANDLER(on_renameat, record_rename(&call, a1, (void *)a2, a3, (void *)a4))
-NAME_HANDLER(on_unlink, record_unlink(&call, AT_FDCWD, (void *)a1, 0))
-NAME_HANDLER(on_unlinkat, record_unlink(&call, a1, (void *)a2, a3))
-NAME_HANDLER(on_chmod, record_chmod_name(&call, AT_FDCWD, (void *)a1, a2))
-NAME_HANDLER(on_fchmodat, record_chmod_name(&call, a1, (void *)a2, a3))
-NAME_HANDLER(on_fchmodat2, a4 & AT_EMPTY_PATH && is_empty(a2) ? record_chmod_fd(&call, a1, a3) : record_chmod_name(&call, a1, (void *)a2, a3))
-HANDLER(on_fchmod, IF_DONE(record_chmod_fd(&call, a1, a2)))
+NAME_HANDLER(on_rename, record_rename, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
+NAME_HANDLER(on_renameat, record_rename, NAME(a2, a1), NEW_NAME(a4, a3))
+NAME_HANDLER(on_unlink, record_unlink, NAME(a1, AT_FDCWD))
+NAME_HANDLER(on_unlinkat, record_unlink, NAME(a2, a1), .what = a3)
+NAME_HANDLER(on_chmod, record_chmod, NAME(a1, AT_FDCWD), .what = a2)
+NAME_HANDLER(on_fchmodat, record_chmod, NAME(a2, a1), .what = a3)
+NAME_HANDLER(on_fchmodat2, record_chmod, FILE_IF(a4 & AT_EMPTY_PATH && is_empty(a2), a1), NAME(a2, a1), .what = a3)
+FILE_HANDLER(on_fchmod, record_chmod, FILE_OF(a1), .what = a2)
 HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mmap(&call, a2, a3, a4, a5))
 HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a2, a3)))
 HANDLER(on_recvfrom, IF_DONE(moved_datagram(&call, a1, a2, a3, a4, a5, 0)))
@@ -381,52 +395,52 @@ HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, a4, 1)))
 HANDLER(on_splice, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_tee, IF_DONE(moved_between(&call, a2, a1)))
 HANDLER(on_vmsplice, IF_DONE(moved_pages(&call, a1)))
-NAME_HANDLER(on_link, record_link(&call, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0))
-NAME_HANDLER(on_linkat, record_link(&call, a1, (void *)a2, a3, (void *)a4, a5))
-NAME_HANDLER(on_symlink, record_symlink(&call, (void *)a1, AT_FDCWD, (void *)a2))
-NAME_HANDLER(on_symlinkat, record_symlink(&call, (void *)a1, a2, (void *)a3))
-NAME_HANDLER(on_mkdir, record_make(&call, AT_FDCWD, (void *)a1, (a2 & 07777) | 0040000))
-NAME_HANDLER(on_mkdirat, record_make(&call, a1, (void *)a2, (a3 & 07777) | 0040000))
-NAME_HANDLER(on_mknod, record_make(&call, AT_FDCWD, (void *)a1, a2))
-NAME_HANDLER(on_mknodat, record_make(&call, a1, (void *)a2, a3))
-NAME_HANDLER(on_rmdir, record_unlink(&call, AT_FDCWD, (void *)a1, 0x200)) /* AT_REMOVEDIR */
-NAME_HANDLER(on_truncate, record_truncate_name(&call, (void *)a1, a2))
+NAME_HANDLER(on_link, record_link, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
+NAME_HANDLER(on_linkat, record_link, NAME(a2, a1), NEW_NAME(a4, a3), .what = a5)
+NAME_HANDLER(on_symlink, record_symlink, NAME(a1), NEW_NAME(a2, AT_FDCWD))
+NAME_HANDLER(on_symlinkat, record_symlink, NAME(a1), NEW_NAME(a3, a2))
+NAME_HANDLER(on_mkdir, record_make, NAME(a1, AT_FDCWD), .what = (a2 & 07777) | 0040000)
+NAME_HANDLER(on_mkdirat, record_make, NAME(a2, a1), .what = (a3 & 07777) | 0040000)
+NAME_HANDLER(on_mknod, record_make, NAME(a1, AT_FDCWD), .what = a2)
+NAME_HANDLER(on_mknodat, record_make, NAME(a2, a1), .what = a3)
+NAME_HANDLER(on_rmdir, record_unlink, NAME(a1, AT_FDCWD), .what = 0x200) /* AT_REMOVEDIR */
+NAME_HANDLER(on_truncate, record_truncate, NAME(a1, AT_FDCWD), .what = a2)
 HANDLER(on_ftruncate, IF_DONE(record_truncate_fd(&call, a1, a2)))
 HANDLER(on_fallocate, IF_DONE(record_truncate_fd(&call, a1, a3 + a4)))
-NAME_HANDLER(on_chown, record_chown(&call, 0, AT_FDCWD, (void *)a1, a2, a3))
-HANDLER(on_fchown, IF_DONE(record_chown(&call, file_of(a1), 0, 0, a2, a3)))
-NAME_HANDLER(on_fchownat, record_chown(&call, a5 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, a3, a4))
-NAME_HANDLER(on_setxattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_SET))
-HANDLER(on_fsetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_SET)))
-NAME_HANDLER(on_removexattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_REMOVE))
-HANDLER(on_fremovexattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_REMOVE)))
-HANDLER(on_memfd, IF_DONE(record_open(&call, 02))) /* O_RDWR */
-HANDLER(on_bind, IF_DONE(record_bind(&call, file_of(a1), a1)))
-HANDLER(on_listen, IF_DONE(record_listen(&call, file_of(a1), a1)))
-HANDLER(on_shutdown, IF_DONE(record_shutdown(&call, file_of(a1), a1, a2)))
+NAME_HANDLER(on_chown, record_chown, NAME(a1, AT_FDCWD), .uid = a2, .gid = a3)
+FILE_HANDLER(on_fchown, record_chown, FILE_OF(a1), .uid = a2, .gid = a3)
+NAME_HANDLER(on_fchownat, record_chown, FILE_IF(a5 & AT_EMPTY_PATH, a1), NAME(a2, a1), .uid = a3, .gid = a4)
+NAME_HANDLER(on_setxattr, record_xattr, NAME(a1, AT_FDCWD), .attribute = a2, .what = FP_OPERATION_KIND_SET)
+FILE_HANDLER(on_fsetxattr, record_xattr, FILE_OF(a1), .attribute = a2, .what = FP_OPERATION_KIND_SET)
+NAME_HANDLER(on_removexattr, record_xattr, NAME(a1, AT_FDCWD), .attribute = a2, .what = FP_OPERATION_KIND_REMOVE)
+FILE_HANDLER(on_fremovexattr, record_xattr, FILE_OF(a1), .attribute = a2, .what = FP_OPERATION_KIND_REMOVE)
+HANDLER(on_memfd, IF_DONE(record_open(call.cgroup, result, 02))) /* O_RDWR */
+HANDLER(on_bind, IF_DONE(record_bind(call.cgroup, result, (__u64)file_of(a1), a1)))
+HANDLER(on_listen, IF_DONE(record_listen(call.cgroup, result, (__u64)file_of(a1), a1)))
+HANDLER(on_shutdown, IF_DONE(record_shutdown(call.cgroup, result, (__u64)file_of(a1), a1, a2)))
 HANDLER(on_ptrace, IF_DONE(record_ptrace(&call, a1, a2)))
 HANDLER(on_vm_read, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_READ)))
 HANDLER(on_vm_write, IF_DONE(record_vm(&call, a1, FP_OPERATION_KIND_VM_WRITE)))
 HANDLER(on_get_fd, IF_DONE(record_get_fd(&call, a1)))
-HANDLER(on_credentials, IF_DONE(record_control(&call, FP_OPERATION_KIND_CREDENTIALS, 0)))
-HANDLER(on_capset, IF_DONE(record_control(&call, FP_OPERATION_KIND_CAPSET, 0)))
-HANDLER(on_unshare, IF_DONE(record_control(&call, FP_OPERATION_KIND_UNSHARE, a1)))
-HANDLER(on_setns, IF_DONE(record_control(&call, FP_OPERATION_KIND_SETNS, a2 ? a2 : name_space_of(file_of(a1)))))
-HANDLER(on_seccomp, IF_DONE(record_control(&call, FP_OPERATION_KIND_SECCOMP, a1)))
-HANDLER(on_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOUNT, a4, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, (void *)a3)))
-HANDLER(on_umount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_UMOUNT, a2, AT_FDCWD, (void *)a1, 0, 0, 0)))
-HANDLER(on_move_mount, IF_DONE(record_mount(&call, FP_OPERATION_KIND_MOVE_MOUNT, a5, a1, (void *)a2, a3, (void *)a4, 0)))
-HANDLER(on_pivot_root, IF_DONE(record_mount(&call, FP_OPERATION_KIND_PIVOT_ROOT, 0, AT_FDCWD, (void *)a1, AT_FDCWD, (void *)a2, 0)))
-HANDLER(on_chroot, IF_DONE(record_mount(&call, FP_OPERATION_KIND_CHROOT, 0, AT_FDCWD, (void *)a1, 0, 0, 0)))
-NAME_HANDLER(on_setxattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_SET))
-NAME_HANDLER(on_removexattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_REMOVE))
-NAME_HANDLER(on_getxattrat, record_xattr(&call, a3 & AT_EMPTY_PATH ? file_of(a1) : 0, a1, (void *)a2, (void *)a4, FP_OPERATION_KIND_GET))
-NAME_HANDLER(on_getxattr, record_xattr(&call, 0, AT_FDCWD, (void *)a1, (void *)a2, FP_OPERATION_KIND_GET))
-HANDLER(on_fgetxattr, IF_DONE(record_xattr(&call, file_of(a1), 0, 0, (void *)a2, FP_OPERATION_KIND_GET)))
-NAME_HANDLER(on_utimensat, record_xattr(&call, a2 ? 0 : file_of(a1), a1, (void *)a2, 0, FP_OPERATION_KIND_TIMES))
-NAME_HANDLER(on_utimes, record_xattr(&call, 0, AT_FDCWD, (void *)a1, 0, FP_OPERATION_KIND_TIMES))
-HANDLER(on_open_by_handle, IF_DONE(record_open(&call, a3)))
-HANDLER(on_mq_open, IF_DONE(record_open(&call, a2)))
+HANDLER(on_credentials, IF_DONE(record_control(call.cgroup, result, FP_OPERATION_KIND_CREDENTIALS, 0)))
+HANDLER(on_capset, IF_DONE(record_control(call.cgroup, result, FP_OPERATION_KIND_CAPSET, 0)))
+HANDLER(on_unshare, IF_DONE(record_control(call.cgroup, result, FP_OPERATION_KIND_UNSHARE, a1)))
+HANDLER(on_setns, IF_DONE(record_control(call.cgroup, result, FP_OPERATION_KIND_SETNS, a2 ? a2 : name_space_of(file_of(a1)))))
+HANDLER(on_seccomp, IF_DONE(record_control(call.cgroup, result, FP_OPERATION_KIND_SECCOMP, a1)))
+DONE_MOUNT_HANDLER(on_mount, FP_OPERATION_KIND_MOUNT, a4, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD), .type = a3)
+DONE_MOUNT_HANDLER(on_umount, FP_OPERATION_KIND_UMOUNT, a2, NAME(a1, AT_FDCWD))
+DONE_MOUNT_HANDLER(on_move_mount, FP_OPERATION_KIND_MOVE_MOUNT, a5, NAME(a2, a1), NEW_NAME(a4, a3))
+DONE_MOUNT_HANDLER(on_pivot_root, FP_OPERATION_KIND_PIVOT_ROOT, 0, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
+DONE_MOUNT_HANDLER(on_chroot, FP_OPERATION_KIND_CHROOT, 0, NAME(a1, AT_FDCWD))
+NAME_HANDLER(on_setxattrat, record_xattr, FILE_IF(a3 & AT_EMPTY_PATH, a1), NAME(a2, a1), .attribute = a4, .what = FP_OPERATION_KIND_SET)
+NAME_HANDLER(on_removexattrat, record_xattr, FILE_IF(a3 & AT_EMPTY_PATH, a1), NAME(a2, a1), .attribute = a4, .what = FP_OPERATION_KIND_REMOVE)
+NAME_HANDLER(on_getxattrat, record_xattr, FILE_IF(a3 & AT_EMPTY_PATH, a1), NAME(a2, a1), .attribute = a4, .what = FP_OPERATION_KIND_GET)
+NAME_HANDLER(on_getxattr, record_xattr, NAME(a1, AT_FDCWD), .attribute = a2, .what = FP_OPERATION_KIND_GET)
+FILE_HANDLER(on_fgetxattr, record_xattr, FILE_OF(a1), .attribute = a2, .what = FP_OPERATION_KIND_GET)
+NAME_HANDLER(on_utimensat, record_xattr, FILE_IF(!a2, a1), NAME(a2, a1), .what = FP_OPERATION_KIND_TIMES)
+NAME_HANDLER(on_utimes, record_xattr, NAME(a1, AT_FDCWD), .what = FP_OPERATION_KIND_TIMES)
+HANDLER(on_open_by_handle, IF_DONE(record_open(call.cgroup, result, a3)))
+HANDLER(on_mq_open, IF_DONE(record_open(call.cgroup, result, a2)))
 HANDLER(on_mq_send, IF_DONE(moved_as_asked(&call, a1, a3)))
 HANDLER(on_mq_receive, IF_DONE(moved_buffer(&call, a1, 0, 0, 0)))
 HANDLER(on_msgsnd, IF_DONE(record_queue(&call, a1, a3, 1)))
@@ -434,29 +448,29 @@ HANDLER(on_msgrcv, IF_DONE(record_queue(&call, a1, result, 0)))
 HANDLER(on_shmat, if (result < 0 && result > -4096) return 0; record_attach(&call, a3))
 HANDLER(on_io_submit, IF_DONE(submitted(&call, a3)))
 /* what is hardly ever done, and tells much when it is tried: failed or not */
-HANDLER(on_open_tree, record_mount(&call, FP_OPERATION_KIND_OPEN_TREE, a3, a1, (void *)a2, 0, 0, 0))
-HANDLER(on_fsopen, record_mount(&call, FP_OPERATION_KIND_NEW_MOUNT, a2, 0, 0, 0, 0, (void *)a1))
-HANDLER(on_fsconfig, record_option(&call, a2, (void *)a3))
-HANDLER(on_fsmount, record_control(&call, FP_OPERATION_KIND_MAKE_MOUNT, a3))
-HANDLER(on_fspick, record_mount(&call, FP_OPERATION_KIND_PICK_MOUNT, a3, a1, (void *)a2, 0, 0, 0))
-HANDLER(on_mount_setattr, record_mount(&call, FP_OPERATION_KIND_SET_MOUNT, a3, a1, (void *)a2, 0, 0, 0))
-HANDLER(on_landlock, record_control(&call, FP_OPERATION_KIND_LANDLOCK, a2))
-HANDLER(on_bpf, record_control(&call, FP_OPERATION_KIND_BPF, a1))
-HANDLER(on_perf, record_control(&call, FP_OPERATION_KIND_PERF, a2))
-HANDLER(on_userfaultfd, record_control(&call, FP_OPERATION_KIND_USERFAULT, a1))
-HANDLER(on_keyctl, record_control(&call, FP_OPERATION_KIND_KEYS, a1))
-HANDLER(on_add_key, record_control(&call, FP_OPERATION_KIND_KEYS, 256))
-HANDLER(on_request_key, record_control(&call, FP_OPERATION_KIND_KEYS, 257))
-HANDLER(on_module, record_control(&call, FP_OPERATION_KIND_MODULE, 0))
-HANDLER(on_kexec, record_control(&call, FP_OPERATION_KIND_KEXEC, 0))
-HANDLER(on_system, record_control(&call, FP_OPERATION_KIND_SYSTEM, call_number(call.regs)))
-HANDLER(on_clock, record_control(&call, FP_OPERATION_KIND_CLOCK, 0))
-HANDLER(on_fanotify, record_control(&call, FP_OPERATION_KIND_FANOTIFY, a1))
-HANDLER(on_personality, if (a1 != 0xffffffff) record_control(&call, FP_OPERATION_KIND_PERSONALITY, a1))
-HANDLER(on_socket, IF_DONE(record_socket(&call, file_of(result), result)))
+MOUNT_HANDLER(on_open_tree, FP_OPERATION_KIND_OPEN_TREE, a3, NAME(a2, a1))
+MOUNT_HANDLER(on_fsopen, FP_OPERATION_KIND_NEW_MOUNT, a2, .type = a1)
+HANDLER(on_fsconfig, record_option(call.cgroup, result, a2, a3))
+HANDLER(on_fsmount, record_control(call.cgroup, result, FP_OPERATION_KIND_MAKE_MOUNT, a3))
+MOUNT_HANDLER(on_fspick, FP_OPERATION_KIND_PICK_MOUNT, a3, NAME(a2, a1))
+MOUNT_HANDLER(on_mount_setattr, FP_OPERATION_KIND_SET_MOUNT, a3, NAME(a2, a1))
+HANDLER(on_landlock, record_control(call.cgroup, result, FP_OPERATION_KIND_LANDLOCK, a2))
+HANDLER(on_bpf, record_control(call.cgroup, result, FP_OPERATION_KIND_BPF, a1))
+HANDLER(on_perf, record_control(call.cgroup, result, FP_OPERATION_KIND_PERF, a2))
+HANDLER(on_userfaultfd, record_control(call.cgroup, result, FP_OPERATION_KIND_USERFAULT, a1))
+HANDLER(on_keyctl, record_control(call.cgroup, result, FP_OPERATION_KIND_KEYS, a1))
+HANDLER(on_add_key, record_control(call.cgroup, result, FP_OPERATION_KIND_KEYS, 256))
+HANDLER(on_request_key, record_control(call.cgroup, result, FP_OPERATION_KIND_KEYS, 257))
+HANDLER(on_module, record_control(call.cgroup, result, FP_OPERATION_KIND_MODULE, 0))
+HANDLER(on_kexec, record_control(call.cgroup, result, FP_OPERATION_KIND_KEXEC, 0))
+HANDLER(on_system, record_control(call.cgroup, result, FP_OPERATION_KIND_SYSTEM, call_number(call.regs)))
+HANDLER(on_clock, record_control(call.cgroup, result, FP_OPERATION_KIND_CLOCK, 0))
+HANDLER(on_fanotify, record_control(call.cgroup, result, FP_OPERATION_KIND_FANOTIFY, a1))
+HANDLER(on_personality, if (a1 != 0xffffffff) record_control(call.cgroup, result, FP_OPERATION_KIND_PERSONALITY, a1))
+HANDLER(on_socket, IF_DONE(record_socket(call.cgroup, result, (__u64)file_of(result), result)))
 /* a connect that goes on in the background counts */
-HANDLER(on_connect, if (result == 0 || result == -EINPROGRESS) record_connect(&call, file_of(a1), a1))
-HANDLER(on_accept, IF_DONE(record_accept(&call, file_of(result), result)))
+HANDLER(on_connect, if (result == 0 || result == -EINPROGRESS) record_connect(call.cgroup, result, (__u64)file_of(a1), a1))
+HANDLER(on_accept, IF_DONE(record_accept(call.cgroup, result, (__u64)file_of(result), result)))
 
 /* --- turns and rests: what a thread waits for is seen when it comes back ------------- */
 
@@ -504,7 +518,7 @@ static __always_inline struct thread_state *shared_state(struct thread_state *st
  * it had come back before (Go: after all else that it did), in whole milliseconds.  Without a time limit no timer
  * is pending.
  */
-static __always_inline int end_poll(__u64 limit, __u64 loop)
+__noinline int end_poll(__u64 limit, __u64 loop)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *of;
@@ -648,7 +662,7 @@ static __always_inline int any_prctl(struct call *call, __u64 option, __u64 arg2
 	if (option == FP_MARK_PRCTL)
 		return record_mark(call, arg2, id_hi, id_lo, details);
 	if (call->result >= 0 && is_telling_prctl(option))
-		return record_control(call, FP_OPERATION_KIND_PRCTL, option);
+		return record_control(call->cgroup, call->result, FP_OPERATION_KIND_PRCTL, option);
 	return 0;
 }
 HANDLER(on_prctl, any_prctl(&call, a1, a2, a3, a4, (void *)a5))
@@ -812,7 +826,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (!cgroup)
 		return 0;
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify_file(file, &who);
 	BEGIN_RECORD(record, exec, EXEC, cgroup, WALK_ROOM + FP_ARGV_MAX, 0, 0);
 	record->r.dev = who.dev;
 	record->r.ino = who.ino;
@@ -983,7 +997,7 @@ int tls_free(struct pt_regs *regs)
 
 	if (!cgroup || !session || is_watchdog(cgroup))
 		return 0;
-	BEGIN_RECORD(record, plain, PLAIN, cgroup, 0, 1, 0);
+	BEGIN_RECORD(record, plain, PLAIN, cgroup, 0, IS_BULK, 0);
 	record->r.session = session;
 	record->r.entered = 0;
 	record->r.direction = 0;

@@ -13,19 +13,20 @@
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 
-static __always_inline int record_open(struct call *call, __u64 flags)
+/* The functions that make a record are of their own for the verifier, like walk_path_of. */
+__noinline int record_open(__u64 cgroup, long fd, __u64 flags)
 {
-	struct file *file = file_of(call->result);
+	struct file *file = file_of(fd);
 	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct identity who;
 
 	if (!file)
 		return 0;
-	identify(inode, &who);
+	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_OTHER)
 		return 0;
-	BEGIN_RECORD(record, open, OPEN, call->cgroup, WALK_ROOM, 0, call->result);
-	record->r.fd = call->result;
+	BEGIN_RECORD(record, open, OPEN, cgroup, WALK_ROOM, 0, fd);
+	record->r.fd = fd;
 	PUT_OBJECT(record, who);
 	record->r.flags = flags;
 	if (FIELD(struct file, file, f_mode) & FMODE_CREATED)
@@ -37,27 +38,24 @@ static __always_inline int record_open(struct call *call, __u64 flags)
 }
 
 /* read and write on anything but sockets */
-static __always_inline int record_transfer(struct call *call, struct identity *who, __u32 fd, int writes)
+__noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, __u32 fd, __u64 writes)
 {
-	if (who->object == FP_OBJECT_KIND_OTHER || who->object == FP_OBJECT_KIND_DEVICE)
+	if (!who || who->object == FP_OBJECT_KIND_OTHER || who->object == FP_OBJECT_KIND_DEVICE)
 		return 0;
 	/* read and write have the same fields; only the type differs */
-	BEGIN_RECORD(record, read, READ, call->cgroup, 0, 1, call->result);
+	BEGIN_RECORD(record, read, READ, cgroup, 0, IS_BULK, bytes);
 	if (writes)
 		record->r.head.type = FP_RECORD_TYPE_WRITE;
 	record->r.fd = fd;
-	record->r.object = who->object;
-	record->r.dev = who->dev;
-	record->r.ino = who->ino;
-	record->r.gen = who->gen;
-	record->r.bytes = call->result;
+	PUT_OBJECT(record, *who);
+	record->r.bytes = bytes;
 	emit(record);
 	return 0;
 }
 
 static __always_inline int record_close(struct call *call, __u32 fd)
 {
-	BEGIN_RECORD(record, close, CLOSE, call->cgroup, 0, 1, call->result);
+	BEGIN_RECORD(record, close, CLOSE, call->cgroup, 0, IS_BULK, call->result);
 	record->r.fd = fd;
 	emit(record);
 	return 0;
@@ -110,28 +108,12 @@ static __always_inline long write_name(char *room, __u32 base, struct fp_record_
 }
 #define NAMED_ROOM (PATH_ROOM + 2 * NAME_ROOM)
 
-static __always_inline int record_chmod_fd(struct call *call, __u32 fd, __u64 mode)
-{
-	struct file *file = file_of(fd);
-	struct identity who;
-
-	identify(FIELD(struct file, file, f_inode), &who);
-	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, WALK_ROOM, 0, call->result);
-	PUT_OBJECT(record, who);
-	record->r.mode = mode;
-	PUT_PATH(record, file);
-	record->r.naming = FP_NAMING_KIND_RESOLVED;
-	emit(record);
-	return 0;
-}
-
-/* Of its own for the verifier, like walk_path. */
-static __noinline int record_load(__u64 cgroup, __u64 of_file)
+__noinline int record_load(__u64 cgroup, __u64 of_file)
 {
 	struct file *file = (void *)of_file;
 	struct identity who;
 
-	identify(FIELD(struct file, file, f_inode), &who);
+	identify_file(file, &who);
 	BEGIN_RECORD(record, load, LOAD, cgroup, WALK_ROOM, 0, 0);
 	PUT_OBJECT(record, who);
 	record->r.naming = FP_NAMING_KIND_RESOLVED;

@@ -4,33 +4,46 @@
 
 #include "agent/bpf/touched.bpf.h"
 
-static __always_inline int record_unlink(struct call *call, int dirfd, const char *name, __u64 flags)
+/* A call by name, its arguments by what they mean: filled by its handler for the one function that records it. */
+struct deed {
+	__u64 cgroup;
+	long result;
+	__u64 file; /* that was named by descriptor; 0: by name */
+	struct name name, new_name;
+	__u64 what; /* flags, mode, length or operation */
+	__u64 attribute; /* its name, in user space */
+	__u32 uid, gid;
+};
+
+__noinline int record_unlink(struct deed *deed)
 {
-	struct touched *touched = removed(touched_by_call());
+	struct touched *touched = touched_at(find_removed());
 	struct identity who = {};
 
+	if (!deed)
+		return 0;
 	put_who(&who, touched);
-	BEGIN_RECORD(record, unlink, UNLINK, call->cgroup, NAMED_ROOM, 0, call->result);
+	BEGIN_RECORD(record, unlink, UNLINK, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.flags = flags;
-	record->r.naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched, 0);
+	record->r.flags = deed->what;
+	record->r.naming = PUT_NAME(record, path, 0, &deed->name, touched, 0);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_rename(struct call *call, int dirfd, const char *name, int new_dirfd,
-					 const char *new_name)
+__noinline int record_rename(struct deed *deed)
 {
-	struct touched *touched = moved_one(touched_by_call());
+	struct touched *touched = touched_at(find_moved());
 	struct identity who = {};
 	__u64 naming;
 
+	if (!deed)
+		return 0;
 	put_who(&who, touched);
-	BEGIN_RECORD(record, rename, RENAME, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
+	BEGIN_RECORD(record, rename, RENAME, deed->cgroup, 2 * NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched, 0);
-	record->r.naming = worse(naming, put_new_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM,
-						      &record->r.new_path, new_dirfd, new_name, touched));
+	naming = PUT_NAME(record, path, 0, &deed->name, touched, 0);
+	record->r.naming = worse(naming, PUT_NAME(record, new_path, NAMED_ROOM, &deed->new_name, touched, NAME_IS_NEW));
 	emit(record);
 	return 0;
 }
@@ -57,145 +70,172 @@ static __always_inline struct file *file_by_proc(const char *name)
 }
 
 /* linkat of a descriptor (O_TMPFILE) says what it links. */
-static __always_inline int record_link(struct call *call, int dirfd, const char *name, int new_dirfd,
-				       const char *new_name, __u64 flags)
+__noinline int record_link(struct deed *deed)
 {
-	struct touched *touched = named_one(touched_by_call(), 0);
-	struct file *file = flags & AT_EMPTY_PATH ? file_of(dirfd) : 0;
+	struct touched *touched = touched_at(find_named(0));
 	struct identity who = {};
-	__u64 naming = FP_NAMING_KIND_RESOLVED;
+	struct file *file = 0;
+	__u64 naming = FP_NAMING_KIND_RESOLVED, follows;
 
-	if (flags & AT_SYMLINK_FOLLOW)
-		file = file_by_proc(name);
+	if (!deed)
+		return 0;
+	follows = deed->what & AT_SYMLINK_FOLLOW;
+	if (deed->what & AT_EMPTY_PATH)
+		file = file_of(deed->name.dirfd);
+	if (follows)
+		file = file_by_proc((void *)deed->name.string);
 	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
+		identify_file(file, &who);
 	/* what the descriptor's number stood for is the string's word, too: the inode touched is the one linked */
 	if (file && touched && who.ino != touched->who.ino)
 		file = 0;
 	put_who(&who, touched);
-	BEGIN_RECORD(record, link, LINK, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
+	BEGIN_RECORD(record, link, LINK, deed->cgroup, 2 * NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.flags = flags;
+	record->r.flags = deed->what;
 	if (file)
 		PUT_PATH(record, file);
 	else
-		naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched,
-				  flags & AT_SYMLINK_FOLLOW);
+		naming = PUT_NAME(record, path, 0, &deed->name, touched, follows ? NAME_FOLLOWS : 0);
 	if (touched)
 		touched->dentry = 0; /* the new name is the newest one */
-	record->r.naming = worse(naming, put_new_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM,
-						      &record->r.new_path, new_dirfd, new_name, touched));
+	record->r.naming = worse(naming, PUT_NAME(record, new_path, NAMED_ROOM, &deed->new_name, touched, NAME_IS_NEW));
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_symlink(struct call *call, const char *target, int dirfd, const char *name)
+/* A string of user space, as it is. */
+static __always_inline void put_string(char *room, __u32 base, struct fp_record_str *str, __u64 user, __u32 most)
 {
-	struct touched *touched = named_one(touched_by_call(), 1);
+	long len = user ? bpf_probe_read_user_str(room, most, (void *)user) : 0;
+
+	str->offset = base;
+	str->len = len > 0 && len <= most ? len - 1 : 0;
+}
+#define PUT_STRING(record, field, at, user, most) \
+	put_string((record)->room_ + (at), sizeof((record)->r) + (at), &(record)->r.field, user, most)
+
+__noinline int record_symlink(struct deed *deed)
+{
+	struct touched *touched = touched_at(find_named(1));
 	struct identity who = {};
-	long len;
 
+	if (!deed)
+		return 0;
 	put_who(&who, touched);
-	BEGIN_RECORD(record, symlink, SYMLINK, call->cgroup, 2 * NAMED_ROOM, 0, call->result);
+	BEGIN_RECORD(record, symlink, SYMLINK, deed->cgroup, 2 * NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	len = bpf_probe_read_user_str(record->room_ + NAMED_ROOM, NAME_ROOM * 2, target);
-	record->r.path.offset = sizeof(record->r) + NAMED_ROOM;
-	record->r.path.len = len > 0 && len <= NAME_ROOM * 2 ? len - 1 : 0;
-	record->r.naming = put_new_name(record->room_, sizeof(record->r), &record->r.new_path, dirfd, name, touched);
+	PUT_STRING(record, path, NAMED_ROOM, deed->name.string, NAME_ROOM * 2);
+	record->r.naming = PUT_NAME(record, new_path, 0, &deed->new_name, touched, NAME_IS_NEW);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_make(struct call *call, int dirfd, const char *name, __u64 mode)
+__noinline int record_make(struct deed *deed)
 {
-	struct touched *touched = named_one(touched_by_call(), 1);
-	struct identity who = {.object = kind_of(mode & S_IFMT ? mode : mode | 0100000, 0)};
+	struct touched *touched = touched_at(find_named(1));
+	struct identity who = {};
 	struct inode *made;
+	__u64 mode;
 
+	if (!deed)
+		return 0;
+	mode = deed->what;
+	who.object = kind_of(mode & S_IFMT ? mode : mode | 0100000, 0);
 	put_who(&who, touched);
 	made = touched ? (void *)touched->inode : 0;
 	if (made) /* what the process's mask has left of it */
 		mode = BPF_CORE_READ(made, i_mode);
-	BEGIN_RECORD(record, make, MAKE, call->cgroup, NAMED_ROOM, 0, call->result);
+	BEGIN_RECORD(record, make, MAKE, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
 	record->r.mode = mode;
-	record->r.naming = put_new_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched);
+	record->r.naming = PUT_NAME(record, path, 0, &deed->name, touched, NAME_IS_NEW);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_chmod_name(struct call *call, int dirfd, const char *name, __u64 mode)
+/* Of what a descriptor or a name stands for: who it is, and the one that was touched when it was named. */
+static __always_inline struct touched *find_deed(struct deed *deed, struct identity *who)
 {
-	struct touched *touched = only_touched(touched_by_call());
-	struct identity who = {};
+	struct touched *touched = deed->file ? 0 : touched_at(find_only());
 
-	put_who(&who, touched);
-	BEGIN_RECORD(record, chmod, CHMOD, call->cgroup, NAMED_ROOM, 0, call->result);
+	if (deed->file)
+		identify_file((void *)deed->file, who);
+	put_who(who, touched);
+	return touched;
+}
+#define PUT_DEED(record, deed, touched)                                                            \
+	do {                                                                                       \
+		(record)->r.naming = FP_NAMING_KIND_RESOLVED;                                      \
+		if ((deed)->file)                                                                  \
+			PUT_PATH(record, (struct file *)(deed)->file);                             \
+		else                                                                               \
+			(record)->r.naming = PUT_NAME(record, path, 0, &(deed)->name, touched, NAME_FOLLOWS); \
+	} while (0)
+
+__noinline int record_chmod(struct deed *deed)
+{
+	struct identity who = {};
+	struct touched *touched;
+
+	if (!deed)
+		return 0;
+	touched = find_deed(deed, &who);
+	BEGIN_RECORD(record, chmod, CHMOD, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.mode = mode;
-	record->r.naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched, 1);
+	record->r.mode = deed->what;
+	PUT_DEED(record, deed, touched);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_truncate_name(struct call *call, const char *name, __u64 length)
+__noinline int record_truncate(struct deed *deed)
 {
-	struct touched *touched = only_touched(touched_by_call());
 	struct identity who = {};
+	struct touched *touched;
 
-	put_who(&who, touched);
-	BEGIN_RECORD(record, truncate, TRUNCATE, call->cgroup, NAMED_ROOM, 0, call->result);
+	if (!deed)
+		return 0;
+	touched = find_deed(deed, &who);
+	BEGIN_RECORD(record, truncate, TRUNCATE, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.fd = 0xffffffff;
-	record->r.bytes = length;
-	record->r.naming = put_name(record->room_, sizeof(record->r), &record->r.path, AT_FDCWD, name, touched, 1);
+	record->r.fd = NO_DESCRIPTOR;
+	record->r.bytes = deed->what;
+	PUT_DEED(record, deed, touched);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_chown(struct call *call, struct file *file, int dirfd, const char *name, __u32 uid,
-					__u32 gid)
+__noinline int record_chown(struct deed *deed)
 {
-	struct touched *touched = file ? 0 : only_touched(touched_by_call());
 	struct identity who = {};
+	struct touched *touched;
 
-	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
-	put_who(&who, touched);
-	BEGIN_RECORD(record, chown, CHOWN, call->cgroup, NAMED_ROOM, 0, call->result);
+	if (!deed)
+		return 0;
+	touched = find_deed(deed, &who);
+	BEGIN_RECORD(record, chown, CHOWN, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.uid = uid;
-	record->r.gid = gid;
-	record->r.naming = FP_NAMING_KIND_RESOLVED;
-	if (file)
-		PUT_PATH(record, file);
-	else
-		record->r.naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched, 1);
+	record->r.uid = deed->uid;
+	record->r.gid = deed->gid;
+	PUT_DEED(record, deed, touched);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_xattr(struct call *call, struct file *file, int dirfd, const char *name,
-					const char *attribute, __u64 operation)
+__noinline int record_xattr(struct deed *deed)
 {
-	struct touched *touched = file ? 0 : only_touched(touched_by_call());
 	struct identity who = {};
-	long len;
+	struct touched *touched;
 
-	if (file)
-		identify(BPF_CORE_READ(file, f_inode), &who);
-	put_who(&who, touched);
-	BEGIN_RECORD(record, xattr, XATTR, call->cgroup, NAMED_ROOM + ATTRIBUTE_ROOM, 0, call->result);
+	if (!deed)
+		return 0;
+	touched = find_deed(deed, &who);
+	BEGIN_RECORD(record, xattr, XATTR, deed->cgroup, NAMED_ROOM + ATTRIBUTE_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
-	record->r.operation = operation;
-	len = bpf_probe_read_user_str(record->room_ + NAMED_ROOM, ATTRIBUTE_ROOM, attribute);
-	record->r.attribute.offset = sizeof(record->r) + NAMED_ROOM;
-	record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
-	record->r.naming = FP_NAMING_KIND_RESOLVED;
-	if (file)
-		PUT_PATH(record, file);
-	else
-		record->r.naming = put_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name, touched, 1);
+	record->r.operation = deed->what;
+	PUT_STRING(record, attribute, NAMED_ROOM, deed->attribute, ATTRIBUTE_ROOM);
+	PUT_DEED(record, deed, touched);
 	emit(record);
 	return 0;
 }

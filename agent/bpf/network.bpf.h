@@ -241,6 +241,14 @@ static __always_inline void fill_address(struct endpoints *e, const void *user)
 	e->remote_port = __builtin_bswap16(address.port);
 }
 
+/* A call that moved `result` bytes, by any of many calls. */
+struct moved {
+	__u64 cgroup;
+	long result;
+	__u32 fd, outgoing;
+	struct data data;
+};
+
 /* A send is laid out as a receive without its last field. */
 static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u32 fd,
 					  struct endpoints *e, long bytes, const struct data *data, int sends)
@@ -254,26 +262,31 @@ static __always_inline void fill_transfer(struct fp_record_receive *r, struct fi
 		r->flags |= FP_RECEIVE_PEEKED;
 }
 
-static __always_inline int record_transfer_socket(struct call *call, struct file *file, __u32 fd, struct data *data,
-						  int sends)
+__noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 {
+	struct file *file = (void *)of_file;
 	struct endpoints e;
+	struct data *data;
+	int sends, how;
 	__u32 len;
 
+	if (!moved)
+		return 0;
+	data = &moved->data;
+	sends = moved->outgoing;
+	how = IS_BULK | (sends ? WITH_WORD : 0);
 	fill_endpoints(file, &e);
 	/* out of the error queue comes what went out by this socket */
 	if (!is_told(e.family) || (!sends && data->how & MSG_ERRQUEUE))
 		return 0;
-	if (sends)
-		say_whose(call->cgroup);
 	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
-		e.rx_end += call->result; /* they are still to be read */
+		e.rx_end += moved->result; /* they are still to be read */
 	if (e.family != AF_UNIX)
 		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
-		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, FP_PAYLOAD_MAX, 1, call->result);
-		fill_transfer(&record->r, file, fd, &e, call->result, data, sends);
-		len = call->result < (long)data->len ? call->result : data->len;
+		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, FP_PAYLOAD_MAX, how, moved->result);
+		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);
+		len = moved->result < (long)data->len ? moved->result : data->len;
 		/* read again later; never written to where we look */
 		if (!sends && (data->how & MSG_PEEK || (data->how & MSG_TRUNC && e.protocol == IPPROTO_TCP)))
 			len = 0;
@@ -286,8 +299,8 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 		record->r.payload.len = len;
 		emit(record);
 	} else {
-		BEGIN_RECORD(record, receive, RECEIVE, call->cgroup, 0, 1, call->result);
-		fill_transfer(&record->r, file, fd, &e, call->result, data, sends);
+		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, 0, how, moved->result);
+		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);
 		record->r.payload.offset = sizeof(record->r);
 		record->r.payload.len = 0;
 		emit(record);
@@ -295,32 +308,21 @@ static __always_inline int record_transfer_socket(struct call *call, struct file
 	return 0;
 }
 
-/* A call that moved `result` bytes, by any of many calls. */
-struct moved {
-	__u64 cgroup;
-	long result;
-	__u32 fd, outgoing;
-	struct data data;
-};
-
 /* Of its own for the verifier, like walk_path. */
 __noinline int record_any_move(struct moved *moved)
 {
 	struct identity who;
-	struct call call;
 	struct file *file;
 
 	if (!moved || moved->result < 0 || is_watchdog(moved->cgroup))
 		return 0;
-	call.cgroup = moved->cgroup;
-	call.result = moved->result;
 	file = file_of(moved->fd);
 	if (!file)
 		return 0;
-	identify(FIELD(struct file, file, f_inode), &who);
+	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
-		return record_transfer_socket(&call, file, moved->fd, &moved->data, moved->outgoing);
-	return record_transfer(&call, &who, moved->fd, moved->outgoing);
+		return record_transfer_socket(moved, (__u64)file);
+	return record_transfer(moved->cgroup, moved->result, &who, moved->fd, moved->outgoing);
 }
 
 static __always_inline int record_moved(struct call *call, __u32 fd, struct data *data, int outgoing)
@@ -358,8 +360,9 @@ static __always_inline void put_unix_name(char *room, __u32 base, struct fp_reco
 }
 
 #define DEFINE_RECORD_SOCKET(function, event, EVENT, room, name)                                   \
-	static __always_inline int function(struct call *call, struct file *file, __u32 fd)            \
+	__noinline int function(__u64 cgroup, long result, __u64 of_file, __u32 fd)                    \
 	{                                                                                          \
+		struct file *file = (void *)of_file;                                               \
 		struct endpoints e;                                                                \
                                                                                                    \
 		if (!file)                                                                         \
@@ -367,7 +370,7 @@ static __always_inline void put_unix_name(char *room, __u32 base, struct fp_reco
 		fill_endpoints(file, &e);                                                          \
 		if (!is_told(e.family))                                                            \
 			return 0;                                                                  \
-		BEGIN_RECORD(record, event, EVENT, call->cgroup, room, 0, call->result);           \
+		BEGIN_RECORD(record, event, EVENT, cgroup, room, 0, result);                       \
 		__builtin_memset(&record->r.fd, 0, sizeof(record->r) - sizeof(record->r.head));    \
 		COPY_ENDPOINTS(&record->r, fd, &e);                                                \
 		name;                                                                              \
@@ -383,14 +386,15 @@ DEFINE_RECORD_SOCKET(record_accept, accept, ACCEPT, UNIX_ROOM, PUT_UNIX_NAME(0))
 DEFINE_RECORD_SOCKET(record_bind, bind, BIND, 0, )
 DEFINE_RECORD_SOCKET(record_listen, listen, LISTEN, 0, )
 
-static __always_inline int record_shutdown(struct call *call, struct file *file, __u32 fd, __u64 how)
+__noinline int record_shutdown(__u64 cgroup, long result, __u64 of_file, __u32 fd, __u64 how)
 {
+	struct file *file = (void *)of_file;
 	struct endpoints e;
 
 	if (!file)
 		return 0;
 	fill_endpoints(file, &e);
-	BEGIN_RECORD(record, shutdown, SHUTDOWN, call->cgroup, 0, 0, call->result);
+	BEGIN_RECORD(record, shutdown, SHUTDOWN, cgroup, 0, 0, result);
 	COPY_ENDPOINTS(&record->r, fd, &e);
 	record->r.flags = how;
 	emit(record);

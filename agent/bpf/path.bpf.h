@@ -56,24 +56,37 @@ extern void *bpf_rdonly_cast(void *object, __u32 btf_id) __ksym __weak;
 #define FIELD(type, pointer, field) \
 	(CAN_CAST ? CAST(type, pointer)->field : BPF_CORE_READ((type *)(pointer), field))
 
-static __always_inline void identify(struct inode *inode, struct identity *who)
+/*
+ * A pointer that FIELD() gave as a mere number, which is what functions of their own take: the difference to a pointer
+ * that is 0.
+ */
+static __always_inline __u64 number_of(const void *pointer)
 {
-	struct super_block *sb;
+	__u64 number = (__u64)pointer;
 
-	if (CAN_CAST) {
-		inode = CAST(struct inode, inode);
-		sb = inode->i_sb;
-		who->object = kind_of(inode->i_mode, sb->s_magic);
-		who->dev = sb->s_dev;
-		who->ino = inode->i_ino;
-		who->gen = inode->i_generation;
-		return;
-	}
-	sb = BPF_CORE_READ(inode, i_sb);
-	who->object = kind_of(BPF_CORE_READ(inode, i_mode), BPF_CORE_READ(sb, s_magic));
-	who->dev = BPF_CORE_READ(sb, s_dev);
-	who->ino = BPF_CORE_READ(inode, i_ino);
-	who->gen = BPF_CORE_READ(inode, i_generation);
+	if (CAN_CAST)
+		asm volatile("%0 -= %1" : "+r"(number) : "r"(CAST(struct inode, 0)));
+	return number;
+}
+
+/* Of its own for the verifier, like walk_path_of. */
+__noinline int identify_inode(__u64 of_inode, struct identity *who)
+{
+	struct inode *inode = (void *)of_inode;
+	struct super_block *sb = FIELD(struct inode, inode, i_sb);
+
+	if (!who)
+		return 0;
+	who->object = kind_of(FIELD(struct inode, inode, i_mode), FIELD(struct super_block, sb, s_magic));
+	who->dev = FIELD(struct super_block, sb, s_dev);
+	who->ino = FIELD(struct inode, inode, i_ino);
+	who->gen = FIELD(struct inode, inode, i_generation);
+	return 0;
+}
+
+static __always_inline void identify_file(struct file *file, struct identity *who)
+{
+	identify_inode(number_of(FIELD(struct file, file, f_inode)), who);
 }
 
 static __always_inline struct file *file_of(unsigned int fd)
@@ -93,64 +106,78 @@ struct walk_room {
 	char bytes[PATH_ROOM + NAME_ROOM];
 };
 
+/* From a name upwards to a root, component by component. */
+struct walk {
+	struct walk_room *into;
+	__u64 dentry, mnt;
+	__u64 root, root_mnt;
+	__u32 at, last;
+};
+
+/* Writes one component before what is there; 1: the walk is over. */
+static __always_inline long write_component(struct walk *walk, struct dentry *dentry)
+{
+	__u32 len = FIELD(struct dentry, dentry, d_name.len) & (NAME_ROOM - 1), begin;
+	const unsigned char *name = FIELD(struct dentry, dentry, d_name.name);
+
+	if (len + 1 > walk->at)
+		return 1;
+	begin = (walk->at - len - 1) & (PATH_ROOM - 1);
+	VISIBLE(begin);
+	begin &= PATH_ROOM - 1;
+	walk->into->bytes[begin] = '/';
+	VISIBLE(len);
+	len &= NAME_ROOM - 1;
+	bpf_probe_read_kernel(&walk->into->bytes[begin + 1], len, name);
+	walk->at = begin;
+	return walk->last ? 1 : 0;
+}
+
+static long walk_one(__u32 i, struct walk *walk)
+{
+	struct dentry *dentry = (void *)walk->dentry;
+	struct vfsmount *mnt = (void *)walk->mnt;
+	struct dentry *parent = FIELD(struct dentry, dentry, d_parent);
+	struct dentry *top = FIELD(struct vfsmount, mnt, mnt_root);
+	struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt), *up;
+
+	if (walk->dentry == walk->root && walk->mnt == walk->root_mnt)
+		return 1;
+	if (dentry == top) {
+		up = FIELD(struct mount, m, mnt_parent);
+		if (up == m)
+			return 1;
+		walk->dentry = (__u64)FIELD(struct mount, m, mnt_mountpoint);
+		walk->mnt = (__u64)up + bpf_core_field_offset(struct mount, mnt);
+		return 0;
+	}
+	/* a root that no mount leads to: memfd and its like, which have a name all the same */
+	if (dentry == parent)
+		walk->last = 1;
+	walk->dentry = (__u64)parent;
+	return write_component(walk, dentry);
+}
+
 /*
- * Writes the path, below the root of a task's `fs`, so that it ends before `room[end]`; returns where it begins (end: nothing). end <= PATH_ROOM.
- * A function that the verifier looks at once, and not again for each caller; it takes only numbers and plain memory.
+ * Writes the path, below the root of a task's `fs`, so that it ends before `room[end]`; returns where it begins (end:
+ * nothing).  end <= PATH_ROOM.  A function that the verifier looks at once, and not again for each caller; it takes
+ * only numbers and plain memory.
  */
 __noinline __u32 walk_path_of(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt, __u64 of_fs)
 {
 	struct fs_struct *fs = (void *)of_fs;
-	struct dentry *root = BPF_CORE_READ(fs, root.dentry);
-	struct vfsmount *root_mnt = BPF_CORE_READ(fs, root.mnt);
-	struct dentry *dentry = (void *)of_dentry;
-	struct vfsmount *mnt = (void *)of_mnt;
-	__u32 at = end;
-	char *room;
+	struct walk walk = {.into = into, .dentry = of_dentry, .mnt = of_mnt, .at = end};
 
 	if (!into || end > PATH_ROOM)
 		return end;
-	room = into->bytes;
-
-	for (int i = 0; i < FP_PATH_DEPTH_MAX; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		struct qstr name;
-		__u32 len, begin;
-
-		if (dentry == root && mnt == root_mnt)
-			break;
-		/* a root that no mount leads to: memfd and its like, which have a name all the same */
-		if (dentry == parent && dentry != BPF_CORE_READ(mnt, mnt_root))
-			i = FP_PATH_DEPTH_MAX;
-		else if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
-			struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-			struct mount *up = BPF_CORE_READ(m, mnt_parent);
-
-			if (up == m)
-				break;
-			dentry = BPF_CORE_READ(m, mnt_mountpoint);
-			mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
-			continue;
-		}
-		name.len = BPF_CORE_READ(dentry, d_name.len);
-		name.name = BPF_CORE_READ(dentry, d_name.name);
-		len = name.len & (NAME_ROOM - 1);
-		if (len + 1 > at)
-			break;
-		begin = (at - len - 1) & (PATH_ROOM - 1);
-		VISIBLE(begin);
-		begin &= PATH_ROOM - 1;
-		room[begin] = '/';
-		VISIBLE(len);
-		len &= NAME_ROOM - 1;
-		bpf_probe_read_kernel(&room[begin + 1], len, name.name);
-		at = begin;
-		dentry = parent;
+	walk.root = (__u64)FIELD(struct fs_struct, fs, root.dentry);
+	walk.root_mnt = (__u64)FIELD(struct fs_struct, fs, root.mnt);
+	bpf_loop(FP_PATH_DEPTH_MAX, walk_one, &walk, 0);
+	if (walk.at == end && end > 0) { /* the root itself */
+		walk.at = (end - 1) & (PATH_ROOM - 1);
+		into->bytes[walk.at] = '/';
 	}
-	if (at == end && at > 0) { /* the root itself */
-		at = (at - 1) & (PATH_ROOM - 1);
-		room[at] = '/';
-	}
-	return at;
+	return walk.at;
 }
 
 /* Of the task that runs. */
@@ -169,12 +196,9 @@ static __always_inline __u32 write_path(char *room, __u32 end, struct path *path
 /* The path of an open file into the room, and where it is into the record's string. */
 static __always_inline void put_path(char *room, __u32 base, struct fp_record_str *str, struct file *file)
 {
-	struct path path;
-	__u32 begin;
+	__u32 begin = walk_path((struct walk_room *)room, PATH_ROOM, number_of(FIELD(struct file, file, f_path.dentry)),
+				number_of(FIELD(struct file, file, f_path.mnt)));
 
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	begin = write_path(room, PATH_ROOM, &path);
 	str->offset = base + begin;
 	str->len = PATH_ROOM - begin;
 }

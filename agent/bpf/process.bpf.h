@@ -54,15 +54,24 @@ static __always_inline void find_target_of(struct target *target, __u32 pidfd)
 	bpf_task_release(task);
 }
 
-static __always_inline int record_trace(struct call *call, struct target *target, __u64 operation, __u64 flags,
-					__u64 bytes)
+/* What one process does to another; the one acted upon is found by its number. */
+struct trace {
+	__u64 cgroup;
+	long result;
+	__u64 operation, flags, bytes;
+	struct target target;
+};
+
+__noinline int record_trace(struct trace *trace)
 {
-	BEGIN_RECORD(record, trace, TRACE, call->cgroup, 0, 0, call->result);
-	record->r.target_tgid = target->tgid;
-	record->r.target_start = target->start;
-	record->r.operation = operation;
-	record->r.flags = flags;
-	record->r.bytes = bytes;
+	if (!trace)
+		return 0;
+	BEGIN_RECORD(record, trace, TRACE, trace->cgroup, 0, 0, trace->result);
+	record->r.target_tgid = trace->target.tgid;
+	record->r.target_start = trace->target.start;
+	record->r.operation = trace->operation;
+	record->r.flags = trace->flags;
+	record->r.bytes = trace->bytes;
 	emit(record);
 	return 0;
 }
@@ -71,27 +80,28 @@ static __always_inline int record_trace(struct call *call, struct target *target
 
 static __always_inline int record_ptrace(struct call *call, __u64 request, int pid)
 {
-	struct target target = {};
+	struct trace trace = {.cgroup = call->cgroup, .result = call->result, .operation = FP_OPERATION_KIND_PTRACE,
+			      .flags = request};
 
 	if (request != PTRACE_TRACEME)
-		find_target(&target, pid);
-	return record_trace(call, &target, FP_OPERATION_KIND_PTRACE, request, 0);
+		find_target(&trace.target, pid);
+	return record_trace(&trace);
 }
 
 static __always_inline int record_vm(struct call *call, int pid, __u64 operation)
 {
-	struct target target = {};
+	struct trace trace = {.cgroup = call->cgroup, .result = call->result, .operation = operation, .bytes = call->result};
 
-	find_target(&target, pid);
-	return record_trace(call, &target, operation, 0, call->result);
+	find_target(&trace.target, pid);
+	return record_trace(&trace);
 }
 
 static __always_inline int record_get_fd(struct call *call, __u32 pidfd)
 {
-	struct target target = {};
+	struct trace trace = {.cgroup = call->cgroup, .result = call->result, .operation = FP_OPERATION_KIND_GET_FD};
 
-	find_target_of(&target, pidfd);
-	record_trace(call, &target, FP_OPERATION_KIND_GET_FD, 0, 0);
+	find_target_of(&trace.target, pidfd);
+	record_trace(&trace);
 	return record_passed(call->cgroup, call->result, FP_OPERATION_KIND_TAKEN);
 }
 
@@ -100,9 +110,9 @@ static __always_inline void no_string(struct fp_record_str *str)
 	str->offset = str->len = 0;
 }
 
-#define CONTROL_RECORD(room, operation_, flags_)                                                   \
+#define CONTROL_RECORD(room, cgroup, result, operation_, flags_)                                   \
 	struct task_struct *task = (void *)bpf_get_current_task_btf();                             \
-	BEGIN_RECORD(record, control, CONTROL, call->cgroup, room, 0, call->result);               \
+	BEGIN_RECORD(record, control, CONTROL, cgroup, room, 0, result);                           \
 	record->r.operation = operation_;                                                          \
 	record->r.flags = flags_;                                                                  \
 	record->r.uid = BPF_CORE_READ(task, cred, uid.val);                                        \
@@ -116,43 +126,43 @@ static __always_inline void no_string(struct fp_record_str *str)
 	no_string(&record->r.attribute)
 
 /* What the process is after the call. */
-static __always_inline int record_control(struct call *call, __u64 operation, __u64 flags)
+__noinline int record_control(__u64 cgroup, long result, __u64 operation, __u64 flags)
 {
-	CONTROL_RECORD(0, operation, flags);
+	CONTROL_RECORD(0, cgroup, result, operation, flags);
 	emit(record);
 	return 0;
 }
 
-static __always_inline int record_mount(struct call *call, __u64 operation, __u64 flags, int dirfd, const char *name,
-					int new_dirfd, const char *new_name, const char *type)
-{
-	long len;
+/* A change of what is mounted; a name whose string is 0 it does not have. */
+struct mounting {
+	__u64 cgroup;
+	long result;
+	__u64 operation, flags;
+	struct name name, new_name;
+	__u64 type;
+};
 
-	CONTROL_RECORD(2 * NAMED_ROOM + ATTRIBUTE_ROOM, operation, flags);
+__noinline int record_mount(struct mounting *m)
+{
+	if (!m)
+		return 0;
+	CONTROL_RECORD(2 * NAMED_ROOM + ATTRIBUTE_ROOM, m->cgroup, m->result, m->operation, m->flags);
 	record->r.naming = FP_NAMING_KIND_UNVERIFIED;
-	if (name)
-		write_name(record->room_, sizeof(record->r), &record->r.path, dirfd, name);
-	if (new_name)
-		write_name(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, new_dirfd,
-			   new_name);
-	if (type) {
-		len = bpf_probe_read_user_str(record->room_ + 2 * NAMED_ROOM, ATTRIBUTE_ROOM, type);
-		record->r.attribute.offset = sizeof(record->r) + 2 * NAMED_ROOM;
-		record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
-	}
+	if (m->name.string)
+		PUT_NAME(record, path, 0, &m->name, 0, 0);
+	if (m->new_name.string)
+		PUT_NAME(record, new_path, NAMED_ROOM, &m->new_name, 0, 0);
+	if (m->type)
+		PUT_STRING(record, attribute, 2 * NAMED_ROOM, m->type, ATTRIBUTE_ROOM);
 	emit(record);
 	return 0;
 }
 
 /* fsconfig: the option's name; its value may be a secret. */
-static __always_inline int record_option(struct call *call, __u64 command, const char *key)
+__noinline int record_option(__u64 cgroup, long result, __u64 command, __u64 key)
 {
-	long len;
-
-	CONTROL_RECORD(ATTRIBUTE_ROOM, FP_OPERATION_KIND_MOUNT_OPTION, command);
-	len = key ? bpf_probe_read_user_str(record->room_, ATTRIBUTE_ROOM, key) : 0;
-	record->r.attribute.offset = sizeof(record->r);
-	record->r.attribute.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
+	CONTROL_RECORD(ATTRIBUTE_ROOM, cgroup, result, FP_OPERATION_KIND_MOUNT_OPTION, command);
+	PUT_STRING(record, attribute, 0, key, ATTRIBUTE_ROOM);
 	emit(record);
 	return 0;
 }

@@ -58,7 +58,7 @@ static __always_inline int record_plain(struct tls_call *call, __u64 cgroup, lon
 {
 	__u32 len = bytes < FP_PAYLOAD_MAX ? bytes : FP_PAYLOAD_MAX;
 
-	BEGIN_RECORD(record, plain, PLAIN, cgroup, FP_PAYLOAD_MAX, 1, bytes);
+	BEGIN_RECORD(record, plain, PLAIN, cgroup, FP_PAYLOAD_MAX, IS_BULK, bytes);
 	record->r.session = call->session;
 	record->r.entered = call->entered;
 	record->r.direction = call->direction;

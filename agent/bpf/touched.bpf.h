@@ -92,71 +92,81 @@ static __always_inline __u64 count_move(__u64 inode)
 
 /* --- where a name is -------------------------------------------------------------- */
 
-static __always_inline int is_below(struct dentry *dentry, struct dentry *root)
-{
-	for (int i = 0; i < FP_PATH_DEPTH_MAX; i++) {
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+struct climb {
+	__u64 at, root;
+	__u64 found;
+};
 
-		if (dentry == root)
-			return 1;
-		if (dentry == parent)
-			return 0;
-		dentry = parent;
-	}
+static long climb_one(__u32 i, struct climb *climb)
+{
+	struct dentry *dentry = (void *)climb->at;
+	__u64 parent = (__u64)FIELD(struct dentry, dentry, d_parent);
+
+	if (climb->at == climb->root)
+		climb->found = 1;
+	if (climb->found || climb->at == parent)
+		return 1;
+	climb->at = parent;
 	return 0;
 }
 
-static __always_inline int can_show(struct vfsmount *mnt, struct dentry *dentry, struct super_block *sb)
+static __always_inline int is_below(__u64 dentry, __u64 root)
 {
-	return BPF_CORE_READ(mnt, mnt_sb) == sb && is_below(dentry, BPF_CORE_READ(mnt, mnt_root));
+	struct climb climb = {.at = dentry, .root = root};
+
+	bpf_loop(FP_PATH_DEPTH_MAX, climb_one, &climb, 0);
+	return climb.found;
 }
 
 struct search {
-	struct mount *at;
-	struct vfsmount *found;
-	struct dentry *dentry;
-	struct super_block *sb;
-	struct mnt_namespace *ns;
+	__u64 pwd, root; /* looked at first: nearly always it is below one of them */
+	__u64 at;
+	__u64 found;
+	__u64 dentry, sb, ns;
 };
 
 static long try_mount(__u32 i, struct search *search)
 {
-	struct mount *m = search->at;
-	struct vfsmount *mnt = (void *)m + bpf_core_field_offset(struct mount, mnt);
+	struct mount *m = (void *)search->at;
+	struct vfsmount *mnt;
 
-	if (!m)
-		return 1;
-	if (BPF_CORE_READ(m, mnt_ns) == search->ns && can_show(mnt, search->dentry, search->sb)) {
-		search->found = mnt;
-		return 1;
+	if (i == 0)
+		mnt = (void *)search->pwd;
+	else if (i == 1)
+		mnt = (void *)search->root;
+	else {
+		if (!m)
+			return 1;
+		search->at = (__u64)BPF_CORE_READ(m, mnt_next_for_sb);
+		if ((__u64)BPF_CORE_READ(m, mnt_ns) != search->ns)
+			return 0;
+		mnt = (void *)m + bpf_core_field_offset(struct mount, mnt);
 	}
-	search->at = BPF_CORE_READ(m, mnt_next_for_sb);
-	return 0;
+	if ((__u64)FIELD(struct vfsmount, mnt, mnt_sb) != search->sb ||
+	    !is_below(search->dentry, (__u64)FIELD(struct vfsmount, mnt, mnt_root)))
+		return 0;
+	search->found = (__u64)mnt;
+	return 1;
 }
 
 /*
- * A mount by which the process sees the name; NULL: none.  Where the same directory is mounted
+ * A mount by which the process sees the name; 0: none.  Where the same directory is mounted
  * twice it may be the other one: another path to the same name.
  */
 __noinline __u64 find_mount(__u64 of_dentry, __u64 of_sb)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct vfsmount *mnt = BPF_CORE_READ(task, fs, pwd.mnt);
-	struct dentry *dentry = (void *)of_dentry;
 	struct super_block *sb = (void *)of_sb;
-	struct search search = {.dentry = dentry, .sb = sb};
+	struct search search = {.dentry = of_dentry, .sb = of_sb};
 
-	if (can_show(mnt, dentry, sb))
-		return (__u64)mnt;
-	mnt = BPF_CORE_READ(task, fs, root.mnt);
-	if (can_show(mnt, dentry, sb))
-		return (__u64)mnt;
-	if (!bpf_core_field_exists(struct mount, mnt_next_for_sb))
-		return 0;
-	search.at = BPF_CORE_READ(sb, s_mounts);
-	search.ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	bpf_loop(MOUNTS_MAX, try_mount, &search, 0);
-	return (__u64)search.found;
+	search.pwd = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
+	search.root = (__u64)BPF_CORE_READ(task, fs, root.mnt);
+	if (bpf_core_field_exists(struct mount, mnt_next_for_sb)) {
+		search.at = (__u64)BPF_CORE_READ(sb, s_mounts);
+		search.ns = (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns);
+	}
+	bpf_loop(2 + MOUNTS_MAX, try_mount, &search, 0);
+	return search.found;
 }
 
 static __always_inline struct dentry *name_at(struct hlist_node *node)
@@ -169,34 +179,45 @@ static __always_inline int is_stacked(struct inode *inode)
 	return BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
 }
 
-/*
- * The newest of its names in memory.  One that was taken from it stays there for a while, out of the table by
- * which names are found; but overlays take it out of the table before they tell of the change, so there it counts.
- */
-static __always_inline struct dentry *newest_name(struct inode *inode, __u64 *ret_names)
-{
-	struct dentry *dentry = name_at(BPF_CORE_READ(inode, i_dentry.first)), *newest = 0;
-	int all = is_stacked(inode);
+struct names {
+	__u64 newest; /* a dentry */
+	__u64 number;
+};
 
-	*ret_names = 0;
-	for (int i = 0; i < ALIASES_MAX && dentry; i++) {
-		if (all || BPF_CORE_READ(dentry, d_hash.pprev)) {
-			if (!newest)
-				newest = dentry;
-			++*ret_names;
+/*
+ * The newest of its names in memory, and how many there are.  One that was taken from it stays there for a while, out of
+ * the table by which names are found; but overlays take it out of the table before they tell of the change, so there it
+ * counts.
+ */
+__noinline int find_names(__u64 of_inode, struct names *names)
+{
+	struct inode *inode = (void *)of_inode;
+	struct dentry *dentry = name_at(BPF_CORE_READ(inode, i_dentry.first));
+	int all = is_stacked(inode);
+	int i;
+
+	if (!names)
+		return 0;
+	names->newest = names->number = 0;
+	for (i = 0; i < ALIASES_MAX && dentry; i++) {
+		if (all || FIELD(struct dentry, dentry, d_hash.pprev)) {
+			if (!names->newest)
+				names->newest = (__u64)dentry;
+			names->number++;
 		}
 		dentry = name_at(BPF_CORE_READ(dentry, d_u.d_alias.next));
 	}
 	if (dentry) /* more than were looked at */
-		++*ret_names;
-	return newest;
+		names->number++;
+	return 0;
 }
 
-static __always_inline struct dentry *first_name(struct inode *inode)
+static __always_inline struct dentry *first_name(__u64 inode)
 {
-	__u64 names;
+	struct names names;
 
-	return newest_name(inode, &names);
+	find_names(inode, &names);
+	return (void *)names.newest;
 }
 
 static __always_inline __u64 place_of(struct dentry *dentry)
@@ -223,13 +244,15 @@ __noinline int note_path(struct touched *touched, __u64 of_dentry)
 
 static __always_inline void note_names(struct touched *touched, struct inode *inode)
 {
-	__u64 names;
-	struct dentry *dentry = newest_name(inode, &names);
+	struct dentry *dentry;
+	struct names names;
 
-	touched->aliases = names;
+	find_names((__u64)inode, &names);
+	dentry = (void *)names.newest;
+	touched->aliases = names.number;
 	touched->dentry = touched->parent = touched->place = 0;
 	touched->begin = PATH_ROOM;
-	if (names != 1)
+	if (names.number != 1)
 		return;
 	touched->dentry = (__u64)dentry;
 	touched->parent = (__u64)BPF_CORE_READ(dentry, d_parent, d_inode);
@@ -282,7 +305,7 @@ static __always_inline int note(struct naming *naming, struct inode *inode, int 
 	touched->inode = (__u64)inode;
 	/* before the path is read, so that no change can come in between */
 	touched->moves = moved ? count_move((__u64)inode) : moves_of((__u64)inode);
-	identify(inode, &touched->who);
+	identify_inode((__u64)inode, &touched->who);
 	note_names(touched, inode);
 	return 0;
 }
@@ -309,10 +332,15 @@ __noinline int touch(__u64 of_inode)
 
 /* --- at the exit of the call ---------------------------------------------------------- */
 
+static __always_inline struct naming *naming_of_task(void)
+{
+	return bpf_task_storage_get(&namings, (void *)bpf_get_current_task_btf(), 0, 0);
+}
+
 /* What the call touched; NULL: nothing, or nothing that can be judged. */
 static __always_inline struct naming *touched_by_call(void)
 {
-	struct naming *naming = bpf_task_storage_get(&namings, (void *)bpf_get_current_task_btf(), 0, 0);
+	struct naming *naming = naming_of_task();
 
 	return naming && naming->n && naming->n <= TOUCHED_MAX ? naming : 0;
 }
@@ -320,14 +348,17 @@ static __always_inline struct naming *touched_by_call(void)
 /* Failed or not: the next call begins with nothing touched. */
 static __always_inline void forget_touched(void)
 {
-	struct naming *naming = bpf_task_storage_get(&namings, (void *)bpf_get_current_task_btf(), 0, 0);
+	struct naming *naming = naming_of_task();
 
 	if (naming)
 		naming->n = naming->stacked = 0;
 }
 
-static __always_inline int is_touched(struct naming *naming, __u64 inode)
+/* Of its own for the verifier, like walk_path_of. */
+__noinline int is_touched(struct naming *naming, __u64 inode)
 {
+	if (!naming)
+		return 0;
 	for (int i = 0; i < TOUCHED_MAX; i++)
 		if (i < naming->n && naming->touched[i].inode == inode)
 			return 1;
@@ -339,35 +370,55 @@ static __always_inline int is_still(struct touched *touched)
 {
 	struct identity now;
 
-	identify((void *)touched->inode, &now);
+	identify_inode(touched->inode, &now);
 	return now.ino == touched->who.ino && now.gen == touched->who.gen && now.dev == touched->who.dev;
 }
 
-static __always_inline struct touched *only_touched(struct naming *naming)
+/* One of those touched, which functions of their own can name by its number alone; -1: none. */
+static __always_inline struct touched *touched_at(int number)
 {
-	return naming && naming->n == 1 ? &naming->touched[0] : 0;
+	struct naming *naming = number >= 0 ? naming_of_task() : 0;
+
+	return naming ? &naming->touched[number & (TOUCHED_MAX - 1)] : 0;
+}
+
+/* The only one. */
+__noinline int find_only(void)
+{
+	struct naming *naming = touched_by_call();
+
+	return naming && naming->n == 1 ? 0 : -1;
 }
 
 /* The one that was in a directory that was touched. */
-static __always_inline struct touched *removed(struct naming *naming)
+__noinline int find_removed(void)
 {
+	struct naming *naming = touched_by_call();
+
 	if (!naming || naming->n != 2)
-		return 0;
+		return -1;
 	if (naming->touched[0].parent == naming->touched[1].inode)
-		return &naming->touched[0];
+		return 0;
 	if (naming->touched[1].parent == naming->touched[0].inode)
-		return &naming->touched[1];
+		return 1;
 	/* one that has several names: which one it was is not known */
 	if (naming->touched[0].aliases > 1)
-		return &naming->touched[0];
-	return naming->touched[1].aliases > 1 ? &naming->touched[1] : 0;
+		return 0;
+	return naming->touched[1].aliases > 1 ? 1 : -1;
+}
+
+static __always_inline int is_in_touched(struct naming *naming, struct dentry *dentry)
+{
+	return is_touched(naming, (__u64)BPF_CORE_READ(dentry, d_parent, d_inode));
 }
 
 /* The one that has another place now. */
-static __always_inline struct touched *moved_one(struct naming *naming)
+__noinline int find_moved(void)
 {
+	struct naming *naming = touched_by_call();
+
 	if (!naming)
-		return 0;
+		return -1;
 	for (int i = 0; i < TOUCHED_MAX; i++) {
 		struct touched *touched = &naming->touched[i];
 		struct dentry *dentry = (void *)touched->dentry;
@@ -375,17 +426,19 @@ static __always_inline struct touched *moved_one(struct naming *naming)
 		if (i >= naming->n)
 			break;
 		if (dentry && (__u64)BPF_CORE_READ(dentry, d_inode) == touched->inode && place_of(dentry) != touched->place &&
-		    is_touched(naming, (__u64)BPF_CORE_READ(dentry, d_parent, d_inode)))
-			return touched;
+		    is_in_touched(naming, dentry))
+			return i;
 	}
-	return 0;
+	return -1;
 }
 
 /* The one whose newest name is in a directory that was touched; `fresh`: it had none before. */
-static __always_inline struct touched *named_one(struct naming *naming, int fresh)
+__noinline int find_named(__u64 fresh)
 {
+	struct naming *naming = touched_by_call();
+
 	if (!naming)
-		return 0;
+		return -1;
 	for (int i = 0; i < TOUCHED_MAX; i++) {
 		struct touched *touched = &naming->touched[i];
 		struct dentry *dentry;
@@ -395,36 +448,48 @@ static __always_inline struct touched *named_one(struct naming *naming, int fres
 		if ((fresh && touched->aliases) || (!fresh && touched->who.object == FP_OBJECT_KIND_DIRECTORY))
 			continue;
 		if (fresh) /* a file system numbers it after it has set its times */
-			identify((void *)touched->inode, &touched->who);
-		dentry = is_still(touched) ? first_name((void *)touched->inode) : 0;
-		if (dentry && is_touched(naming, (__u64)BPF_CORE_READ(dentry, d_parent, d_inode)))
-			return touched;
+			identify_inode(touched->inode, &touched->who);
+		dentry = is_still(touched) ? first_name(touched->inode) : 0;
+		if (dentry && is_in_touched(naming, dentry))
+			return i;
 	}
-	return 0;
+	return -1;
 }
 
 struct named_room {
 	char bytes[NAMED_ROOM];
 };
 
+struct alike {
+	struct named_room *user;
+	struct walk_room *path;
+	__u32 len; /* of the string */
+	__u32 same; /* up to a slash */
+};
+
+/* Backwards, one byte; before its first one the string of user space has a slash. */
+static long compare_one(__u32 i, struct alike *alike)
+{
+	char have = '/', want = alike->path->bytes[PATH_ROOM - 1 - (i & (NAME_ROOM - 1))];
+
+	if (i < alike->len)
+		have = alike->user->bytes[PATH_ROOM + ((alike->len - 1 - i) & (2 * NAME_ROOM - 1))];
+	if (have == want && want == '/')
+		alike->same = 1;
+	return have != want || want == '/';
+}
+
 /* Whether the name at the end of a string as user space has it, of `len` bytes from PATH_ROOM on, is the path's. */
 __noinline int ends_alike(struct named_room *user, __u32 len, struct walk_room *path)
 {
+	struct alike alike = {.user = user, .path = path, .len = len};
+
 	if (!user || !path || len == 0 || len >= 2 * NAME_ROOM)
 		return 0;
 	if (user->bytes[PATH_ROOM + ((len - 1) & (2 * NAME_ROOM - 1))] == '/')
-		len--;
-	for (__u32 i = 1; i < NAME_ROOM; i++) {
-		char have = '/', want = path->bytes[PATH_ROOM - i];
-
-		if (i <= len)
-			have = user->bytes[PATH_ROOM + ((len - i) & (2 * NAME_ROOM - 1))];
-		if (have != want)
-			return 0;
-		if (want == '/')
-			return 1;
-	}
-	return 0;
+		alike.len--;
+	bpf_loop(NAME_ROOM - 1, compare_one, &alike, 0);
+	return alike.same;
 }
 
 static __always_inline void put_touched(char *room, __u32 base, struct fp_record_str *str, struct touched *touched)
@@ -443,33 +508,10 @@ static __always_inline int has_path(struct touched *touched)
 	return touched->begin < PATH_ROOM;
 }
 
-/* A string that fills its room was cut: its end is not the name's. */
-static __always_inline __u64 naming_of(char *room, long len, struct touched *touched)
-{
-	if (len + 1 >= 2 * NAME_ROOM || len < 0 || ends_alike((struct named_room *)room, len, &touched->path))
-		return FP_NAMING_KIND_RESOLVED;
-	return FP_NAMING_KIND_CHANGED;
-}
-
-/* The string of the call into the room, or what the kernel knows better; returns what the name rests on. */
-static __always_inline __u64 put_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user,
-				      struct touched *touched, int follows)
-{
-	long len = write_name(room, base, str, dirfd, user);
-	__u64 naming = FP_NAMING_KIND_RESOLVED;
-
-	if (!touched || !has_path(touched))
-		return FP_NAMING_KIND_UNVERIFIED;
-	if (!follows)
-		naming = naming_of(room, len, touched);
-	put_touched(room, base, str, touched);
-	return naming;
-}
-
 /* The name that it has got by the call: where it is now, if nobody has given it another since. */
 static __always_inline int find_new_name(struct touched *touched)
 {
-	struct dentry *dentry = touched->dentry ? (void *)touched->dentry : first_name((void *)touched->inode);
+	struct dentry *dentry = touched->dentry ? (void *)touched->dentry : first_name(touched->inode);
 
 	if (!dentry)
 		return 0;
@@ -478,13 +520,47 @@ static __always_inline int find_new_name(struct touched *touched)
 	       moves_of(touched->inode) == touched->moves;
 }
 
-static __always_inline __u64 put_new_name(char *room, __u32 base, struct fp_record_str *str, int dirfd, const char *user,
-					  struct touched *touched)
-{
-	int found = touched && find_new_name(touched);
+/* A name as a call has it. */
+struct name {
+	__u64 string; /* in user space */
+	__s64 dirfd;
+};
 
-	return put_name(room, base, str, dirfd, user, found ? touched : 0, 0);
+/* How put_name() reads it: its last component may be a link that is followed; the call gave it. */
+#define NAME_FOLLOWS 1
+#define NAME_IS_NEW 2
+
+/*
+ * The string of the call into the room, or what the kernel knows better; returns what the name rests on.
+ * Offsets are the room's.  Of its own for the verifier, like walk_path_of.
+ */
+__noinline __u64 put_name(struct named_room *room, struct fp_record_str *str, struct name *name, struct touched *touched,
+			  __u64 how)
+{
+	long len;
+
+	if (!room || !str || !name)
+		return FP_NAMING_KIND_UNVERIFIED;
+	len = write_name(room->bytes, 0, str, name->dirfd, (void *)name->string);
+	if (!touched || (how & NAME_IS_NEW && !find_new_name(touched)) || !has_path(touched))
+		return FP_NAMING_KIND_UNVERIFIED;
+	if (how & NAME_FOLLOWS || len + 1 >= 2 * NAME_ROOM || len < 0) {
+		/* a string that fills its room was cut: its end is not the name's */
+		put_touched(room->bytes, 0, str, touched);
+		return FP_NAMING_KIND_RESOLVED;
+	}
+	len = ends_alike(room, len, &touched->path);
+	put_touched(room->bytes, 0, str, touched);
+	return len ? FP_NAMING_KIND_RESOLVED : FP_NAMING_KIND_CHANGED;
 }
+
+/* Into a record's room from `at` on. */
+#define PUT_NAME(record, field, at, name, touched, how)                                            \
+	({                                                                                         \
+		__u64 naming_ = put_name((void *)((record)->room_ + (at)), &(record)->r.field, name, touched, how); \
+		(record)->r.field.offset += sizeof((record)->r) + (at);                            \
+		naming_;                                                                           \
+	})
 
 static __always_inline void put_who(struct identity *who, struct touched *touched)
 {

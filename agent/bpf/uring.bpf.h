@@ -48,19 +48,19 @@ static __always_inline int is_unseen(int opcode)
 	return 0;
 }
 
-static __noinline int uring_moved_file(__u64 cgroup, __u64 of_file, long result, int way)
+/* Of its own for the verifier, like walk_path_of. */
+__noinline int uring_moved_file(__u64 cgroup, __u64 of_file, long result, int way)
 {
-	struct call call = {.result = result, .cgroup = cgroup};
+	struct moved moved = {.cgroup = cgroup, .result = result, .fd = NO_DESCRIPTOR, .outgoing = way == 2};
 	struct file *file = (void *)of_file;
-	struct data data = {};
 	struct identity who;
 
 	if (!file)
 		return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
-	identify(BPF_CORE_READ(file, f_inode), &who);
+	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
-		return record_transfer_socket(&call, file, NO_DESCRIPTOR, &data, way == 2);
-	return record_transfer(&call, &who, NO_DESCRIPTOR, way == 2);
+		return record_transfer_socket(&moved, of_file);
+	return record_transfer(cgroup, result, &who, NO_DESCRIPTOR, moved.outgoing);
 }
 
 static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, long result, int way)
@@ -99,30 +99,31 @@ static __always_inline int is_without_descriptor(struct io_kiocb *request, int o
 /* One that completed and moved no bytes. */
 static __always_inline int uring_done(struct call *call, struct io_kiocb *request, int opcode)
 {
-	struct file *file = BPF_CORE_READ(request, file);
+	__u64 file = (__u64)BPF_CORE_READ(request, file), cgroup = call->cgroup;
+	long result = call->result;
 
 	if (is_without_descriptor(request, opcode))
 		return count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL);
 	switch (opcode) {
 	case OP_OPENAT:
 	case OP_OPENAT2:
-		return record_open(call, BPF_CORE_READ((struct io_open *)request, how.flags));
+		return record_open(cgroup, result, BPF_CORE_READ((struct io_open *)request, how.flags));
 	case OP_CONNECT:
-		return record_connect(call, file, NO_DESCRIPTOR);
+		return record_connect(cgroup, result, file, NO_DESCRIPTOR);
 	case OP_ACCEPT:
-		return record_accept(call, file_of(call->result), call->result);
+		return record_accept(cgroup, result, (__u64)file_of(result), result);
 	case OP_SOCKET:
-		return record_socket(call, file_of(call->result), call->result);
+		return record_socket(cgroup, result, (__u64)file_of(result), result);
 	case OP_BIND:
-		return record_bind(call, file, NO_DESCRIPTOR);
+		return record_bind(cgroup, result, file, NO_DESCRIPTOR);
 	case OP_LISTEN:
-		return record_listen(call, file, NO_DESCRIPTOR);
+		return record_listen(cgroup, result, file, NO_DESCRIPTOR);
 	case OP_SHUTDOWN:
-		return record_shutdown(call, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_shutdown *)request, how));
+		return record_shutdown(cgroup, result, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_shutdown *)request, how));
 	case OP_FTRUNCATE:
-		return record_truncate_file(call, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_ftrunc *)request, len));
+		return record_truncate_file(cgroup, result, file, NO_DESCRIPTOR, BPF_CORE_READ((struct io_ftrunc *)request, len));
 	case OP_FALLOCATE:
-		return record_truncate_file(call, file, NO_DESCRIPTOR,
+		return record_truncate_file(cgroup, result, file, NO_DESCRIPTOR,
 					    BPF_CORE_READ((struct io_sync *)request, off) +
 						    BPF_CORE_READ((struct io_sync *)request, len));
 	case OP_SPLICE:

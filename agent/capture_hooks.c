@@ -1,0 +1,114 @@
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/capture_state.h"
+#include "schema/schema.h"
+#include "faasprov.skel.h"
+
+/* Hooks that a kernel may lack; without one the agent does without what it sees, and --probe says so. */
+static const struct {
+	const char *tracepoint, *handler, *sees;
+	int missing; /* the enum fp_loss without it; 0: nothing is lost, records say that a name is unverified */
+} optional[] = {
+	{"signal_generate", "on_signal", "signals to other processes", FP_LOSS_SIGNAL_HOOK},
+	{"io_uring_complete", "on_uring", "operations through io_uring", FP_LOSS_RING_HOOK},
+	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion", FP_LOSS_RING_HOOK},
+	{"inode_set_ctime_to_ts", "on_ctime_set", "files that calls by name are about", 0},
+	{"ctime_ns_xchg", "on_ctime_changed", "the same, on file systems with fine timestamps", 0},
+	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment", 0},
+};
+
+/* `types`: the kernel's, which take a while to be read; NULL: it has none. */
+static bool kernel_has(const struct btf *types, const char *tracepoint)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
+	return types && btf__find_by_name_kind(types, name, BTF_KIND_TYPEDEF) > 0;
+}
+
+void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, bool spare)
+{
+	struct btf *types = btf__load_vmlinux_btf();
+
+	capture->about.hooks = without;
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		if (!spare && !(without >> optional[i].missing & 1) && kernel_has(types, optional[i].tracepoint))
+			continue;
+		bpf_program__set_autoload(bpf_object__find_program_by_name(capture->skeleton->obj, optional[i].handler), false);
+		capture->about.hooks |= 1ull << optional[i].missing;
+	}
+	btf__free(types);
+}
+
+void fp_capture_attach_optional(struct fp_capture *capture)
+{
+	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
+
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		for (int j = 0; j < skeleton->prog_cnt; j++) {
+			if (strcmp(skeleton->progs[j].name, optional[i].handler) != 0 ||
+			    !bpf_program__autoload(*skeleton->progs[j].prog))
+				continue;
+			bpf_program__set_autoattach(*skeleton->progs[j].prog, false);
+			*skeleton->progs[j].link = bpf_program__attach(*skeleton->progs[j].prog);
+			if (!*skeleton->progs[j].link)
+				capture->about.hooks |= 1ull << optional[i].missing;
+		}
+}
+
+uint64_t fp_capture_missing_hooks(const struct fp_capture *capture)
+{
+	return capture->about.hooks;
+}
+
+int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks)
+{
+	static const struct {
+		const char *name;
+		enum fp_loss missing;
+	} names[] = {{"signal", FP_LOSS_SIGNAL_HOOK}, {"ring", FP_LOSS_RING_HOOK}};
+	uint64_t hooks = 0;
+
+	for (size_t len; *text; text += len + (text[len] == ',')) {
+		size_t i = 0;
+
+		len = strcspn(text, ",");
+		while (i < 2 && !(strlen(names[i].name) == len && memcmp(names[i].name, text, len) == 0))
+			i++;
+		if (i == 2)
+			return -EINVAL;
+		hooks |= 1ull << names[i].missing;
+	}
+	*ret_hooks = hooks;
+	return hooks ? 0 : -EINVAL;
+}
+
+int fp_capture_probe(void)
+{
+	struct fp_capture_options options = {.root_cgroup = UINT64_MAX, .ring_size = 4096 * 16};
+	struct btf *types = btf__load_vmlinux_btf();
+	struct fp_capture *capture = NULL;
+	char error[256] = "";
+	int r = fp_capture_open(&options, &capture, error);
+
+	if (r == 0)
+		r = fp_capture_start(capture, error);
+	printf("%-42s %s\n", "tp_btf (raw tracepoints with BTF)", r < 0 ? "refused" : "used");
+	if (r < 0)
+		printf("why: %s\n", error);
+	printf("%-42s %s\n", "system calls recorded", r < 0 ? "none" : "at exit, see agent/calls.def");
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		printf("%-42s %s\n", optional[i].sees,
+		       r < 0 ? "not seen" :
+		       !kernel_has(types, optional[i].tracepoint) ? "not seen: the kernel has no such tracepoint" :
+		       capture->about.hooks >> optional[i].missing & 1 ? "not seen: the kernel refuses the hook" : "seen");
+	printf("%-42s %s\n", "not seen", "what is read and written in memory that is mapped already");
+	printf("%-42s %s\n", "counted, not interpreted", "32-bit system calls, names changed through io_uring");
+	fp_capture_free(capture);
+	btf__free(types);
+	return r;
+}
