@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #define PAYLOAD_MAX 512
 
@@ -20,12 +21,11 @@ struct session_key {
 struct session {
 	struct session_key key;
 	struct session_key socket; /* the same process, and the inode in the session's place; 0: not known */
-	bool waits; /* written, and its thread has not sent yet */
-	uint64_t tid; /* which thread */
+	struct thread *thread; /* that has written and not sent yet; NULL: none */
 	size_t have, total;
 	char data[PAYLOAD_MAX];
 	struct moved last; /* on its socket */
-	struct session *next_waiting;
+	struct session *prev, *next; /* of those that wait for the same thread */
 	UT_hash_handle hh, by_socket;
 };
 
@@ -37,6 +37,7 @@ struct thread {
 	struct thread_key key;
 	struct moved moved[2]; /* last received, last sent; by bytes that go [outgoing] */
 	uint64_t turn; /* when it received */
+	struct session *waiting; /* hardly ever more than one */
 	UT_hash_handle hh;
 };
 
@@ -44,7 +45,6 @@ struct fp_plaintext {
 	fp_plaintext_fn fn;
 	void *arg;
 	struct session *sessions, *bound; /* by session, by socket */
-	struct session *waiting; /* a list: hardly ever more than one */
 	struct thread *threads;
 	struct fp_plaintext_stats stats;
 };
@@ -69,21 +69,17 @@ static void unbind(struct fp_plaintext *p, struct session *session)
 	session->socket.session = 0;
 }
 
-static void stop_waiting(struct fp_plaintext *p, struct session *session)
+static void stop_waiting(struct session *session)
 {
-	struct session **at = &p->waiting;
-
-	if (!session->waits)
+	if (!session->thread)
 		return;
-	while (*at != session)
-		at = &(*at)->next_waiting;
-	*at = session->next_waiting;
-	session->waits = false;
+	DL_DELETE(session->thread->waiting, session);
+	session->thread = NULL;
 }
 
 static void forget_session(struct fp_plaintext *p, struct session *session)
 {
-	stop_waiting(p, session);
+	stop_waiting(session);
 	unbind(p, session);
 	HASH_DEL(p->sessions, session);
 	free(session->last.names);
@@ -92,6 +88,10 @@ static void forget_session(struct fp_plaintext *p, struct session *session)
 
 static void forget_thread(struct fp_plaintext *p, struct thread *thread)
 {
+	while (thread->waiting) {
+		stop_waiting(thread->waiting);
+		p->stats.dropped++;
+	}
 	HASH_DEL(p->threads, thread);
 	free(thread->moved[0].names);
 	free(thread->moved[1].names);
@@ -217,12 +217,12 @@ static int deliver(struct fp_plaintext *p, const struct fp_event *socket, bool o
 }
 
 /* The session whose plaintext the thread is about to send; NULL when there is none, or several could be it. */
-static struct session *waiting(struct fp_plaintext *p, const struct fp_event *socket)
+static struct session *waiting(struct fp_plaintext *p, const struct thread *thread, const struct fp_event *socket)
 {
 	struct session *found = NULL;
 
-	for (struct session *session = p->waiting; session; session = session->next_waiting) {
-		if (session->tid != socket->tid || !same_process(session, socket))
+	for (struct session *session = thread->waiting; session; session = session->next) {
+		if (!same_process(session, socket))
 			continue;
 		if (session->socket.session == socket->ino)
 			return session;
@@ -251,28 +251,26 @@ int fp_plaintext_moved(struct fp_plaintext *p, const struct fp_event *event)
 		thread->turn = event->turn;
 		return 0;
 	}
-	session = waiting(p, event);
+	session = waiting(p, thread, event);
 	if (!session)
 		return 0;
-	stop_waiting(p, session);
+	stop_waiting(session);
 	r = bind_to(p, session, &thread->moved[outgoing]);
 	return r < 0 ? r : deliver(p, &session->last.event, true, session->data, session->have, session->total);
 }
 
 /* Sent later, by the thread's next send; what is written until then is sent with it. */
-static void wait_for_send(struct fp_plaintext *p, struct session *session, const struct fp_event *event)
+static void wait_for_send(struct fp_plaintext *p, struct session *session, struct thread *thread, const struct fp_event *event)
 {
 	size_t have = event->payload.len, room;
 
-	if (session->waits && session->tid != event->tid) {
-		stop_waiting(p, session);
+	if (session->thread && session->thread != thread) {
+		stop_waiting(session);
 		p->stats.dropped++;
 	}
-	if (!session->waits) {
-		session->waits = true;
-		session->next_waiting = p->waiting;
-		p->waiting = session;
-		session->tid = event->tid;
+	if (!session->thread) {
+		session->thread = thread;
+		DL_PREPEND(thread->waiting, session);
 		session->have = session->total = 0;
 	}
 	room = session->have == session->total ? PAYLOAD_MAX - session->have : 0;
@@ -287,7 +285,7 @@ int fp_plaintext_note(struct fp_plaintext *p, const struct fp_event *event)
 {
 	bool outgoing = event->direction != 0;
 	struct session *session = session_of(p, event, event->bytes > 0);
-	struct thread *thread = thread_of(p, event, false);
+	struct thread *thread = thread_of(p, event, outgoing && event->bytes > 0);
 	const struct moved *moved = thread ? &thread->moved[outgoing] : NULL;
 	int r = 0;
 
@@ -296,14 +294,14 @@ int fp_plaintext_note(struct fp_plaintext *p, const struct fp_event *event)
 			forget_session(p, session);
 		return 0;
 	}
-	if (!session)
+	if (!session || (outgoing && !thread))
 		return -ENOMEM;
 	if (moved && (!moved->event.ino || moved->event.time > event->time))
 		moved = NULL;
 	if (moved && moved->event.time >= event->entered) {
 		r = bind_to(p, session, moved); /* inside */
 	} else if (outgoing) {
-		wait_for_send(p, session, event);
+		wait_for_send(p, session, thread, event);
 		return 0;
 	} else if (moved && thread->turn == event->turn && (session->socket.session == moved->event.ino ||
 							    (!session->socket.session && !session_on(p, &moved->event)))) {
