@@ -36,7 +36,13 @@ async def handle(token, query):
         await child.wait()
         touch(token, "after-child")
     if "behind" in query:
-        asyncio.get_running_loop().call_later(0.005, touch, token, "behind")
+        asyncio.get_running_loop().call_later(0.005, left_behind, token)
+
+
+def left_behind(token):
+    touch(token, "behind")
+    pool = asyncio.get_running_loop().run_in_executor(None, touch, token, "behind-pool")
+    pool.add_done_callback(lambda _: touch(token, "behind-after-pool"))
 
 
 async def step(token, name):

@@ -81,7 +81,10 @@ func handle(answer http.ResponseWriter, request *http.Request) {
 		touch(token, "go-after-child")
 	}
 	if query.Has("behind") {
-		time.AfterFunc(5*time.Millisecond, func() { touch(token, "go-behind") })
+		time.AfterFunc(5*time.Millisecond, func() {
+			touch(token, "go-behind")
+			go touch(token, "go-behind-goroutine")
+		})
 	}
 	fmt.Fprint(answer, "ok")
 }

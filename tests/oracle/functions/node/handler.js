@@ -72,7 +72,10 @@ module.exports = async (event, context) => {
     touch(token, 'after-child')
   }
   if (event.query.behind) {
-    setTimeout(() => touch(token, 'behind'), 5).unref()
+    setTimeout(() => {
+      touch(token, 'behind')
+      fs.promises.writeFile(file(token, 'behind-pool'), token).then(() => touch(token, 'behind-after-pool'))
+    }, 5).unref()
   }
   return context.status(200).succeed({ token })
 }
