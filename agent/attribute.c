@@ -35,9 +35,14 @@ static void name_all(struct container *container, const struct fp_idset *more, s
 
 static bool others_in_flight(const struct container *container, const struct fp_idset *ids)
 {
-	for (unsigned i = 0; i < container->n_in_flight; i++)
-		if (ids->n != 1 || memcmp(ids->ids[0], container->in_flight[i], FP_REQUEST_ID_SIZE) != 0)
+	for (unsigned i = 0; i < container->n_in_flight; i++) {
+		unsigned n = 0;
+
+		while (n < ids->n && memcmp(ids->ids[n], container->in_flight[i], FP_REQUEST_ID_SIZE) != 0)
+			n++;
+		if (n == ids->n)
 			return true;
+	}
 	return false;
 }
 
@@ -106,7 +111,7 @@ static void current_context(struct fp_attributor *a, struct container *container
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if (fp_behind_possible(a, container, thread, event))
+	if (container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);
 	else if (container->n_in_flight == 1)

@@ -73,8 +73,8 @@ void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
 
 /*
  * For an agent that goes on where this one was killed: which requests each container has in
- * flight and has served, its watchdog, and which processes and bytes on connections belong to which request.
- * Threads and descriptors learn theirs again; until then the weaker rules hold.
+ * flight and has served, its watchdog, which processes, threads and bytes on connections belong to which request,
+ * and what threads and loops rested on.  Descriptors learn theirs again; until then the weaker rules hold.
  * What does not fit in `room` bytes is counted and left out.
  */
 struct fp_buffer;

@@ -18,12 +18,39 @@
 
 /* Of those that have ended so many are named: what is left behind mostly runs soon. */
 #define SUSPECTS_MAX 8
-/* By so much a limit can have changed without being told, and twice the millisecond in which loops reckon. */
-#define SLACK (FP_NS_PER_SEC / 1000)
 
 static uint64_t earliest_of(uint64_t due)
 {
 	return due ? due : UINT64_MAX;
+}
+
+/* It has not rested since others were in flight, so that the timers that they made have not shown. */
+static bool has_not_shown(const struct container *container, const struct loop *loop)
+{
+	return loop->busy && loop->rested < container->changed;
+}
+
+/* What is known of it holds for those in flight now.  Where work moves, every rest is told; else those that showed something new. */
+static bool is_known(const struct container *container, const struct loop *loop, bool moves)
+{
+	return loop->changes == container->changes && !has_not_shown(container, loop) &&
+	       (!moves || loop->rested >= container->changed);
+}
+
+/*
+ * Of a process whose work moves, one thread may rest on what it alone has found, while another is still looking.  So
+ * a timer that was shown is believed to be pending until it was due, and what is pending after that only when it was shown twice.
+ */
+static void note_moving_loop(struct loop *loop, uint64_t since, uint64_t due, bool known, bool passed)
+{
+	if (loop->due > since && loop->due < due)
+		due = loop->due;
+	if (!known)
+		loop->earliest = due;
+	else if (passed && loop->unsure)
+		loop->earliest = due;
+	loop->unsure = known && passed && !loop->unsure;
+	loop->due = due == UINT64_MAX ? 0 : due;
 }
 
 static int note_loop(struct fp_attributor *a, const struct container *container, const struct fp_event *event)
@@ -31,17 +58,29 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 	struct loop_key key = {event->tgid, event->process_start, event->fd};
 	struct loop *loop = fp_state_loop(a, &key);
 	uint64_t due = earliest_of(event->due);
+	bool known, passed;
 
 	if (!loop)
 		return -ENOMEM;
+	known = is_known(container, loop, event->flags & FP_WAIT_MOVES);
+	passed = known && event->since >= loop->earliest;
+	/* what began before the loop came back, since others' timers could run, can be theirs */
+	if (passed || !known)
+		loop->doubt_to = event->since;
 	/*
 	 * Nothing that was pending is due earlier, whoever made it.  As long as no timer of others can have fired, they
 	 * have not made new ones either, and what was known of them before holds, too.
 	 */
-	if (loop->changes != container->changes || event->since >= loop->earliest || due > loop->earliest)
-		loop->earliest = due;
+	if (event->flags & FP_WAIT_MOVES) {
+		note_moving_loop(loop, event->since, due, known, passed);
+	} else {
+		if (!known || passed || due > loop->earliest)
+			loop->earliest = due;
+		loop->due = event->due;
+	}
 	loop->changes = container->changes;
-	loop->due = event->due;
+	loop->rested = event->since;
+	loop->busy = event->flags & FP_WAIT_BUSY;
 	return 0;
 }
 
@@ -57,6 +96,7 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 			return -ENOMEM;
 		process->moves = true;
 		process->loop = event->fd;
+		thread->since = event->time - (uint64_t)event->result;
 	} else {
 		thread->since = event->since;
 		thread->polls = event->flags & FP_WAIT_LOOP;
@@ -79,23 +119,48 @@ void fp_behind_note(const struct container *container, struct thread *thread, co
 	thread->seen_changes = container->changes;
 }
 
-static bool possible_in_loop(struct fp_attributor *a, const struct container *container, const struct thread *thread,
-			     const struct fp_event *event, uint64_t fd)
+/* The loop as far as it is known, with what holds while those in flight are the same; or NULL. */
+static struct loop *find_loop(struct fp_attributor *a, const struct container *container, const struct fp_event *event,
+			      uint64_t fd)
 {
 	struct loop_key key = {event->tgid, event->process_start, fd};
+	struct loop *loop;
+
+	HASH_FIND(hh, a->loops, &key, sizeof(key), loop);
+	if (loop && loop->changes != container->changes) {
+		loop->changes = container->changes;
+		loop->earliest = earliest_of(loop->due);
+	}
+	return loop;
+}
+
+/* A timer that others made can have fired by then. */
+static bool can_have_fired(const struct container *container, const struct loop *loop, uint64_t time)
+{
+	return time + FP_WAIT_SLACK >= loop->earliest || has_not_shown(container, loop);
+}
+
+static bool possible_in_loop(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+			     const struct fp_event *event)
+{
 	struct loop *loop;
 
 	/* the turn began when others were in flight */
 	if (thread->seen_changes != container->changes)
 		return true;
-	HASH_FIND(hh, a->loops, &key, sizeof(key), loop);
-	if (!loop)
-		return false;
-	if (loop->changes != container->changes) {
-		loop->changes = container->changes;
-		loop->earliest = earliest_of(loop->due);
-	}
-	return event->time + SLACK >= loop->earliest;
+	loop = find_loop(a, container, event, thread->loop);
+	return loop && can_have_fired(container, loop, event->time);
+}
+
+/* What one thread found due, another runs, while those that have nothing to do rest already. */
+static bool possible_in_any(struct fp_attributor *a, const struct container *container, const struct process *process,
+			    const struct thread *thread, const struct fp_event *event)
+{
+	struct loop *loop = find_loop(a, container, event, process->loop);
+
+	if (thread->since ? thread->since < container->changed : thread->seen_changes != container->changes)
+		return true;
+	return loop && (can_have_fired(container, loop, event->time) || (thread->since && thread->since < loop->doubt_to));
 }
 
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
@@ -103,14 +168,19 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 {
 	struct task_key key = {event->tgid, event->process_start};
 	struct process *process;
+	struct loop *loop;
 
-	if (container->n_in_flight != 1 || container->n_ended == 0)
+	if (container->n_in_flight > 1 || container->n_ended == 0)
 		return false;
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (container->n_in_flight == 0) {
+		loop = find_loop(a, container, event, process && process->moves ? process->loop : thread->loop);
+		return loop && can_have_fired(container, loop, event->time);
+	}
 	if (process && process->moves)
-		return possible_in_loop(a, container, thread, event, process->loop);
+		return possible_in_any(a, container, process, thread, event);
 	if (thread->polls)
-		return possible_in_loop(a, container, thread, event, thread->loop);
+		return possible_in_loop(a, container, thread, event);
 	return thread->since && thread->since < container->changed;
 }
 

@@ -11,10 +11,10 @@
 
 /* Of the requests that have ended, so many are worth keeping: late work names the last ones. */
 #define SAVED_ENDED_MAX 64
-/* Most bytes of one entry: a container's, with all its ids. */
+/* Most bytes of one entry with one context: a container's, with all its ids. */
 #define ENTRY_MAX ((FP_IN_FLIGHT_MAX + SAVED_ENDED_MAX + 16) * FP_REQUEST_ID_SIZE)
 
-enum { END, CONTAINER, PROCESS, STREAM };
+enum { END, CONTAINER, PROCESS, STREAM, THREAD, LOOP };
 
 struct input {
 	const uint8_t *data;
@@ -95,6 +95,8 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->from_start);
 	fp_buffer_add_varint(out, container->unmarked);
 	fp_buffer_add_varint(out, container->epoch);
+	fp_buffer_add_varint(out, container->changes);
+	fp_buffer_add_varint(out, container->changed);
 	fp_buffer_add_varint(out, container->n_in_flight);
 	fp_buffer_add(out, container->in_flight, (size_t)container->n_in_flight * FP_REQUEST_ID_SIZE);
 	fp_buffer_add_varint(out, ended);
@@ -116,6 +118,8 @@ static int restore_container(struct fp_attributor *a, struct input *in)
 	container->from_start = get(in) != 0;
 	container->unmarked = get(in) != 0;
 	container->epoch = (unsigned)get(in);
+	container->changes = get(in);
+	container->changed = get(in);
 	n = get(in);
 	if (in->bad || n > FP_IN_FLIGHT_MAX)
 		return -EBADMSG;
@@ -134,6 +138,8 @@ static void save_process(struct fp_buffer *out, const struct process *process)
 	fp_buffer_add_varint(out, PROCESS);
 	fp_buffer_add_varint(out, process->key.id);
 	fp_buffer_add_varint(out, process->key.start);
+	fp_buffer_add_varint(out, process->moves);
+	fp_buffer_add_varint(out, process->loop);
 	save_context(out, &process->inherited);
 }
 
@@ -146,6 +152,8 @@ static int restore_process(struct fp_attributor *a, struct input *in)
 	process = in->bad ? NULL : fp_state_process(a, &key);
 	if (!process)
 		return in->bad ? -EBADMSG : -ENOMEM;
+	process->moves = get(in) != 0;
+	process->loop = get(in);
 	return restore_context(in, &process->inherited);
 }
 
@@ -183,6 +191,79 @@ static int restore_stream(struct fp_attributor *a, struct input *in)
 	return r;
 }
 
+/* What the kernel side has told of boards and rests, and does not tell again as long as it stays the same. */
+static void save_thread(struct fp_buffer *out, const struct thread *thread)
+{
+	const uint64_t numbers[] = {thread->key.id, thread->key.start, thread->turn, thread->blocks, thread->last,
+				    thread->since, thread->polls, thread->loop, thread->seen_turn, thread->seen_changes};
+
+	fp_buffer_add_varint(out, THREAD);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		fp_buffer_add_varint(out, numbers[i]);
+	save_context(out, &thread->context);
+	save_context(out, &thread->assist);
+	save_context(out, &thread->forks);
+}
+
+static int restore_thread(struct fp_attributor *a, struct input *in)
+{
+	struct task_key key = {get(in), 0};
+	struct thread *thread;
+	int r;
+
+	key.start = get(in);
+	thread = in->bad ? NULL : fp_state_thread(a, &key);
+	if (!thread)
+		return in->bad ? -EBADMSG : -ENOMEM;
+	thread->turn = get(in);
+	thread->blocks = get(in) != 0;
+	thread->last = get(in);
+	thread->since = get(in);
+	thread->polls = get(in) != 0;
+	thread->loop = get(in);
+	thread->seen_turn = get(in);
+	thread->seen_changes = get(in);
+	r = restore_context(in, &thread->context);
+	if (r == 0)
+		r = restore_context(in, &thread->assist);
+	return r == 0 ? restore_context(in, &thread->forks) : r;
+}
+
+static bool is_worth_saving_of(const struct thread *thread)
+{
+	return thread->since || thread->polls || thread->context.ids || thread->assist.ids || thread->forks.ids;
+}
+
+static void save_loop(struct fp_buffer *out, const struct loop *loop)
+{
+	const uint64_t numbers[] = {loop->key.id, loop->key.start, loop->key.fd, loop->due, loop->earliest,
+				    loop->changes, loop->rested, loop->busy, loop->unsure, loop->doubt_to};
+
+	fp_buffer_add_varint(out, LOOP);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		fp_buffer_add_varint(out, numbers[i]);
+}
+
+static int restore_loop(struct fp_attributor *a, struct input *in)
+{
+	struct loop_key key = {get(in), 0, 0};
+	struct loop *loop;
+
+	key.start = get(in);
+	key.fd = get(in);
+	loop = in->bad ? NULL : fp_state_loop(a, &key);
+	if (!loop)
+		return in->bad ? -EBADMSG : -ENOMEM;
+	loop->due = get(in);
+	loop->earliest = get(in);
+	loop->changes = get(in);
+	loop->rested = get(in);
+	loop->busy = get(in) != 0;
+	loop->unsure = get(in) != 0;
+	loop->doubt_to = get(in);
+	return in->bad ? -EBADMSG : 0;
+}
+
 /* --- all --------------------------------------------------------------------------- */
 
 void fp_attributor_save(const struct fp_attributor *a, size_t room, struct fp_buffer *out)
@@ -190,18 +271,20 @@ void fp_attributor_save(const struct fp_attributor *a, size_t room, struct fp_bu
 	size_t limit = out->len + room;
 	uint64_t left_out = 0;
 
-#define SAVE_EACH(type, table, worth)                                                              \
+#define SAVE_EACH(type, table, contexts, worth)                                                    \
 	for (struct type *entry = a->table; entry; entry = entry->hh.next) {                       \
 		if (!(worth))                                                                      \
 			continue;                                                                  \
-		if (out->len + ENTRY_MAX * (sizeof(*entry) == sizeof(struct stream) ? MARKS_PER_STREAM : 1) > limit) \
+		if (out->len + ENTRY_MAX * (contexts) > limit)                                     \
 			left_out++;                                                                \
 		else                                                                               \
 			save_##type(out, entry);                                                   \
 	}
-	SAVE_EACH(container, containers, true)
-	SAVE_EACH(process, processes, is_worth_saving(&entry->inherited))
-	SAVE_EACH(stream, streams, entry->n > 0)
+	SAVE_EACH(container, containers, 1, true)
+	SAVE_EACH(process, processes, 1, entry->moves || is_worth_saving(&entry->inherited))
+	SAVE_EACH(stream, streams, MARKS_PER_STREAM, entry->n > 0)
+	SAVE_EACH(loop, loops, 1, true)
+	SAVE_EACH(thread, threads, 3, is_worth_saving_of(entry))
 #undef SAVE_EACH
 	fp_buffer_add_varint(out, END);
 	fp_buffer_add_varint(out, left_out);
@@ -221,6 +304,10 @@ int fp_attributor_restore(struct fp_attributor *a, const uint8_t *data, size_t l
 			r = restore_container(a, &in);
 		else if (r == 0 && kind == PROCESS)
 			r = restore_process(a, &in);
+		else if (r == 0 && kind == THREAD)
+			r = restore_thread(a, &in);
+		else if (r == 0 && kind == LOOP)
+			r = restore_loop(a, &in);
 		else if (r == 0)
 			r = kind == STREAM ? restore_stream(a, &in) : -EBADMSG;
 		if (r < 0)

@@ -54,8 +54,12 @@ struct loop_key {
 struct loop {
 	struct loop_key key;
 	uint64_t due; /* of all timers, as last told; 0: none is pending */
+	bool unsure; /* a rest has shown what is pending, of a process whose work moves; another must say the same */
 	uint64_t earliest; /* of others' timers, while nobody begins or ends; UINT64_MAX: none */
 	uint64_t changes; /* for which `earliest` holds */
+	uint64_t rested; /* end of its last rest, as last told */
+	bool busy; /* it has taken in something since, without resting again */
+	uint64_t doubt_to; /* end of the rest before which others' timers can have run in it */
 	UT_hash_handle hh;
 };
 
@@ -187,7 +191,10 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 void fp_behind_born(struct thread *thread, const struct fp_event *event);
 /* To be called with each event, before it is attributed. */
 void fp_behind_note(const struct container *container, struct thread *thread, const struct fp_event *event);
-/* Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight? */
+/*
+ * Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight?
+ * With none in flight: by another than the one that the thread last worked for?
+ */
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
 			const struct fp_event *event);
 /* Those in flight and those that ended last, as a set that stays the container's. */

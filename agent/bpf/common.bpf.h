@@ -106,6 +106,8 @@ struct thread_state {
 	__u64 loop; /* the descriptor that it waits with */
 	__u64 told_due;
 	__u64 untold; /* 1: the rest has not been told */
+	__u64 busy; /* 1: it has taken in something without having rested */
+	__u64 fresh; /* 1: of a process whose work moves: that it woke has not been told */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
 	__u64 last; /* end of its last record */
 	/* of a process's first thread: the board that speaks for threads without one of their own */
@@ -443,24 +445,30 @@ static __always_inline int is_watchdog(__u64 cgroup)
  * That the thread has rested, when that was not told yet.  Said before its first record since, so that
  * waits between which nothing was done make none.
  */
-static __always_inline int say_wait(struct thread_state *state, __u64 cgroup)
+static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = own;
 	struct fp_record_wait *record;
+	__u64 untold;
 
-	if (state && state->moves)
+	if (own && own->moves)
 		state = bpf_task_storage_get(&threads, task->group_leader, 0, 0);
-	if (!state || !state->untold)
+	if (!own || !state || (!state->untold && !own->fresh))
 		return 0;
-	state->untold = 0;
+	untold = state->untold;
+	state->untold = own->fresh = 0;
 	if (is_watchdog(cgroup))
 		return 0;
 	RESERVE(record, FP_RECORD_TYPE_WAIT, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);
-	state->told_due = state->due;
+	record->head.result = own->moves ? record->head.time - own->woke : 0;
 	record->fd = state->loop;
-	record->flags = (state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0);
+	record->flags = (untold && state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0) |
+			(state->busy ? FP_WAIT_BUSY : 0);
 	record->since = state->since;
 	record->due = state->due;
+	if (untold)
+		state->told_due = state->due;
 	emit(record);
 	return 0;
 }

@@ -4,7 +4,6 @@
  * after one comparison; a table of programs by call number, which the agent
  * fills for its architecture (agent/calls.def), does the rest.
  */
-#include "agent/bpf/failed.bpf.h"
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
 #include "agent/bpf/network.bpf.h"
@@ -19,7 +18,7 @@ char LICENSE[] SEC("license") = "GPL";
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, FP_CALLS_MAX + 1); /* the last is CALL_FAILED */
+	__uint(max_entries, FP_CALLS_MAX);
 	__type(key, __u32);
 	__type(value, __u32);
 } calls SEC(".maps");
@@ -27,18 +26,11 @@ struct {
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
-	__u64 number;
-
 	if (!is_recorded())
 		return 0;
 	if (is_foreign())
 		return count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
-	number = call_number(regs);
-	if (number >= FP_CALLS_MAX)
-		return 0;
-	if (is_failure(result) && tells_failures(handler_of[number]))
-		bpf_tail_call(ctx, &calls, CALL_FAILED);
-	bpf_tail_call(ctx, &calls, (__u32)number);
+	bpf_tail_call(ctx, &calls, (__u32)call_number(regs));
 	return 0;
 }
 
@@ -373,47 +365,6 @@ static __always_inline int any_write(struct call *call, __u64 fd, __u64 data, __
 	return call->result < 0 ? 0 : moved_buffer(call, fd, data, size, 1);
 }
 HANDLER(on_write, any_write(&call, a1, a2, a3))
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(of_failures, struct pt_regs *regs, long result)
-{
-	struct tried tried = {.cgroup = container_cgroup(), .result = result, .dirfd = AT_FDCWD, .fd = NO_DESCRIPTOR, .pidfd = -1};
-	__u8 handler = handler_of[call_number(regs) & (FP_CALLS_MAX - 1)];
-
-	if (handler >= FP_HANDLER_FIRST_NAME && handler <= FP_HANDLER_LAST_NAME)
-		forget_touched();
-	if (handler == FP_HANDLER_on_write && call_arg1(regs) == FP_BOARD_DESCRIPTOR)
-		return take_board(call_arg2(regs), call_arg3(regs));
-	if (is_watchdog(tried.cgroup))
-		return 0;
-	understand(&tried, handler, call_arg1(regs), call_arg2(regs), call_arg3(regs), call_arg4(regs), call_arg5(regs));
-	if (!tried.name)
-		return record_failed(&tried);
-	return is_absolute(tried.name) ? record_failed_absolute(&tried) : record_failed_name(&tried);
-}
-
-/* A connect that went on in the background has failed: the process gets to know it by asking for the socket's error. */
-#define SO_ERROR 4
-static __always_inline int asked_for_error(struct call *call, __u32 fd, unsigned long value)
-{
-	struct tried tried = {.cgroup = call->cgroup, .fd = fd, .pidfd = -1, .operation = FP_OPERATION_KIND_CONNECT};
-	int error = 0;
-
-	if (bpf_probe_read_user(&error, sizeof(error), (void *)value) < 0 || error <= 0 || error > ERRORS_MAX)
-		return 0;
-	tried.result = -error;
-	return record_failed(&tried);
-}
-HANDLER(on_getsockopt, if (result == 0 && a2 == SOL_SOCKET && a3 == SO_ERROR) asked_for_error(&call, a1, a4))
-
-/* what is told when it fails alone: what it does is seen by other hooks */
-HANDLER(on_execute, )
-HANDLER(on_execute_at, )
-HANDLER(on_kill, )
-HANDLER(on_pidfd_kill, )
-HANDLER(on_access, )
-HANDLER(on_accessat, )
-
 HANDLER(on_readv, IF_DONE(moved_vector(&call, a1, a2, a3, 0)))
 HANDLER(on_writev, IF_DONE(moved_vector(&call, a1, a2, a3, 1)))
 HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, a3, 0)))
@@ -567,7 +518,7 @@ static __always_inline struct thread_state *shared_state(struct thread_state *st
  * it had come back before (Go: after all else that it did), in whole milliseconds.  Without a time limit no timer
  * is pending.
  */
-__noinline int end_poll(__u64 limit, __u64 loop)
+__noinline int end_poll(__u64 limit, __u64 loop, long result)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *of;
@@ -581,13 +532,21 @@ __noinline int end_poll(__u64 limit, __u64 loop)
 	if (limit) {
 		from = state->moves && state->last > state->woke ? state->last : state->woke;
 		due = limit == NO_LIMIT ? 0 : from ? from + limit - NS_PER_MS : 1;
-		if (state->moves || due > of->told_due + NS_PER_MS || due + NS_PER_MS < of->told_due || loop != of->loop)
+		/* what one thread rests on is not all that is pending, while others are still looking */
+		if (state->moves && of->due > now && (!due || of->due < due))
+			due = of->due;
+		if (state->moves || of->busy || due > of->told_due + NS_PER_MS || due + FP_WAIT_SLACK < of->told_due || loop != of->loop)
 			of->untold = 1;
 		of->due = due;
 		of->loop = loop;
 		of->since = now;
+		of->busy = 0;
+	} else if (result > 0 && !of->busy) {
+		/* timers that were made since the last rest did not show in it */
+		of->busy = of->untold = 1;
 	}
 	state->woke = now;
+	state->fresh = state->moves;
 	return 0;
 }
 
@@ -651,6 +610,7 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 			begin_moving(state);
 		state->turn++;
 		state->woke = bpf_ktime_get_boot_ns();
+		state->fresh = 1;
 		return 0;
 	}
 	if (state->polls)
@@ -665,12 +625,12 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 	return 0;
 }
 
-HANDLER(on_epoll, end_poll(limit_of_ms(a4), a1))
-HANDLER(on_epoll2, end_poll(limit_of_time((void *)a4, 1), a1))
-HANDLER(on_poll, end_poll(limit_of_ms(a3), NO_DESCRIPTOR))
-HANDLER(on_ppoll, end_poll(limit_of_time((void *)a3, 1), NO_DESCRIPTOR))
-HANDLER(on_select, end_poll(limit_of_time((void *)a5, 1000), NO_DESCRIPTOR))
-HANDLER(on_pselect, end_poll(limit_of_time((void *)a5, 1), NO_DESCRIPTOR))
+HANDLER(on_epoll, end_poll(limit_of_ms(a4), a1, result))
+HANDLER(on_epoll2, end_poll(limit_of_time((void *)a4, 1), a1, result))
+HANDLER(on_poll, end_poll(limit_of_ms(a3), NO_DESCRIPTOR, result))
+HANDLER(on_ppoll, end_poll(limit_of_time((void *)a3, 1), NO_DESCRIPTOR, result))
+HANDLER(on_select, end_poll(limit_of_time((void *)a5, 1000), NO_DESCRIPTOR, result))
+HANDLER(on_pselect, end_poll(limit_of_time((void *)a5, 1), NO_DESCRIPTOR, result))
 HANDLER(on_futex, end_futex(&call, a1, a2, a3, (void *)a4))
 
 static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_hi, __u64 id_lo, const void *details)

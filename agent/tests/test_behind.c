@@ -8,15 +8,53 @@
 #include "agent/attribute.h"
 #include "agent/bpf/shared.h"
 #include "agent/tests/events.h"
+#include "base/buffer.h"
 
 enum { LOOP = 12, WORKER = 201, MS = 1000000, PORT = 40000 };
 
-static int setup(void **state)
+/* The agent is killed and goes on before each event: what was told of rests is not told again. */
+static bool is_killed;
+
+static void go_on_from_what_was_saved(void **state)
+{
+	struct fp_buffer saved = FP_BUFFER_INIT;
+	uint64_t left_out = 1;
+	size_t pos = 0;
+
+	fp_attributor_save(*state, 1 << 20, &saved);
+	fp_attributor_free(*state);
+	assert_int_equal(fp_attributor_new((struct fp_attributor **)state), 0);
+	assert_int_equal(fp_attributor_restore(*state, (const uint8_t *)saved.data, saved.len, &pos, &left_out), 0);
+	assert_int_equal(pos, saved.len);
+	assert_int_equal(left_out, 0);
+	fp_buffer_done(&saved);
+}
+
+static int note(void **state, struct fp_event *event)
+{
+	if (is_killed)
+		go_on_from_what_was_saved(state);
+	return fp_attributor_note(*state, event);
+}
+
+static int begin(void **state)
 {
 	struct fp_event event = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
 
 	assert_int_equal(fp_attributor_new((struct fp_attributor **)state), 0);
-	return fp_attributor_note(*state, &event);
+	return note(state, &event);
+}
+
+static int setup(void **state)
+{
+	is_killed = false;
+	return begin(state);
+}
+
+static int setup_killed(void **state)
+{
+	is_killed = true;
+	return begin(state);
 }
 
 static int teardown(void **state)
@@ -29,7 +67,7 @@ static void mark(void **state, unsigned which, unsigned id)
 {
 	struct fp_event event = make_mark(WATCHDOG, which, id);
 
-	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(note(state, &event), 1);
 }
 
 /* The loop's thread comes back from waiting in `turn`; no timer is due within `ms` from now (negative: none is pending). */
@@ -41,7 +79,7 @@ static void rests(void **state, uint64_t turn, int ms)
 	event.flags = FP_WAIT_LOOP;
 	event.since = event.time;
 	event.due = ms < 0 ? 0 : event.time + (uint64_t)ms * MS;
-	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	assert_int_equal(note(state, &event), 0);
 }
 
 static void is_given_work(void **state, uint64_t tid, uint64_t turn)
@@ -50,7 +88,7 @@ static void is_given_work(void **state, uint64_t tid, uint64_t turn)
 
 	event.fd = UINT32_MAX;
 	event.since = event.time;
-	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	assert_int_equal(note(state, &event), 0);
 }
 
 static void expect(void **state, uint64_t tid, uint64_t turn, enum fp_attribution attribution, enum fp_rule rule,
@@ -58,7 +96,7 @@ static void expect(void **state, uint64_t tid, uint64_t turn, enum fp_attributio
 {
 	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, NODE, tid, turn);
 
-	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(note(state, &event), 1);
 	assert_string_equal(fp_attribution_name((unsigned)event.attribution), fp_attribution_name(attribution));
 	assert_string_equal(fp_rule_name((unsigned)event.rule), fp_rule_name(rule));
 	assert_int_equal(last_byte(event.request), id);
@@ -70,7 +108,7 @@ static void expect_one_of(void **state, uint64_t tid, uint64_t turn, unsigned on
 	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, NODE, tid, turn);
 	unsigned named = 0;
 
-	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(note(state, &event), 1);
 	assert_string_equal(fp_attribution_name((unsigned)event.attribution), "ambiguous");
 	assert_string_equal(fp_rule_name((unsigned)event.rule), "left-behind");
 	assert_int_equal(event.candidates.len, 2 * FP_REQUEST_ID_SIZE);
@@ -86,9 +124,9 @@ static void request(void **state, unsigned id, uint64_t turn, uint32_t end)
 
 	mark(state, FP_MARK_BEGIN, id);
 	event = make_connection_mark(id, PORT, end - 50);
-	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	assert_int_equal(note(state, &event), 0);
 	event = make_request_read(turn, PORT, 50, end);
-	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(note(state, &event), 1);
 	assert_int_equal(event.rule, FP_RULE_CONNECTION);
 }
 
@@ -174,29 +212,135 @@ static void a_thread_does_what_it_was_started_for(void **state)
 	event.child_tgid = NODE;
 	event.child_tid = WORKER;
 	event.child_start = NODE;
-	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_int_equal(note(state, &event), 1);
 	mark(state, FP_MARK_END, 1);
 	mark(state, FP_MARK_BEGIN, 2);
 	expect_one_of(state, WORKER, 0, 1, 2);
 }
 
-/* Go: any thread of the process runs what the loop found, whoever of them waited. */
-static void a_loop_of_all_threads_is_looked_at_for_each(void **state)
+/* The loop looked without waiting, and found the request's bytes: timers made since it rested have not shown. */
+static void a_loop_that_has_not_rested_does_not_show_others_timers(void **state)
 {
 	struct fp_event event;
+	uint64_t since;
 
-	mark(state, FP_MARK_BEGIN, 1);
+	rests(state, 1, -1);
+	since = test_time;
+	request(state, 1, 1, 50);
 	mark(state, FP_MARK_END, 1);
 	mark(state, FP_MARK_BEGIN, 2);
-	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 1);
+	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 2);
+	event.fd = LOOP;
+	event.flags = FP_WAIT_LOOP | FP_WAIT_BUSY;
+	event.since = since;
+	assert_int_equal(note(state, &event), 0);
+	expect_one_of(state, NODE, 2, 1, 2);
+	/* what shows first can be theirs, too */
+	rests(state, 3, 10);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 10 * MS;
+	expect_one_of(state, NODE, 4, 1, 2);
+	rests(state, 5, -1);
+	expect(state, NODE, 5, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* Others' timers run in the turn in which a request was answered, too. */
+static void what_follows_in_the_turn_of_an_answer_can_be_others(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, 20);
+	request(state, 2, 2, 100);
+	mark(state, FP_MARK_END, 2);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 30 * MS;
+	expect_one_of(state, NODE, 2, 1, 2);
+	expect(state, NODE, 3, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+}
+
+/* Go: a thread has rested, looking after timers that are due within `ms` (negative: it knows of none), and woke. */
+static void looks_after(void **state, uint64_t tid, uint64_t turn, int ms)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, tid, turn);
+
 	event.fd = LOOP;
 	event.flags = FP_WAIT_LOOP | FP_WAIT_MOVES;
 	event.since = event.time;
-	event.due = event.time + 20 * MS;
-	assert_int_equal(fp_attributor_note(*state, &event), 0);
+	event.due = ms < 0 ? 0 : event.time + (uint64_t)ms * MS;
+	assert_int_equal(note(state, &event), 0);
+}
+
+/* Go: it has been at work since `time`. */
+static void woke_at(void **state, uint64_t tid, uint64_t turn, uint64_t time)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, tid, turn);
+
+	event.fd = LOOP;
+	event.flags = FP_WAIT_MOVES;
+	event.result = (int64_t)(event.time - time);
+	assert_int_equal(note(state, &event), 0);
+}
+
+static void one_has_ended_another_is_in_flight(void **state)
+{
+	mark(state, FP_MARK_BEGIN, 1);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+}
+
+/* Go: any thread of the process runs what the loop found, whoever of them waited. */
+static void a_loop_of_all_threads_is_looked_at_for_each(void **state)
+{
+	one_has_ended_another_is_in_flight(state);
+	looks_after(state, NODE, 1, 20);
+	woke_at(state, WORKER, 1, test_time);
 	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 	test_time += 20 * MS;
+	woke_at(state, WORKER, 2, test_time);
 	expect_one_of(state, WORKER, 2, 1, 2);
+}
+
+/* Go: who rests first does not know of the timers of a thread that is still at work. */
+static void a_timer_is_not_gone_because_another_thread_rests_without_it(void **state)
+{
+	one_has_ended_another_is_in_flight(state);
+	looks_after(state, NODE, 1, 20);
+	looks_after(state, NODE, 2, -1);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 20 * MS;
+	expect_one_of(state, NODE, 2, 1, 2);
+}
+
+/* Go: while one thread runs what was due, another finds nothing more to wait for. */
+static void what_was_due_may_still_run_when_another_thread_rests(void **state)
+{
+	uint64_t then;
+
+	one_has_ended_another_is_in_flight(state);
+	looks_after(state, NODE, 1, 20);
+	test_time += 20 * MS;
+	then = test_time;
+	/* told once it may be all that this thread knows of; told twice it is all */
+	looks_after(state, NODE, 2, -1);
+	expect_one_of(state, NODE, 2, 1, 2);
+	looks_after(state, NODE, 3, -1);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	woke_at(state, WORKER, 1, then);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	woke_at(state, WORKER, 2, test_time);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* Go: it has been at work since before the request began, though it made no record then. */
+static void a_thread_at_work_since_before_is_not_the_requests(void **state)
+{
+	uint64_t before = test_time;
+
+	one_has_ended_another_is_in_flight(state);
+	looks_after(state, NODE, 1, -1);
+	woke_at(state, WORKER, 1, before);
+	expect_one_of(state, WORKER, 1, 1, 2);
 }
 
 /* Before the first request has ended, nobody can have left anything. */
@@ -211,7 +355,9 @@ static void the_first_request_is_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                              \
+	cmocka_unit_test_setup_teardown(name, setup, teardown), \
+	cmocka_unit_test_setup_teardown(name, setup_killed, teardown)
 		TEST(a_timer_that_fires_before_others_can_is_the_requests_own),
 		TEST(a_timer_that_was_pending_before_the_request_can_be_others),
 		TEST(what_was_pending_is_over_when_nothing_is_waited_for),
@@ -219,7 +365,12 @@ int main(void)
 		TEST(a_turn_begun_for_another_does_not_become_the_requests),
 		TEST(a_thread_given_work_before_is_not_the_requests),
 		TEST(a_thread_does_what_it_was_started_for),
+		TEST(a_loop_that_has_not_rested_does_not_show_others_timers),
+		TEST(what_follows_in_the_turn_of_an_answer_can_be_others),
 		TEST(a_loop_of_all_threads_is_looked_at_for_each),
+		TEST(a_timer_is_not_gone_because_another_thread_rests_without_it),
+		TEST(what_was_due_may_still_run_when_another_thread_rests),
+		TEST(a_thread_at_work_since_before_is_not_the_requests),
 		TEST(the_first_request_is_alone),
 	};
 
