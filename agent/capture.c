@@ -77,19 +77,21 @@ static const char *family_of(enum fp_handler handler)
 
 static int fill_calls(struct faasprov_bpf *skeleton)
 {
-	int map = bpf_map__fd(skeleton->maps.calls);
+	int map = bpf_map__fd(skeleton->maps.calls), fd;
 
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		struct bpf_program *program =
 			bpf_object__find_program_by_name(skeleton->obj, family_of(calls[i].handler));
-		int fd = program ? bpf_program__fd(program) : -ENOENT;
 
+		fd = program ? bpf_program__fd(program) : -ENOENT;
 		if (fd < 0)
 			return fd;
 		if (bpf_map_update_elem(map, &calls[i].number, &fd, BPF_ANY) < 0)
 			return -errno;
 	}
-	return 0;
+	/* behind the last call: what runs when one of them fails */
+	fd = bpf_program__fd(skeleton->progs.of_failures);
+	return bpf_map_update_elem(map, &(uint32_t){FP_CALLS_MAX}, &fd, BPF_ANY) < 0 ? -errno : 0;
 }
 
 static const struct {
@@ -108,6 +110,7 @@ static void attach_only_sources(struct faasprov_bpf *skeleton)
 {
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, families[i]), false);
+	bpf_program__set_autoattach(skeleton->progs.of_failures, false);
 	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]); i++)
 		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, tls_probes[i].handler), false);
 }

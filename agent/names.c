@@ -139,6 +139,9 @@ int fp_names_note(struct fp_names *names, struct fp_event *event)
 	case FP_EVENT_TYPE_OPEN:
 	case FP_EVENT_TYPE_HELD:
 		return event->path.len == 0 ? 0 : learn(names, event->cgroup, event->path, event);
+	case FP_EVENT_TYPE_FAILED:
+		event->path = clean(event->path, names->path);
+		return 0;
 	case FP_EVENT_TYPE_LOAD:
 		if (event->ino)
 			return 0;

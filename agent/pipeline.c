@@ -370,6 +370,11 @@ void fp_pipeline_stats(const struct fp_pipeline *p, struct fp_pipeline_stats *re
 	ret_stats->refused = attribution->refused;
 }
 
+const struct fp_failure_count *fp_pipeline_failures(const struct fp_pipeline *p)
+{
+	return fp_reducer_failures(p->reducer);
+}
+
 void fp_pipeline_save(const struct fp_pipeline *p, size_t room, struct fp_buffer *out)
 {
 	fp_buffer_add_varint(out, p->stats.records);

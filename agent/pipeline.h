@@ -62,5 +62,7 @@ struct fp_pipeline_stats {
 	uint64_t begun, ended, refused;
 };
 void fp_pipeline_stats(const struct fp_pipeline *pipeline, struct fp_pipeline_stats *ret_stats);
+/* Failed calls by container, operation and error (failures.h), since the pipeline was made; NULL: none. */
+const struct fp_failure_count *fp_pipeline_failures(const struct fp_pipeline *pipeline);
 
 #endif

@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "agent/bpf/shared.h"
+#include "agent/failures.h"
 
 /* Processes with an event held back; more flush all.  Bounds memory to some MiB. */
 #define PENDING_MAX 4096
@@ -44,6 +45,7 @@ struct fp_reducer {
 	fp_event_fn fn;
 	void *arg;
 	bool raw;
+	struct fp_failures *failures;
 	struct pending *pending;
 	struct object *objects;
 };
@@ -56,6 +58,10 @@ int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
 		return -ENOMEM;
 	reducer->fn = fn;
 	reducer->arg = arg;
+	if (fp_failures_new(fn, arg, &reducer->failures) < 0) {
+		free(reducer);
+		return -ENOMEM;
+	}
 	*ret_reducer = reducer;
 	return 0;
 }
@@ -63,6 +69,11 @@ int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
 void fp_reducer_set_raw(struct fp_reducer *reducer)
 {
 	reducer->raw = true;
+}
+
+const struct fp_failure_count *fp_reducer_failures(const struct fp_reducer *reducer)
+{
+	return fp_failures_counts(reducer->failures);
 }
 
 static void forget(struct fp_reducer *reducer, struct pending *pending)
@@ -85,6 +96,7 @@ struct fp_reducer *fp_reducer_free(struct fp_reducer *reducer)
 		return NULL;
 	while (reducer->pending)
 		forget(reducer, reducer->pending);
+	fp_failures_free(reducer->failures);
 	free(reducer);
 	return NULL;
 }
@@ -105,7 +117,7 @@ int fp_reducer_flush(struct fp_reducer *reducer)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return fp_failures_flush(reducer->failures);
 }
 
 static bool can_merge_type(enum fp_event_type type)
@@ -249,10 +261,12 @@ int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
 	struct pending *pending;
 	int r;
 
-	if (can_merge_type(one.type) && one.count == 0) {
+	if ((can_merge_type(one.type) || one.type == FP_EVENT_TYPE_FAILED) && one.count == 0) {
 		one.count = 1;
 		one.last = one.time;
 	}
+	if (one.type == FP_EVENT_TYPE_FAILED)
+		return reducer->raw ? fp_failures_pass(reducer->failures, &one) : fp_failures_add(reducer->failures, &one);
 	if (reducer->raw)
 		return reducer->fn(reducer->arg, &one);
 	r = cut_others(reducer, &key, &one);

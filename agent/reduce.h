@@ -3,7 +3,8 @@
  * for one request into one event with first, last, count and bytes.  Any other
  * event of that process cuts, and whatever another process does to that object or
  * at the other end of it, unless both only read.  So no flow crosses in between, and
- * every slice is the same with and without.  Pure.
+ * every slice is the same with and without.  Failed calls, in which nothing flows, go
+ * a way of their own (failures.h).  Pure.
  */
 #ifndef FP_AGENT_REDUCE_H
 #define FP_AGENT_REDUCE_H
@@ -23,5 +24,8 @@ struct fp_reducer *fp_reducer_free(struct fp_reducer *reducer);
 int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event);
 /* Hands on everything that is held back. */
 int fp_reducer_flush(struct fp_reducer *reducer);
+/* Failed calls so far (failures.h); NULL: none. */
+struct fp_failure_count;
+const struct fp_failure_count *fp_reducer_failures(const struct fp_reducer *reducer);
 
 #endif

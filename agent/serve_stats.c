@@ -24,6 +24,7 @@ char *fp_serve_say_stats(void *arg)
 								      : FP_UPLINK_SPOOL_LIMIT;
 	}
 	fp_pipeline_stats(serve->pipeline, &agent.pipeline);
+	agent.failures = fp_pipeline_failures(serve->pipeline);
 	if (fp_capture_look(serve->capture, &look) == 0) {
 		document = fp_stats_document(&look, &serve->tally, &agent);
 		text = document ? json_dumps(document, JSON_COMPACT) : NULL;

@@ -1,10 +1,13 @@
 #include "agent/stats.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
+#include "agent/failures.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 
@@ -28,6 +31,37 @@ static void set_text(json_t *object, const char *key, const char *text)
 static uint64_t lost_records(const struct fp_look_container *row)
 {
 	return row ? row->lost[FP_LOSS_RING_FULL] + row->lost[FP_LOSS_BUDGET] : 0;
+}
+
+/* --- failed calls ------------------------------------------------------------------- */
+
+/* By cgroup: {"open ENOENT": 12}.  Those that found no row of their own are of cgroup 0. */
+static json_t *failures(const struct fp_stats_agent *agent)
+{
+	json_t *by_cgroup = json_object();
+
+	for (const struct fp_failure_count *count = agent ? agent->failures : NULL; count; count = count->hh.next) {
+		const char *operation = count->key.operation > UINT32_MAX ? NULL : fp_operation_name((uint32_t)count->key.operation);
+		const char *error = count->key.result > -4096 ? strerrorname_np((int)-count->key.result) : NULL;
+		char cgroup[24], name[64];
+
+		snprintf(cgroup, sizeof(cgroup), "%" PRIu64, count->key.cgroup);
+		snprintf(name, sizeof(name), "%s %s", operation ? operation : "others", error ? error : "");
+		if (!json_object_get(by_cgroup, cgroup))
+			json_object_set_new(by_cgroup, cgroup, json_object());
+		set(json_object_get(by_cgroup, cgroup), operation ? name : "others", count->count);
+	}
+	return by_cgroup;
+}
+
+static void set_failed(json_t *row, uint64_t cgroup, const json_t *failed)
+{
+	char name[24];
+	json_t *own;
+
+	snprintf(name, sizeof(name), "%" PRIu64, cgroup);
+	own = json_object_get(failed, name);
+	json_object_set_new(row, "failed", own ? json_incref(own) : json_object());
 }
 
 /* --- containers --------------------------------------------------------------------- */
@@ -59,7 +93,7 @@ static json_t *container_row(const struct fp_look *look, const struct fp_look_co
 	return row;
 }
 
-static json_t *containers(const struct fp_look *look, const struct fp_tally *tally)
+static json_t *containers(const struct fp_look *look, const struct fp_tally *tally, const json_t *failed)
 {
 	const struct fp_tally_container *tallied;
 	const struct fp_look_container *seen;
@@ -74,11 +108,16 @@ static json_t *containers(const struct fp_look *look, const struct fp_tally *tal
 		if (!tallied && seen->cgroup != FP_LOOK_OTHERS)
 			json_array_append_new(rows, container_row(look, seen, seen->cgroup, NULL));
 	}
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		json_t *row = json_array_get(rows, i);
+
+		set_failed(row, (uint64_t)json_integer_value(json_object_get(row, "cgroup")), failed);
+	}
 	return rows;
 }
 
 /* Containers that are in no table any more, or never were. */
-static json_t *others(const struct fp_look *look, const struct fp_tally *tally)
+static json_t *others(const struct fp_look *look, const struct fp_tally *tally, const json_t *failed)
 {
 	struct fp_tally_container sum = {.counts = tally->others};
 	const struct fp_look_container *seen;
@@ -89,6 +128,7 @@ static json_t *others(const struct fp_look *look, const struct fp_tally *tally)
 	row = container_row(look, seen, cgroup, &sum);
 	json_object_del(row, "cgroup");
 	set(row, "containers", tally->containers_forgotten);
+	set_failed(row, 0, failed);
 	return row;
 }
 
@@ -273,7 +313,7 @@ static void say_agent(json_t *document, const struct fp_look *look, const struct
 
 json_t *fp_stats_document(const struct fp_look *look, const struct fp_tally *tally, const struct fp_stats_agent *agent)
 {
-	json_t *document = json_object();
+	json_t *document = json_object(), *failed = failures(agent);
 
 	json_object_set_new(document, "running", json_boolean(agent != NULL));
 	set_text(document, "version", FP_VERSION);
@@ -284,8 +324,9 @@ json_t *fp_stats_document(const struct fp_look *look, const struct fp_tally *tal
 	json_object_set_new(document, "losses", losses(look, tally));
 	json_object_set_new(document, "missing_hooks", missing_hooks(look));
 	json_object_set_new(document, "ring", ring(look));
-	json_object_set_new(document, "containers", containers(look, tally));
-	json_object_set_new(document, "others", others(look, tally));
+	json_object_set_new(document, "containers", containers(look, tally, failed));
+	json_object_set_new(document, "others", others(look, tally, failed));
 	json_object_set_new(document, "requests", requests(tally));
+	json_decref(failed);
 	return document;
 }

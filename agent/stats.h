@@ -16,6 +16,7 @@
 struct fp_stats_agent {
 	const char *node, *cgroup, *output; /* output: the aggregator's address, or the store */
 	struct fp_pipeline_stats pipeline;
+	const struct fp_failure_count *failures;
 	uint64_t batch; /* number of the newest */
 	bool spools;
 	uint64_t pending, pending_bytes, spool_limit; /* batches not acknowledged */

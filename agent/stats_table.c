@@ -93,6 +93,50 @@ static void print_containers(const json_t *document, unsigned top, FILE *out)
 		print_container(others, "(forgotten ones)", out);
 }
 
+struct failed {
+	const char *where, *what;
+	json_int_t count;
+};
+
+static int by_count(const void *a, const void *b)
+{
+	const struct failed *one = a, *two = b;
+
+	return one->count < two->count ? 1 : one->count > two->count ? -1 : strcmp(one->what, two->what);
+}
+
+static size_t take_failed(const json_t *row, struct failed *list, size_t n)
+{
+	const char *what;
+	json_t *count;
+
+	json_object_foreach(json_object_get(row, "failed"), what, count)
+		list[n++] = (struct failed){text(row, "function"), what, json_integer_value(count)};
+	return n;
+}
+
+static void print_failed(const json_t *document, unsigned top, FILE *out)
+{
+	const json_t *rows = json_object_get(document, "containers"), *row;
+	size_t n = json_object_size(json_object_get(json_object_get(document, "others"), "failed")), i;
+	fp_cleanup(fp_freep) struct failed *list = NULL;
+
+	json_array_foreach((json_t *)rows, i, row)
+		n += json_object_size(json_object_get(row, "failed"));
+	list = calloc(n + 1, sizeof(*list));
+	if (!list || n == 0)
+		return;
+	n = take_failed(json_object_get(document, "others"), list, 0);
+	json_array_foreach((json_t *)rows, i, row)
+		n = take_failed(row, list, n);
+	qsort(list, n, sizeof(*list), by_count);
+	fprintf(out, "\n%-24s %-32s %10s\n", "FUNCTION", "FAILED CALLS", "COUNT");
+	for (i = 0; i < n && i < top; i++)
+		fprintf(out, "%-24.24s %-32s %10lld\n", list[i].where, list[i].what, (long long)list[i].count);
+	if (n > top)
+		fprintf(out, "and %zu more\n", n - top);
+}
+
 static void print_requests(const json_t *requests, const char *key, const char *head, unsigned top, FILE *out)
 {
 	const json_t *rows = json_object_get(requests, key), *row;
@@ -116,6 +160,7 @@ void fp_stats_print(const json_t *document, unsigned top, FILE *out)
 
 	print_head(document, out);
 	print_containers(document, top, out);
+	print_failed(document, top, out);
 	print_requests(requests, "by_operations", "REQUEST", top, out);
 	print_requests(requests, "by_loss", "REQUEST BY LOSS", top, out);
 	if (number(requests, "forgotten"))

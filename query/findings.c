@@ -15,6 +15,7 @@
 /* Of one finding so many deeds are told apart, and so many edges shown: who does a thing a million times hides nothing by it. */
 #define REASONS_MAX 8
 #define EVIDENCE_MAX 100
+#define NAMES_SAID 4
 
 struct gathering {
 	struct fp_store *store;
@@ -212,6 +213,10 @@ static void add_details(const char *attributes, struct fp_buffer *out)
 		else
 			fp_buffer_add_format(out, "%s %lld", keys[i], (long long)json_integer_value(value));
 		before = ", ";
+	}
+	if (json_array_size(json_object_get(object, "names"))) {
+		fp_buffer_add_text(out, before);
+		fp_words_names(out, object, NAMES_SAID);
 	}
 	json_decref(object);
 }

@@ -101,10 +101,11 @@ static void add_relation(struct fp_report *report, const struct fp_view_edge *ed
 static void add_process(struct fp_report *report, const struct fp_view_node *node, size_t indent)
 {
 	const struct fp_store_node *row = &fp_graph_node(report->answer->graph, node->members[0])->row;
-	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT;
+	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT, failures = FP_BUFFER_INIT;
 
 	fp_attribute_text(row->attributes, "argv", &argv);
-	if ((argv.len == 0 && node->n_files == 0 && node->n_dead == 0) || node->folded)
+	fp_words_failures(&failures, row->attributes);
+	if ((argv.len == 0 && node->n_files == 0 && node->n_dead == 0 && failures.len == 0) || node->folded)
 		return;
 	fp_report_spaces(report, indent);
 	fp_report_name(report, node);
@@ -113,6 +114,10 @@ static void add_process(struct fp_report *report, const struct fp_view_node *nod
 		fp_clean_add(&report->out, argv.data, 160);
 	}
 	fp_report_add(report, "\n");
+	if (failures.len > 0) {
+		fp_report_spaces(report, indent + 4);
+		fp_buffer_add_format(&report->out, "failed: %s\n", failures.data);
+	}
 	if (node->n_dead > 0) {
 		fp_report_spaces(report, indent + 4);
 		fp_words_dead_ends(&report->out, node);

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/text.h"
 #include "query/clean.h"
 #include "query/verbs.h"
@@ -198,6 +200,65 @@ void fp_words_dead_ends(struct fp_buffer *out, const struct fp_view_node *node)
 		fp_buffer_add_text(out, " to a pipe that nothing here reads");
 	else
 		fp_buffer_add_format(out, " to %zu pipes that nothing here reads", node->n_dead);
+}
+
+/* --- what failed ------------------------------------------------------------- */
+
+/* Of one process so many are told, and so many names of each; JSON has all. */
+#define FAILURES_MOST 8
+#define NAMES_MOST 4
+#define NAME_COLUMNS 60
+
+void fp_words_names(struct fp_buffer *out, const json_t *object, size_t most)
+{
+	const json_t *names = json_object_get(object, "names");
+	size_t n = json_array_size(names);
+
+	for (size_t i = 0; i < n && i < most; i++) {
+		fp_buffer_add_text(out, i ? ", " : "");
+		fp_clean_add(out, json_string_value(json_array_get(names, i)) ?: "", NAME_COLUMNS);
+	}
+	if (n > most)
+		fp_buffer_add_format(out, " and %zu more", n - most);
+	if (json_is_true(json_object_get(object, "more_names")))
+		fp_buffer_add_text(out, " and others");
+}
+
+static void add_failure(struct fp_buffer *out, const json_t *failure)
+{
+	const char *operation = json_string_value(json_object_get(failure, "operation"));
+	const json_t *error = json_object_get(failure, "error");
+	json_int_t count = json_integer_value(json_object_get(failure, "count"));
+
+	fp_clean_add(out, operation ?: "call", 0);
+	if (json_is_string(error)) {
+		fp_buffer_add_text(out, " ");
+		fp_clean_add(out, json_string_value(error), 0);
+	} else {
+		fp_buffer_add_format(out, " error %" JSON_INTEGER_FORMAT, json_integer_value(error));
+	}
+	if (count > 1)
+		fp_buffer_add_format(out, " %" JSON_INTEGER_FORMAT " times", count);
+	if (json_array_size(json_object_get(failure, "names")) == 0)
+		return;
+	fp_buffer_add_text(out, " (");
+	fp_words_names(out, failure, NAMES_MOST);
+	fp_buffer_add_text(out, ")");
+}
+
+void fp_words_failures(struct fp_buffer *out, const char *attributes)
+{
+	json_t *object = attributes ? json_loads(attributes, 0, NULL) : NULL;
+	const json_t *failures = json_object_get(object, "failed");
+	size_t n = json_array_size(failures);
+
+	for (size_t i = 0; i < n && i < FAILURES_MOST; i++) {
+		fp_buffer_add_text(out, i ? "; " : "");
+		add_failure(out, json_array_get(failures, i));
+	}
+	if (n > FAILURES_MOST)
+		fp_buffer_add_format(out, "; and %zu more", n - FAILURES_MOST);
+	json_decref(object);
 }
 
 /* --- files of the image --------------------------------------------------- */

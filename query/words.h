@@ -8,6 +8,8 @@
 #include "base/buffer.h"
 #include "query/render/view.h"
 
+struct json_t;
+
 #define FP_STAR "★"
 /* Characters of an invocation id that people see: its last ones, because ids may begin with the time. */
 #define FP_SHORT_ID 8
@@ -36,6 +38,10 @@ void fp_words_completeness(struct fp_buffer *out, const struct fp_answer *answer
 void fp_words_folded(struct fp_buffer *out, const struct fp_view *view);
 /* "wrote 522 B to a pipe that nothing here reads"; adds nothing when there is none. */
 void fp_words_dead_ends(struct fp_buffer *out, const struct fp_view_node *node);
+/* "open EACCES 3 times (/etc/shadow, /root/x)" of a process's attributes; adds nothing when nothing failed. */
+void fp_words_failures(struct fp_buffer *out, const char *attributes);
+/* The names of a finding or failure: up to `most` of them, and whether there are more. */
+void fp_words_names(struct fp_buffer *out, const struct json_t *object, size_t most);
 /* Names of up to `most` files folded into a process, the most telling first, and how many more there are. */
 void fp_words_files(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node, size_t most,
 		    size_t columns);

@@ -7,6 +7,7 @@
  *   streams   which bytes received are those of which send
  *   correct   clocks of machines, by what they sent each other; then all this once more
  *   resolve   item by item into operations between nodes, and findings
+ *   failures  what failed, by whom; what of it calls for a look
  *   losses    gaps, and which requests they concern
  *   merge     operations into edges
  *   emit      keys, labels and attributes, out to the sink
@@ -77,6 +78,17 @@ struct fp_image {
 	uint32_t exec; /* item */
 };
 
+/* What a process in a unit could not do: one operation with one error, however often, on whatever. */
+#define FP_FAILED_NAMES_MAX 16
+struct fp_failed {
+	uint64_t count, first, last; /* wall clock */
+	uint32_t item; /* the first */
+	uint32_t names[FP_FAILED_NAMES_MAX]; /* texts: what was tried, the first of them in order */
+	uint32_t n_names;
+	uint32_t next; /* of the same process in the same unit; FP_NONE */
+	bool has_more; /* names than these */
+};
+
 struct fp_gap {
 	uint32_t boot, host; /* where; host is a text */
 	uint32_t container; /* FP_NONE: the whole host */
@@ -136,6 +148,15 @@ struct fp_build {
 	size_t path_list_room;
 	struct fp_intern path_seen; /* (node, path) */
 
+	struct fp_intern failed_by; /* what makes one of failed[] */
+	struct fp_failed *failed;
+	size_t failed_room;
+	struct fp_intern failed_units; /* (process, exec id, unit) */
+	struct fp_failed_list {
+		uint32_t first, last; /* in failed[] */
+	} *failed_lists; /* by number in failed_units */
+	size_t failed_lists_room;
+
 	struct fp_stitch_counts counts;
 };
 
@@ -180,6 +201,12 @@ struct json_t;
 int fp_build_attributes(struct fp_build *build, struct json_t *object, uint32_t *ret_attributes);
 /* What the item shows that calls for a look (findings.c). */
 int fp_build_finding(struct fp_build *build, const struct fp_item *item);
+/* What failed, and the findings of it (failures.c); after fp_build_resolve. */
+int fp_build_failures(struct fp_build *build);
+/* First of failed[] of a process in a unit, or FP_NONE. */
+uint32_t fp_build_failed_of(const struct fp_build *build, uint32_t process, uint32_t exec_id, uint32_t unit);
+/* Operation, error and names, into a JSON object. */
+void fp_build_describe_failed(const struct fp_build *build, const struct fp_failed *failed, struct json_t *object);
 /* Items about files, pipes, sockets and messages. */
 int fp_build_object(struct fp_build *build, const struct fp_item *item, uint32_t number);
 /* Is the connection of the item nothing but calls of recorded functions, which have edges of their own? */

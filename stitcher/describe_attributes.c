@@ -60,6 +60,22 @@ static void describe_exit(const struct fp_process_state *state, json_t *object)
 		set_number(object, "exit_status", (uint64_t)WEXITSTATUS(state->status));
 }
 
+static void describe_failed(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
+{
+	uint32_t at = fp_build_failed_of(build, node->a, node->b, node->c);
+	json_t *list = at == FP_NONE ? NULL : json_array();
+
+	for (; at != FP_NONE; at = build->failed[at].next) {
+		json_t *one = json_object();
+
+		fp_build_describe_failed(build, &build->failed[at], one);
+		set_number(one, "count", build->failed[at].count);
+		json_array_append_new(list, one);
+	}
+	if (list)
+		json_object_set_new(object, "failed", list);
+}
+
 static int describe_process(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
 {
 	const struct fp_process *process = &build->evidence->processes[node->a];
@@ -81,6 +97,7 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 		json_object_set_new(object, "unit", json_string(unit.data));
 	fp_buffer_done(&unit);
 	describe_exit(state, object);
+	describe_failed(build, node, object);
 	if (process->refused) {
 		set_number(object, "refused_marks", process->refused);
 		set_text(build, object, "refused", process->refusal);

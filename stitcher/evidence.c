@@ -1,10 +1,13 @@
 #include "stitcher/evidence.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/text.h"
 #include "stitcher/array.h"
 #include "stitcher/clean.h"
 
@@ -292,6 +295,25 @@ static int add_refused(struct fp_evidence *evidence, const struct fp_event *even
 	return r < 0 ? r : 1;
 }
 
+/* What was tried goes into `path`: a name, an address, a process. */
+static int add_failed(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	char text[FP_ADDRESS_TEXT_SIZE] = "";
+	int r;
+
+	if (event->result >= 0 || event->usual)
+		return 0;
+	item->value = narrow(event->operation);
+	if (event->path.len)
+		return 1;
+	if (event->remote_port || event->remote_hi || event->remote_lo)
+		fp_endpoint_text(event->remote_hi, event->remote_lo, (uint16_t)event->remote_port, text);
+	else if (event->target_tgid)
+		snprintf(text, sizeof(text), "process %" PRIu32, narrow(event->target_tgid));
+	r = fp_evidence_text(evidence, (struct fp_str){text, strlen(text)}, &item->path);
+	return r < 0 ? r : 1;
+}
+
 /* Of files of the kernel's views, a process's memory is one. */
 static bool is_memory(const struct fp_event *event)
 {
@@ -401,6 +423,8 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 		return add_refused(evidence, event, item);
 	case FP_EVENT_TYPE_CONTROL:
 		return add_control(evidence, event, item);
+	case FP_EVENT_TYPE_FAILED:
+		return add_failed(evidence, event, item);
 	default:
 		return 0;
 	}
@@ -482,7 +506,7 @@ int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, 
 	evidence->n_events++;
 	if (event->type == FP_EVENT_TYPE_CONTAINER)
 		return describe_container(evidence, event, fp_item_source(evidence, &item)->host, item.container);
-	if (event->type != FP_EVENT_TYPE_LOST && !fp_event_is_state(event->type))
+	if (event->type != FP_EVENT_TYPE_LOST && !fp_event_is_state(event->type) && !event->usual)
 		note_first(&evidence->processes[item.process], event, &item);
 	r = add_own_fields(evidence, event, &item);
 	if (r == -EINVAL) {

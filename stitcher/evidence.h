@@ -40,7 +40,7 @@ struct fp_item {
 	uint32_t candidates; /* text: invocation ids */
 	uint32_t container;
 	uint32_t object, peer;
-	uint32_t path, new_path; /* texts */
+	uint32_t path, new_path; /* texts; path of FAILED: what was tried, whatever it is */
 	uint32_t detail; /* of FORK the child; of EXEC, MESSAGE, BEGIN, CONTROL a number in execs[] and so on; of REFUSED a text */
 	uint32_t count;
 	uint32_t value; /* last byte's sequence number; mode; status; cause; mark; port; operation */

@@ -368,6 +368,7 @@ static int resolve(struct fp_build *build, const struct fp_item *item, uint32_t 
 	case FP_EVENT_TYPE_PRESENT:
 	case FP_EVENT_TYPE_HELD:
 	case FP_EVENT_TYPE_CONNECTED:
+	case FP_EVENT_TYPE_FAILED: /* nothing was done */
 		return 0;
 	default:
 		return fp_build_object(build, item, number);

@@ -104,6 +104,8 @@ static void build_init(struct fp_build *build, struct fp_evidence *evidence, con
 	fp_intern_init(&build->images_by, SIZE_MAX);
 	fp_intern_init(&build->bounds_by, SIZE_MAX);
 	fp_intern_init(&build->path_seen, SIZE_MAX);
+	fp_intern_init(&build->failed_by, SIZE_MAX);
+	fp_intern_init(&build->failed_units, SIZE_MAX);
 }
 
 static void build_done(struct fp_build *build)
@@ -130,6 +132,10 @@ static void build_done(struct fp_build *build)
 	free(build->files);
 	free(build->path_list);
 	fp_intern_done(&build->path_seen);
+	fp_intern_done(&build->failed_by);
+	fp_intern_done(&build->failed_units);
+	free(build->failed);
+	free(build->failed_lists);
 }
 
 /* Requests that only their own events speak of have a node too. */
@@ -182,6 +188,8 @@ int fp_stitch_make(struct fp_stitch *stitch, const struct fp_stitch_sink *sink)
 		r = fp_build_watchdogs(&build);
 	if (r >= 0)
 		r = fp_build_resolve(&build);
+	if (r >= 0)
+		r = fp_build_failures(&build);
 	if (r >= 0)
 		r = add_requests(&build);
 	if (r >= 0)

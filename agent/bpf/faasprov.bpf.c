@@ -4,6 +4,7 @@
  * after one comparison; a table of programs by call number, which the agent
  * fills for its architecture (agent/calls.def), does the rest.
  */
+#include "agent/bpf/failed.bpf.h"
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
 #include "agent/bpf/network.bpf.h"
@@ -18,7 +19,7 @@ char LICENSE[] SEC("license") = "GPL";
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, FP_CALLS_MAX);
+	__uint(max_entries, FP_CALLS_MAX + 1); /* the last is CALL_FAILED */
 	__type(key, __u32);
 	__type(value, __u32);
 } calls SEC(".maps");
@@ -26,11 +27,18 @@ struct {
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
+	__u64 number;
+
 	if (!is_recorded())
 		return 0;
 	if (is_foreign())
 		return count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
-	bpf_tail_call(ctx, &calls, (__u32)call_number(regs));
+	number = call_number(regs);
+	if (number >= FP_CALLS_MAX)
+		return 0;
+	if (is_failure(result) && tells_failures(handler_of[number]))
+		bpf_tail_call(ctx, &calls, CALL_FAILED);
+	bpf_tail_call(ctx, &calls, (__u32)number);
 	return 0;
 }
 
@@ -365,6 +373,47 @@ static __always_inline int any_write(struct call *call, __u64 fd, __u64 data, __
 	return call->result < 0 ? 0 : moved_buffer(call, fd, data, size, 1);
 }
 HANDLER(on_write, any_write(&call, a1, a2, a3))
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(of_failures, struct pt_regs *regs, long result)
+{
+	struct tried tried = {.cgroup = container_cgroup(), .result = result, .dirfd = AT_FDCWD, .fd = NO_DESCRIPTOR, .pidfd = -1};
+	__u8 handler = handler_of[call_number(regs) & (FP_CALLS_MAX - 1)];
+
+	if (handler >= FP_HANDLER_FIRST_NAME && handler <= FP_HANDLER_LAST_NAME)
+		forget_touched();
+	if (handler == FP_HANDLER_on_write && call_arg1(regs) == FP_BOARD_DESCRIPTOR)
+		return take_board(call_arg2(regs), call_arg3(regs));
+	if (is_watchdog(tried.cgroup))
+		return 0;
+	understand(&tried, handler, call_arg1(regs), call_arg2(regs), call_arg3(regs), call_arg4(regs), call_arg5(regs));
+	if (!tried.name)
+		return record_failed(&tried);
+	return is_absolute(tried.name) ? record_failed_absolute(&tried) : record_failed_name(&tried);
+}
+
+/* A connect that went on in the background has failed: the process gets to know it by asking for the socket's error. */
+#define SO_ERROR 4
+static __always_inline int asked_for_error(struct call *call, __u32 fd, unsigned long value)
+{
+	struct tried tried = {.cgroup = call->cgroup, .fd = fd, .pidfd = -1, .operation = FP_OPERATION_KIND_CONNECT};
+	int error = 0;
+
+	if (bpf_probe_read_user(&error, sizeof(error), (void *)value) < 0 || error <= 0 || error > ERRORS_MAX)
+		return 0;
+	tried.result = -error;
+	return record_failed(&tried);
+}
+HANDLER(on_getsockopt, if (result == 0 && a2 == SOL_SOCKET && a3 == SO_ERROR) asked_for_error(&call, a1, a4))
+
+/* what is told when it fails alone: what it does is seen by other hooks */
+HANDLER(on_execute, )
+HANDLER(on_execute_at, )
+HANDLER(on_kill, )
+HANDLER(on_pidfd_kill, )
+HANDLER(on_access, )
+HANDLER(on_accessat, )
+
 HANDLER(on_readv, IF_DONE(moved_vector(&call, a1, a2, a3, 0)))
 HANDLER(on_writev, IF_DONE(moved_vector(&call, a1, a2, a3, 1)))
 HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, a3, 0)))

@@ -22,10 +22,11 @@
 	H(on_fchownat) H(on_truncate) H(on_setxattr) H(on_setxattrat) H(on_removexattrat) H(on_getxattr) H(on_getxattrat) \
 	H(on_utimensat) H(on_utimes) H(on_removexattr)
 #define FP_HANDLERS_SOCKET(H) \
-	H(on_socket) H(on_socketpair) H(on_bind) H(on_listen) H(on_connect) H(on_accept) H(on_shutdown)
+	H(on_socket) H(on_socketpair) H(on_bind) H(on_listen) H(on_connect) H(on_accept) H(on_shutdown) H(on_getsockopt)
 #define FP_HANDLERS_PROCESS(H) \
 	H(on_ptrace) H(on_vm_read) H(on_vm_write) H(on_get_fd) H(on_credentials) H(on_capset) H(on_unshare) H(on_setns) \
 	H(on_seccomp) H(on_mount) H(on_umount) H(on_move_mount) H(on_pivot_root) H(on_chroot) \
+	H(on_execute) H(on_execute_at) H(on_kill) H(on_pidfd_kill) H(on_access) H(on_accessat) \
 	H(on_open_tree) H(on_fsopen) H(on_fsconfig) H(on_fsmount) H(on_fspick) H(on_mount_setattr) H(on_landlock) \
 	H(on_bpf) H(on_perf) H(on_userfaultfd) H(on_keyctl) H(on_add_key) H(on_request_key) H(on_module) H(on_kexec) \
 	H(on_system) H(on_clock) H(on_fanotify) H(on_personality)

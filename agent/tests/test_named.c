@@ -3,7 +3,7 @@
  * file system, in memory and on overlays, and while another thread changes the
  * argument in the middle of the call.  Needs root and BPF.
  */
-#define RING_SIZE (32 << 20) /* nothing is lost, however slowly it is read: events and deeds are counted in step */
+#define RING_SIZE (64 << 20) /* nothing is lost, however slowly it is read: events and deeds are counted in step */
 #include "agent/tests/recorded.h"
 
 #include <pthread.h>

@@ -100,6 +100,20 @@ static void add_dead_ends(struct fp_buffer *out, const struct fp_view_node *node
 	fp_buffer_add_text(out, "</i>" END);
 }
 
+static void add_failures(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT;
+
+	if (node->folded || node->kind != FP_NODE_PROCESS)
+		return;
+	fp_words_failures(&words, row_of(view, node)->attributes);
+	if (words.len == 0)
+		return;
+	fp_buffer_add_text(out, LINE GRAY "<i>failed: ");
+	add_wrapped(out, words.data);
+	fp_buffer_add_text(out, "</i>" END);
+}
+
 /* Where something stands that no frame says it of. */
 static void add_place(struct fp_buffer *out, const struct fp_view *view, const struct fp_view_node *node)
 {
@@ -181,6 +195,7 @@ void fp_label_node(struct fp_buffer *out, const struct fp_view *view, const stru
 	add_arguments(out, view, node);
 	add_files(out, view, node);
 	add_dead_ends(out, node);
+	add_failures(out, view, node);
 	add_place(out, view, node);
 }
 

@@ -15,7 +15,7 @@
 #include "wire/batch.h"
 #include "wire/batch_format.h"
 
-#define GOLDEN "tests/golden/batch-v10.hex" /* by schema version */
+#define GOLDEN "tests/golden/batch-v11.hex" /* by schema version */
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 FP_DEFINE_CLEANUP(struct fp_batch_writer, fp_batch_writer_free)
@@ -182,7 +182,7 @@ static void test_writer_refuses(void **context)
 	assert_int_equal(fp_batch_writer_finish(writer, &header, &frame, &len, hash), -ENODATA);
 	assert_int_equal(fp_batch_writer_add(writer, &event), -EINVAL);
 	event.path.len = 1;
-	event.type = (enum fp_event_type)39;
+	event.type = (enum fp_event_type)63;
 	assert_int_equal(fp_batch_writer_add(writer, &event), -EINVAL);
 	event.type = (enum fp_event_type)4000;
 	assert_int_equal(fp_batch_writer_add(writer, &event), -EINVAL);
