@@ -99,6 +99,7 @@ struct thread_state {
 	__u64 polls; /* uses an event loop: then only that makes a turn */
 	__u64 board; /* address of its own board, and the exec that it was told in */
 	__u64 board_exec;
+	__u64 running; /* address of the number of what it runs; 0: the board's first id holds */
 	__u64 said[2]; /* what the last ENTER told of it */
 	__u64 since; /* end of its last rest */
 	__u64 woke; /* end of its last wait for descriptors, a rest or not */
@@ -384,6 +385,50 @@ static __always_inline __u32 board_place(__u64 board)
 	return place;
 }
 
+/* The whole number that a double holds; 0 of one that is none. */
+static __always_inline __u64 whole_number(__u64 bits)
+{
+	__u64 exponent = bits >> 52;
+
+	if (exponent < 1023 || exponent > 1023 + 52)
+		return 0;
+	return (1ull << 52 | (bits & ((1ull << 52) - 1))) >> (1023 + 52 - exponent);
+}
+
+/*
+ * Whose the callback is that the thread runs: the board's first id while it
+ * holds, else by the number of its resource.  A number whose place others have
+ * taken says nothing.
+ */
+static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2])
+{
+	const __u64 board = state->board;
+	struct { __u64 id[2], within; } first;
+	struct { __u32 resource; __s32 number; } owner;
+	__u64 bits, resource;
+	__u32 number, place, holds;
+
+	if (bpf_probe_read_user(&bits, sizeof(bits), (void *)state->running) < 0 ||
+	    bpf_probe_read_user(&first, sizeof(first), (void *)board) < 0)
+		return -1;
+	if (bits == first.within) {
+		id[0] = first.id[0];
+		id[1] = first.id[1];
+		return 0;
+	}
+	resource = whole_number(bits);
+	if (bpf_probe_read_user(&owner, sizeof(owner), (void *)(board + FP_BOARD_OWNERS +
+								sizeof(owner) * (resource % FP_BOARD_OWNERS_MAX))) < 0 ||
+	    owner.resource != (__u32)resource || !owner.number)
+		return -1;
+	number = owner.number < 0 ? -(__u32)owner.number : (__u32)owner.number;
+	place = 1 + number % (FP_BOARD_IDS_MAX - 1);
+	if (bpf_probe_read_user(&holds, sizeof(holds), (void *)(board + FP_BOARD_NUMBERS + sizeof(holds) * place)) < 0 ||
+	    holds != number)
+		return -1;
+	return (int)bpf_probe_read_user(id, 16, (void *)(board + FP_BOARD_IDS + 16ull * place));
+}
+
 static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -392,7 +437,8 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 	__u32 place;
 
 	if (state && state->board) {
-		if (state->board_exec != leader->self_exec_id || bpf_probe_read_user(id, 16, (void *)state->board) < 0)
+		if (state->board_exec != leader->self_exec_id ||
+		    (state->running ? whose_it_runs(state, id) : bpf_probe_read_user(id, 16, (void *)state->board)) < 0)
 			id[0] = id[1] = 0;
 		return;
 	}

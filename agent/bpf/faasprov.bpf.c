@@ -340,8 +340,8 @@ HANDLER(on_read, IF_DONE(moved_buffer(&call, a1, a2, a3, 0)))
 /*
  * The runtime assist shows its board: a write to a descriptor that cannot be, of
  * which only the buffer's address is taken.  One with tables speaks for the
- * threads of the process that have none of their own, too.  One of no length
- * takes the thread's back.
+ * threads of the process that have none of their own, too, and can be followed by where
+ * the number of what runs is kept.  One of no length takes the thread's back.
  */
 static __always_inline int take_board(__u64 address, __u64 size)
 {
@@ -349,11 +349,16 @@ static __always_inline int take_board(__u64 address, __u64 size)
 	struct task_struct *leader = task->group_leader;
 	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *first;
 
+	if (state && state->board && size == FP_BOARD_RUNNING_SIZE) {
+		state->running = address;
+		return 0;
+	}
 	if (!state || (size && size < FP_BOARD_DESCRIPTORS))
 		return 0;
 	if (!size)
 		address = 0;
 	state->board = address;
+	state->running = 0;
 	state->board_exec = leader->self_exec_id;
 	if (size != FP_BOARD_SIZE)
 		return 0;

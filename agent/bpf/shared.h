@@ -26,11 +26,16 @@
  * whose work a thread does.  Only its address is ever told.
  */
 #define FP_BOARD_DESCRIPTOR FP_MARK_PRCTL /* never a descriptor: beyond the kernel's limit of them */
+#define FP_BOARD_WITHIN 16 /* the number for which the board's first id holds */
 #define FP_BOARD_DESCRIPTORS 64 /* where the table of descriptors begins */
 #define FP_BOARD_DESCRIPTORS_MAX 4096
 #define FP_BOARD_IDS (FP_BOARD_DESCRIPTORS + 2 * FP_BOARD_DESCRIPTORS_MAX)
 #define FP_BOARD_IDS_MAX 4096
-#define FP_BOARD_SIZE (FP_BOARD_IDS + 16 * FP_BOARD_IDS_MAX)
+#define FP_BOARD_NUMBERS (FP_BOARD_IDS + 16 * FP_BOARD_IDS_MAX)
+#define FP_BOARD_OWNERS (FP_BOARD_NUMBERS + 4 * FP_BOARD_IDS_MAX)
+#define FP_BOARD_OWNERS_MAX (1 << 17)
+#define FP_BOARD_SIZE (FP_BOARD_OWNERS + 8 * FP_BOARD_OWNERS_MAX)
+#define FP_BOARD_RUNNING_SIZE 8 /* of what is shown for the number of what the thread runs */
 
 enum {
 #define FP_EVENT(id, NAME, name, doc) FP_RECORD_TYPE_##NAME = id,

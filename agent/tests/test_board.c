@@ -125,6 +125,61 @@ static void a_pools_threads_are_spoken_for(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+/* A runtime that keeps the number of what it runs; whose that is, stands in a table. */
+static double running;
+
+static void put_owner(unsigned resource, int number)
+{
+	const unsigned char id = (unsigned char)(number < 0 ? -number : number);
+	const unsigned place = 1 + id % (FP_BOARD_IDS_MAX - 1);
+
+	memcpy(board + FP_BOARD_OWNERS + 8ull * (resource % FP_BOARD_OWNERS_MAX), (int[]){ (int)resource, number }, 8);
+	memcpy(board + FP_BOARD_NUMBERS + 4ull * place, (int[]){ id }, 4);
+	put_id(FP_BOARD_IDS + 16ull * place, id);
+}
+
+static int touch_in(double number)
+{
+	running = number;
+	return touch();
+}
+
+#define BEYOND 0x200000003 /* a number of more than 32 bits, in the same place as 3 */
+
+static int with_numbers(void)
+{
+	const double within = 50;
+	const int other = 7 + FP_BOARD_IDS_MAX - 1;
+
+	if (show_board(FP_BOARD_SIZE))
+		return 1;
+	put_id(0, 9);
+	memcpy(board + FP_BOARD_WITHIN, &within, 8);
+	if (touch() || syscall(SYS_write, (unsigned)FP_BOARD_DESCRIPTOR, &running, FP_BOARD_RUNNING_SIZE) != -1)
+		return 1;
+	put_owner(3, 7);
+	put_owner(4, -8);
+	put_owner(200000, 5);
+	if (touch_in(50) || touch_in(3) || touch_in(4) || touch_in(200000) || touch_in(3 + FP_BOARD_OWNERS_MAX))
+		return 1;
+	put_owner((unsigned)BEYOND, 6);
+	if (touch_in(BEYOND) || touch_in(0) || touch_in(-1) || touch_in(0.0 / 0.0) || touch_in(1e300) || touch_in(50))
+		return 1;
+	put_owner(3, 7);
+	memcpy(board + FP_BOARD_NUMBERS + 4 * (1 + 7), &other, 4); /* the place serves another by now */
+	return touch_in(3) || touch_in(4);
+}
+
+static void what_runs_is_known_by_its_number(void **state)
+{
+	const uint64_t ids[] = { 9, 9, 7, 8, 5, 0, 6, 0, 0, 0, 0, 9, 0, 8 };
+
+	record(with_numbers);
+	for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		assert_int_equal(entered_before(FP_EVENT_TYPE_OPEN, i), ids[i]);
+	assert_int_equal(count(FP_EVENT_TYPE_OPEN), sizeof(ids) / sizeof(ids[0]));
+}
+
 static int another_program(void)
 {
 	pid_t pid;
@@ -323,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_matters_is_said),
 		cmocka_unit_test(a_pools_threads_are_spoken_for),
+		cmocka_unit_test(what_runs_is_known_by_its_number),
 		cmocka_unit_test(a_board_is_its_process_s_own),
 		cmocka_unit_test(a_board_that_is_not_there_says_nothing),
 		cmocka_unit_test(garbage_is_no_place),

@@ -217,9 +217,9 @@ follows the function, not the watchdog; both make row d too cheap."""
 def _sizes(result):
     """The aims that are not times."""
     aims = []
-    per = result["per_request"].get(workloads.MAIN)
-    if per:
-        aims.append(("bytes stored for a purchase", f"{per['store_bytes']:.0f}", "under 1024", per["store_bytes"] < 1024))
+    for callers, requests, store, wire in result["stored"]:
+        aims.append((f"bytes stored for a purchase, {callers} at a time, of {requests}", f"{store:.0f} ({wire:.0f} on the wire)",
+                     "under 1024", store < 1024))
     if result["memory"]:
         peak = result["memory"]["agent-node1"]["peak_kib"] / 1024
         aims.append(("agent, resident at most", f"{peak:.1f} MiB", "at most 64 MiB", peak <= 64))

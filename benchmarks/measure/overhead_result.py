@@ -40,6 +40,7 @@ def evaluate(result):
     result["repeated"] = sum(s["attempts"] - 1 for s in result["slices"])
     result["left_out"] = sum(row["left_out"] for row in result["rows"])
     result["per_request"] = {name: _per_request(result, name) for name in result["requests"]}
+    result["stored"] = _stored(result.get("uninterrupted", []))
     result["memory"] = _memory(result)
     result["cold_start"] = _cold(result["cold"])
 
@@ -115,6 +116,15 @@ def _per_request(result, workload):
             "wire_bytes": sum(g["wire"] for g in groups) / requests,
             "store_bytes": sum(g["store"] for g in groups) / requests, "lost": result["lost_of"].get(workload, 0),
             "cpu_agent": MEASURES["cpu_agent"](slices), "cpu_aggregator": MEASURES["cpu_aggregator"](slices)}
+
+
+def _stored(taken):
+    """[(callers, requests, bytes in the store, bytes on the wire)] of a request; what a start takes is told as of none."""
+    if not taken or any(one["agent"]["lost"] for one in taken):
+        return []
+    start = next(one for one in taken if not one["concurrency"])
+    return [(one["concurrency"], one["requests"], *((one[key] - start[key]) / one["requests"] for key in ("store", "wire")))
+            for one in taken if one["requests"]]
 
 
 def _memory(result):

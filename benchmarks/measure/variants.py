@@ -33,6 +33,7 @@ class Variant:
             os.environ["FAASPROV_LAB"] = former
         self.driver = None
         self.log_seen = {}
+        self.hooks = None  # of all recorders on this kernel, before this one
 
     # --- up and down
 
@@ -62,12 +63,19 @@ class Variant:
     # --- the recorders of variant c
 
     def start_recording(self):
+        """Returns when what was there before is recorded, too: what is measured is recording, not its start."""
+        self.hooks = machine.recorders()
         self.log_seen = {name: self._log_size(name) for name in ("agent-node1", "aggregator")}
         recording.start(self.lab, 1, cgroup.root(), self.about["store"])
+        recording.sync(self.lab)
 
     def stop_recording(self):
         """Returns what the agent says of its run, for the losses."""
         recording.stop(self.lab)
+        # The kernel lets go of the hooks a moment later, which the next slice is not to be measured with.
+        until = time.monotonic() + 10
+        while (machine.recorders() or 0) > (self.hooks or 0) and time.monotonic() < until:
+            time.sleep(0.05)
         with open(self.lab.log("agent-node1")) as log:
             log.seek(self.log_seen.get("agent-node1", 0))
             text = log.read()

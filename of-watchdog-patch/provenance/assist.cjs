@@ -3,15 +3,16 @@
  * The runtime assist for Node: keeps, in memory that it has shown to the
  * recorder once, which invocation each thread works for.  fwatchdog loads it
  * before the function (--require in NODE_OPTIONS); nothing of the function is
- * changed, and a change of context is four stores and no system call.
+ * changed.
  *
  * The memory is the board of lib/schema/mark.def.  Whose an asynchronous resource
- * is, is kept by its number, in tables of fixed size: of what is too old for
- * them, the board says nothing, which is never wrong.  What the thread pool does for
+ * is, is noted there by its number when it is made, in tables of fixed size: of what is too old for
+ * them, the board says nothing, which is never wrong.  Which resource's callback runs, Node itself keeps in memory,
+ * and the recorder reads it there: nothing at all is done when the context changes.  What the thread pool does for
  * JavaScript is told by the board's own tables: which descriptor is whose, and, in
  * bits of an open's mode that mean nothing, whose the open is.
  */
-const { AsyncResource, createHook } = require('node:async_hooks')
+const { AsyncResource, createHook, executionAsyncId } = require('node:async_hooks')
 const { writeSync } = require('node:fs')
 const { Server } = require('node:http')
 const Module = require('node:module')
@@ -22,6 +23,7 @@ const { isMainThread, setEnvironmentData, getEnvironmentData } = require('node:w
 const BOARD_DESCRIPTOR = 0x46505256
 const DESCRIPTORS = 4096
 const PLACES = 4096
+const RESOURCES = 1 << 17 // a request of some size makes a few hundred
 const MODE_BITS = 12
 const HEADER = 'x-faasprov-request'
 const ID = /^[0-9a-f]{32}$/
@@ -31,19 +33,19 @@ const WORKER = 'faasprov.invocation' // environment data that a worker thread is
 const BOARD = 'faasprov.board' // the same: what it shows of its board
 const LENT = Symbol('faasprov.board')
 
-const board = Buffer.allocUnsafeSlow(64 + 2 * DESCRIPTORS + 16 * PLACES).fill(0)
+const board = Buffer.alloc(64 + 2 * DESCRIPTORS + 20 * PLACES + 8 * RESOURCES)
 // A thread that ends does more when its own memory is gone, and maybe another's: what a worker thread shows is its parent's.
 const lent = isMainThread ? undefined : getEnvironmentData(BOARD)
 const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent) : board
 const current = new Int32Array(shown.buffer, shown.byteOffset, 4)
-const descriptors = new Uint16Array(board.buffer, 64, DESCRIPTORS)
-const ids = new Int32Array(board.buffer, 64 + 2 * DESCRIPTORS, 4 * PLACES)
+const descriptors = new Uint16Array(board.buffer, board.byteOffset + 64, DESCRIPTORS)
+const ids = new Int32Array(board.buffer, board.byteOffset + 64 + 2 * DESCRIPTORS, 4 * PLACES)
+const numbers = new Int32Array(board.buffer, ids.byteOffset + ids.byteLength, PLACES) // which invocation each place holds
+const owners = new Int32Array(board.buffer, numbers.byteOffset + numbers.byteLength, 2 * RESOURCES) // a number, whose it is
 
 // --- invocations: numbers from 1; the last ones have a place on the board ------
 
-const numbers = new Int32Array(PLACES) // which invocation each place holds
 let newest = 0
-let working = 0 // the one that this thread works for; 0: none is known
 
 // A number below zero is the same invocation by hearsay: an answer came for it on a connection that a pool may lend to
 // others, and nothing since (a promise of its own, a bound callback) has confirmed that it is still at work.
@@ -63,75 +65,105 @@ function take (id) {
   return newest
 }
 
-function work (invocation) {
+const born = getEnvironmentData(WORKER)
+const first = !isMainThread && ID.test(born) ? take(born) : 0
+
+// --- whose is which asynchronous resource ---------------------------------------
+
+function own (resource, invocation) {
+  const at = 2 * (resource & (RESOURCES - 1))
+  owners[at] = resource // its last 32 bits
+  owners[at + 1] = invocation
+}
+
+function ownerOf (resource) {
+  const at = 2 * (resource & (RESOURCES - 1))
+  return owners[at] === (resource | 0) ? owners[at + 1] : 0
+}
+
+// --- whom this thread works for -----------------------------------------------------
+
+// The number of the resource whose callback runs, where Node keeps it; without, hooks follow each callback.
+const node = binding('async_wrap')
+const RUNNING = node?.constants?.kExecutionAsyncId
+const running = node?.async_id_fields?.[RUNNING] === executionAsyncId() ? node.async_id_fields : undefined
+
+// What holds within one callback, whoever its resource belongs to: while a promise goes on, or a request is handed over.
+let said = 0
+const within = new Float64Array(shown.buffer, shown.byteOffset + 16, 1)
+within[0] = -1 // the number of none
+const interrupted = [] // what held before
+say(first, -1)
+
+function context () {
+  return running === undefined ? -1 : running[RUNNING]
+}
+
+function working () {
+  const resource = context()
+  return resource === within[0] ? said : ownerOf(resource) || first
+}
+
+function say (invocation, resource) {
+  within[0] = resource
+  if (invocation === said) return
   const from = known(invocation) ? 4 * place(invocation) : 0 // the first place holds zeros
-  working = from === 0 ? 0 : invocation
+  said = from === 0 ? 0 : invocation
   current[0] = ids[from]
   current[1] = ids[from + 1]
   current[2] = ids[from + 2]
   current[3] = ids[from + 3]
 }
 
-// --- whose is which asynchronous resource ---------------------------------------
-
-const REMEMBERED = 1 << 17 // resources; a request of some size makes a few hundred
-const resources = new Int32Array(REMEMBERED) // their numbers' last 32 bits: what is read is no object of V8's heap
-const owners = new Int32Array(REMEMBERED)
-const interrupted = [] // callbacks run within callbacks: what each goes back to
-
-function own (resource, invocation) {
-  const at = resource & (REMEMBERED - 1)
-  resources[at] = resource
-  owners[at] = invocation
-}
-
-function ownerOf (resource) {
-  const at = resource & (REMEMBERED - 1)
-  return resources[at] === (resource | 0) ? owners[at] : 0
-}
-
 function enter (invocation) {
-  interrupted.push(working)
-  if (invocation !== working) work(invocation)
+  interrupted.push(said, within[0])
+  say(invocation, context())
 }
 
 function leave () {
-  const invocation = interrupted.pop() ?? 0
-  if (invocation !== working) work(invocation)
+  const resource = interrupted.pop() ?? -1
+  say(interrupted.pop() ?? 0, resource)
 }
 
 createHook({
   init (resource, type, _, handle) {
-    if (working !== 0) own(resource, working)
-    if (type === 'WORKER') bear(handle)
-  },
-  before (resource) { enter(ownerOf(resource) || first) },
-  after: leave
+    const invocation = working()
+    if (invocation !== 0) own(resource, invocation)
+    if (type === 'WORKER') bear(handle, invocation)
+  }
 }).enable()
+const followed = isMainThread && running !== undefined // the recorder reads what runs: not of a worker, whose memory ends with it
+if (!followed) createHook({ before (resource) { enter(ownerOf(resource) || first) }, after: leave }).enable()
 
 // Promises are most of what is asynchronous.  V8 tells of them directly at a tenth of what it costs when Node numbers each
 // and tells the hook above; so Node's way is closed until somebody else in the process asks for it, and then both work.
 const OWNER = Symbol('faasprov.invocation')
 const promised = {
-  init (promise) { if (working !== 0) promise[OWNER] = working },
+  init (promise) {
+    const invocation = working()
+    if (invocation !== 0) promise[OWNER] = invocation
+  },
   before (promise) { enter(promise[OWNER] ?? first) },
   after: leave
 }
 promiseHooks.createHook(promised)
-closeNodesWay()
+node?.setPromiseHooks?.(promised.init, promised.before, promised.after, undefined) // a Node without it only works more
 
-function closeNodesWay () {
+// Of what is deprecated the function is to hear what it does itself.
+function binding (name) {
   const silent = process.noDeprecation
-  process.noDeprecation = true // of what is deprecated the function is to hear what it does itself
+  process.noDeprecation = true
   try {
-    process.binding('async_wrap').setPromiseHooks(promised.init, promised.before, promised.after, undefined)
-  } catch {} // a Node without it only works more
-  process.noDeprecation = silent
+    return process.binding(name)
+  } catch { // a Node without it, or one that does not allow it
+  } finally {
+    process.noDeprecation = silent
+  }
 }
 
 // The handle is there until the thread has ended, and with it the memory.
-function bear (handle) {
-  setEnvironmentData(WORKER, working === 0 ? undefined : idOf(working))
+function bear (handle, invocation) {
+  setEnvironmentData(WORKER, invocation === 0 ? undefined : idOf(invocation))
   handle[LENT] = new SharedArrayBuffer(64)
   setEnvironmentData(BOARD, handle[LENT])
 }
@@ -148,15 +180,14 @@ Server.prototype.emit = function (event, request) {
   const id = event === 'request' ? request.headers[HEADER] : undefined
   if (id === undefined || !ID.test(id)) return emit.apply(this, arguments)
   delete request.headers[HEADER]
-  const before = working
   const invocation = take(id)
   claim(request.socket?.parser, invocation)
   claim(request.socket?._handle, invocation)
-  work(invocation)
+  enter(invocation)
   try {
     return emit.apply(this, arguments)
   } finally {
-    work(before)
+    leave()
   }
 }
 
@@ -173,7 +204,8 @@ const write = Socket.prototype._writeGeneric
 Socket.prototype._writeGeneric = function () {
   const last = this[WRITER]
   if (last === SHARED) return write.apply(this, arguments)
-  const own = Math.abs(working)
+  const invocation = working()
+  const own = Math.abs(invocation)
   const read = this.bytesRead
   const answered = read !== this[READ]
   const lent = !this.server && !this._httpMessage
@@ -181,7 +213,7 @@ Socket.prototype._writeGeneric = function () {
   if (last !== undefined && last !== own && !answered) {
     this[WRITER] = SHARED
     claim(this._handle, 0)
-  } else if (lent && working < 0 && last === own) {
+  } else if (lent && invocation < 0 && last === own) {
     this[WRITER] = answered ? UNSURE : SHARED
     claim(this._handle, 0)
     return silently(write, this, arguments)
@@ -193,12 +225,11 @@ Socket.prototype._writeGeneric = function () {
 }
 
 function silently (write, socket, args) {
-  const before = working
-  work(0)
+  enter(0)
   try {
     return write.apply(socket, args)
   } finally {
-    work(before)
+    leave()
   }
 }
 
@@ -226,7 +257,7 @@ function bindArgument (prototype, name, change) {
   const original = prototype?.[name]
   if (typeof original !== 'function' || original[BOUND]) return
   prototype[name] = function (argument) {
-    if (working !== 0) arguments[0] = change(argument)
+    if (working() !== 0) arguments[0] = change(argument)
     return original.apply(this, arguments)
   }
   prototype[name][BOUND] = true
@@ -248,16 +279,18 @@ function boundCommand (command) {
   return command
 }
 
-const born = getEnvironmentData(WORKER)
-const first = !isMainThread && ID.test(born) ? take(born) : 0
+// A worker thread speaks for itself alone, because the thread pool is the whole process's.
+show(isMainThread ? board : shown)
+if (followed) show(Buffer.from(running.buffer, running.byteOffset + 8 * RUNNING, 8))
 
-work(first)
-try {
-  // A worker thread speaks for itself alone, because the thread pool is the whole process's.
-  writeSync(BOARD_DESCRIPTOR, shown, 0, isMainThread ? board.length : 64)
-} catch {} // as it must: there is no such descriptor
+function show (what) {
+  try {
+    writeSync(BOARD_DESCRIPTOR, what)
+  } catch {} // as it must: there is no such descriptor
+}
 
-if (isMainThread && typeof process.binding === 'function') tellOfPool(process.binding('fs'))
+const fs = isMainThread && binding('fs')
+if (fs) tellOfPool(fs)
 
 /*
  * The pool's threads.  A descriptor that one invocation opened is its own until
@@ -275,8 +308,9 @@ function tellOfPool (fs) {
 
   function using (fd) {
     if (!(fd >= 0 && fd < DESCRIPTORS) || users[fd] === -1) return
-    if (working !== 0 && (users[fd] === Math.abs(working) || users[fd] === 0)) {
-      opened(fd, working)
+    const invocation = working()
+    if (invocation !== 0 && (users[fd] === Math.abs(invocation) || users[fd] === 0)) {
+      opened(fd, invocation)
     } else {
       users[fd] = -1
       descriptors[fd] = 0
@@ -287,7 +321,7 @@ function tellOfPool (fs) {
   for (const name of ['open', 'openFileHandle']) {
     const original = fs[name]
     fs[name] = function (path, flags, mode, request) {
-      const invocation = working
+      const invocation = working()
       if (request === undefined) { // synchronous: this thread's board tells
         const file = original.apply(this, arguments)
         opened(file, invocation)
