@@ -120,7 +120,7 @@ def _per_request(result, workload):
 
 def _stored(taken):
     """[(callers, requests, bytes in the store, bytes on the wire)] of a request; what a start takes is told as of none."""
-    if not taken or any(one["agent"]["lost"] for one in taken):
+    if not taken or any(one["lost"] for one in taken):
         return []
     start = next(one for one in taken if not one["concurrency"])
     return [(one["concurrency"], one["requests"], *((one[key] - start[key]) / one["requests"] for key in ("store", "wire")))
