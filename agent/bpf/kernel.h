@@ -60,12 +60,23 @@ struct vfsmount {
 
 struct mnt_namespace;
 
+struct rb_node {
+	unsigned long __rb_parent_color;
+};
+
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	union {
+		struct rb_node mnt_node; /* since 6.8 */
+	};
 	struct mount *mnt_next_for_sb; /* since 6.18 */
 	struct mnt_namespace *mnt_ns;
+};
+
+struct mnt_namespace {
+	struct rb_node *mnt_last_node; /* its newest mount, since 6.13 */
 };
 
 struct ipc_namespace;

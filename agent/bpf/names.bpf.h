@@ -1,8 +1,8 @@
-/* Records of calls by name: what each was about, as touched.bpf.h found out. */
+/* Records of calls by name: what each was about, as named.bpf.h finds out. */
 #ifndef FP_AGENT_BPF_NAMES_H
 #define FP_AGENT_BPF_NAMES_H
 
-#include "agent/bpf/touched.bpf.h"
+#include "agent/bpf/named.bpf.h"
 
 /* A call by name, its arguments by what they mean: filled by its handler for the one function that records it. */
 struct deed {
@@ -26,7 +26,7 @@ __noinline int record_unlink(struct deed *deed)
 	BEGIN_RECORD(record, unlink, UNLINK, deed->cgroup, NAMED_ROOM, 0, deed->result);
 	PUT_OBJECT(record, who);
 	record->r.flags = deed->what;
-	record->r.naming = PUT_NAME(record, path, 0, &deed->name, touched, 0);
+	record->r.naming = PUT_NAME(record, path, 0, &deed->name, touched, NAME_IS_GONE);
 	emit(record);
 	return 0;
 }

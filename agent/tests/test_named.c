@@ -163,9 +163,8 @@ static void what_is_made_is_known(void **state)
 		assert_text(nth(FP_EVENT_TYPE_LINK, 0)->new_path, at("made/two"));
 		if (i != 2)
 			assert_same_object(nth(FP_EVENT_TYPE_LINK, 0), opened("made/one", 0));
-		/* of two names in one directory the kernel side does not say which one went, but whose it was */
-		if (i != 2)
-			assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 0)->naming, FP_NAMING_UNVERIFIED);
+		if (i != 2) /* of two names in one directory: the one that is gone */
+			assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 0)->naming, FP_NAMING_RESOLVED);
 		assert_text(nth(FP_EVENT_TYPE_UNLINK, 0)->path, at("made/one"));
 		if (i != 2) /* each name of an overlay has an inode of its own, and the first may be told as not known */
 			assert_same_object(nth(FP_EVENT_TYPE_UNLINK, 0), opened("made/one", 0));
@@ -178,6 +177,42 @@ static void what_is_made_is_known(void **state)
 		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 2)->ino, nth(FP_EVENT_TYPE_SYMLINK, 0)->ino);
 		assert_text(nth(FP_EVENT_TYPE_UNLINK, 4)->path, at("made"));
 		assert_int_equal(nth(FP_EVENT_TYPE_UNLINK, 4)->naming, FP_NAMING_RESOLVED);
+	}
+}
+
+/* A file that has several names: which of them each call was about. */
+static int use_several_names(void)
+{
+	return touch_file("a") || link(at("a"), at("b")) || link(at("b"), at("c")) || chmod(at("b"), 0711) ||
+	       truncate(at("c"), 77) || symlink("a", at("alias")) || chown(at("alias"), 21, 22) || unlink(at("b")) ||
+	       link(at("c"), at("b")) || unlink(at("c")) || unlink(at("a")) || unlink(at("b")) || unlink(at("alias"));
+}
+
+static void assert_name(enum fp_event_type type, unsigned n, const char *name, enum fp_naming naming)
+{
+	assert_text(nth(type, n)->path, at(name));
+	assert_same_object(nth(type, n), opened("a", 0));
+	assert_int_equal(nth(type, n)->naming, naming);
+}
+
+static void one_of_several_names_is_known(void **state)
+{
+	for (int i = 0; i < 2; i++) { /* each name on an overlay has an inode of its own */
+		place = places[i];
+		record(use_several_names);
+		assert_name(FP_EVENT_TYPE_LINK, 0, "a", FP_NAMING_RESOLVED);
+		assert_name(FP_EVENT_TYPE_LINK, 1, "b", FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_LINK, 1)->new_path, at("c"));
+		assert_name(FP_EVENT_TYPE_CHMOD, 0, "b", FP_NAMING_RESOLVED);
+		assert_name(FP_EVENT_TYPE_TRUNCATE, 0, "c", FP_NAMING_RESOLVED);
+		/* a link leads to one of them, and nothing says to which */
+		assert_name(FP_EVENT_TYPE_CHOWN, 0, "alias", FP_NAMING_UNVERIFIED);
+		assert_name(FP_EVENT_TYPE_UNLINK, 0, "b", FP_NAMING_RESOLVED);
+		assert_name(FP_EVENT_TYPE_LINK, 2, "c", FP_NAMING_RESOLVED);
+		assert_text(nth(FP_EVENT_TYPE_LINK, 2)->new_path, at("b"));
+		assert_name(FP_EVENT_TYPE_UNLINK, 1, "c", FP_NAMING_RESOLVED);
+		assert_name(FP_EVENT_TYPE_UNLINK, 2, "a", FP_NAMING_RESOLVED);
+		assert_name(FP_EVENT_TYPE_UNLINK, 3, "b", FP_NAMING_RESOLVED);
 	}
 }
 
@@ -354,6 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_renamed_is_known),
 		cmocka_unit_test(what_is_made_is_known),
+		cmocka_unit_test(one_of_several_names_is_known),
 		cmocka_unit_test(what_is_changed_is_known),
 		cmocka_unit_test(what_an_overlay_raises_is_one_file),
 		cmocka_unit_test(an_argument_that_changes_does_not_lie),
