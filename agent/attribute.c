@@ -287,6 +287,7 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 		break;
 	case FP_EVENT_TYPE_OPEN:
 	case FP_EVENT_TYPE_READ:
+	case FP_EVENT_TYPE_WRITE:
 		if (event->object == FP_OBJECT_PIPE && !a->whole_run)
 			fp_attribute_pipe(a, container, thread, event, &context);
 		break;

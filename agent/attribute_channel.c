@@ -89,6 +89,8 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		sock->answered = true;
 		if (!marked && !sock->connected)
 			fp_readers_elsewhere(a, event);
+		if (marked || (!sock->connected && event->family != AF_UNIX_NUMBER))
+			fp_handed_strange(a, container, thread, event, marked, ret);
 	}
 	if (marked && fp_state_believed(marked, container))
 		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
@@ -111,11 +113,30 @@ void fp_attribute_settle(struct fp_attributor *a, struct fp_event *event)
 
 	if (sock)
 		settle(a, sock, event);
+	if (event->type == FP_EVENT_TYPE_LISTEN) {
+		struct container *container = fp_state_container(a, &event->cgroup);
+
+		if (container)
+			fp_handed_listen(a, container, event);
+	}
 }
 
 static bool same_request(const struct fp_idset *a, const struct fp_idset *b)
 {
 	return a->n == b->n && memcmp(a->ids, b->ids, (size_t)a->n * FP_REQUEST_ID_SIZE) == 0;
+}
+
+/* Through a pair of sockets processes of a container give each other work. */
+static void note_send_unix(struct fp_attributor *a, const struct container *container, const struct fp_event *event,
+			   const struct fp_context *context)
+{
+	struct channel_key key = {FP_OBJECT_SOCKET, event->remote_lo};
+	struct channel *peer = NULL;
+
+	if (event->family == AF_UNIX_NUMBER && event->remote_lo)
+		HASH_FIND(hh, a->channels, &key, sizeof(key), peer);
+	if (peer)
+		fp_handed_write(a, container, peer, event, context);
 }
 
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
@@ -130,12 +151,27 @@ static void note_send(struct container *container, struct channel *sock, struct 
 	if (!sock->answered && sock->written && fp_state_believed(&sock->context, container) && ret->ids &&
 	    !same_request(sock->context.ids, ret->ids))
 		sock->shared = true;
+	if (!ret->ids || !sock->context.ids || !same_request(sock->context.ids, ret->ids))
+		sock->makers = false;
 	sock->written = true;
 	sock->answered = false;
 	/* a connection that is re-used belongs to who last wrote to it; to nobody when we cannot tell */
 	fp_context_clear(&sock->context);
 	if (ret->ids && !sock->shared)
 		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
+}
+
+/* A pipe or a socket is new. */
+static void note_made(struct fp_attributor *a, const struct container *container, const struct fp_event *event,
+		      const struct fp_context *context, struct channel *channel)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct process *maker;
+
+	HASH_FIND(hh, a->processes, &key, sizeof(key), maker);
+	channel->makers = context->ids && context->ids->n == 1;
+	channel->in_family = channel->makers && maker && maker->inherited.ids && same_request(maker->inherited.ids, context->ids);
+	fp_handed_made(container, channel);
 }
 
 void fp_attribute_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
@@ -155,22 +191,28 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		sock->passes_on = false;
 		sock->answered = sock->written = sock->shared = false;
 		sock->connected = event->type == FP_EVENT_TYPE_CONNECT;
+		sock->makers = false;
+		fp_handed_done(sock);
 	}
 	settle(a, sock, event);
 	if (a->whole_run)
 		return;
-	if (event->type == FP_EVENT_TYPE_RECEIVE)
-		note_receive(a, container, thread, sock, event, ret);
-	else if (event->type == FP_EVENT_TYPE_SEND)
+	if (event->type == FP_EVENT_TYPE_SOCKET && event->family == AF_UNIX_NUMBER)
+		note_made(a, container, event, ret, sock);
+	if (event->type == FP_EVENT_TYPE_RECEIVE) {
+		if (event->family != AF_UNIX_NUMBER || !fp_handed_read(a, container, thread, sock, event, ret))
+			note_receive(a, container, thread, sock, event, ret);
+	} else if (event->type == FP_EVENT_TYPE_SEND) {
 		note_send(container, sock, ret);
-	else if (ret->ids && event->type != FP_EVENT_TYPE_ACCEPT)
+		note_send_unix(a, container, event, ret);
+	} else if (ret->ids && event->type != FP_EVENT_TYPE_ACCEPT)
 		fp_context_follow(&sock->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
 }
 
 /*
- * A pipe is its maker's: what comes out of one that a request made is the
- * request's.  One that was there before says nothing, whoever writes to it: event
- * loops wake themselves through such pipes.
+ * What another process has written to a pipe is that one's (attribute_handed.c).  Else a
+ * pipe is its maker's: what comes out of one that a request made is the request's.  One that was
+ * there before says nothing: event loops wake themselves through such pipes.
  */
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      const struct fp_event *event, struct fp_context *ret)
@@ -183,11 +225,19 @@ void fp_attribute_pipe(struct fp_attributor *a, struct container *container, str
 		if (!pipe)
 			return;
 		fp_context_clear(&pipe->context);
+		fp_handed_done(pipe);
+		if (!event->path.len) /* one with a name can have been there before */
+			note_made(a, container, event, ret, pipe);
 		if (ret->ids)
 			fp_context_follow(&pipe->context, ret, FP_RULE_DESCRIPTOR, FP_ATTRIBUTION_DERIVED);
 		return;
 	}
 	HASH_FIND(hh, a->channels, &key, sizeof(key), pipe);
+	if (pipe && event->type == FP_EVENT_TYPE_WRITE)
+		fp_handed_write(a, container, pipe, event, ret);
+	if (event->type == FP_EVENT_TYPE_READ && (pipe ? fp_handed_read(a, container, thread, pipe, event, ret) :
+						  fp_handed_strange(a, container, thread, event, NULL, ret)))
+		return;
 	if (!pipe || !fp_state_believed(&pipe->context, container) || event->type != FP_EVENT_TYPE_READ)
 		return;
 	fp_context_clear(ret);

@@ -215,12 +215,16 @@ int fp_attributor_asked(struct fp_attributor *a, const struct fp_event *event, c
 	if (bearers) {
 		set_context(container, sock, bearers, is_server);
 		fp_idset_release(bearers);
-		return n;
+	} else if (is_server) {
+		r = begin_request(a, container, sock, event, asked, &ret[n]);
+		if (r < 0)
+			return r;
+		n += r;
 	}
-	if (!is_server)
-		return n;
-	r = begin_request(a, container, sock, event, asked, &ret[n]);
-	return r < 0 ? r : n + r;
+	/* a server's process that was forked while another was served */
+	if (is_server)
+		fp_handed_strange(a, container, NULL, event, &sock->context, NULL);
+	return n;
 }
 
 int fp_attributor_answered(struct fp_attributor *a, const struct fp_event *event, unsigned status, struct fp_event *ret_end)

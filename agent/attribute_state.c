@@ -38,6 +38,7 @@ static void free_channel(struct fp_attributor *a, struct channel *channel)
 {
 	HASH_DEL(a->channels, channel);
 	fp_context_clear(&channel->context);
+	fp_handed_done(channel);
 	free(channel);
 }
 

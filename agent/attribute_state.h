@@ -21,6 +21,9 @@
  */
 #define FP_ENDED_MAX 1024
 
+/* Requests that left servers behind, in one container; of more, the first ones' are taken for anybody's when they are asked. */
+#define FP_LISTENING_MAX 32
+
 #define AF_UNIX_NUMBER 1
 #define O_NONBLOCK_FLAG 04000
 
@@ -102,6 +105,9 @@ struct channel {
 	bool written;
 	bool answered; /* something came back since it was last written to */
 	bool shared; /* several requests have used it at once: what comes back is nobody's for certain */
+	bool makers; /* one request made it, and no other has written to it */
+	bool in_family; /* who made it had been forked in that request */
+	struct handed *handed; /* attribute_handed.c; NULL: it was there before, or is none that is followed */
 	UT_hash_handle hh;
 };
 
@@ -121,6 +127,8 @@ struct container {
 	struct fp_idset *suspects; /* with those that ended last */
 	uint64_t changes; /* how often a request began or ended */
 	uint64_t changed; /* when, last */
+	unsigned n_listening; /* all in all; the newest are kept */
+	uint8_t listening[FP_LISTENING_MAX][FP_REQUEST_ID_SIZE]; /* requests whose processes have made themselves servers */
 	UT_hash_handle hh;
 };
 
@@ -182,6 +190,23 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 			 struct fp_event *event, struct fp_context *ret);
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		       const struct fp_event *event, struct fp_context *ret);
+/* attribute_handed.c: a pipe, or one end of a pair of sockets, was made. */
+void fp_handed_made(const struct container *container, struct channel *channel);
+void fp_handed_done(struct channel *channel);
+/* What goes into the channel, for that end which reads it, in the writer's context. */
+void fp_handed_write(struct fp_attributor *a, const struct container *container, struct channel *to,
+		     const struct fp_event *event, const struct fp_context *context);
+/* What comes out of it.  True: `ret` and the thread's context are what follows of it; false: it says nothing new. */
+bool fp_handed_read(struct fp_attributor *a, struct container *container, struct thread *thread, struct channel *from,
+		    const struct fp_event *event, struct fp_context *ret);
+/*
+ * The process was asked by the request of `known`, or by nobody knows whom, on a channel that is not followed.
+ * True: it is no longer of the request that it was forked in; and `ret` says so, if nobody knows whose it is.
+ */
+bool fp_handed_strange(struct fp_attributor *a, struct container *container, struct thread *thread,
+		       const struct fp_event *event, const struct fp_context *known, struct fp_context *ret);
+/* The process listens on a socket. */
+void fp_handed_listen(struct fp_attributor *a, struct container *container, const struct fp_event *event);
 void fp_attribute_header_done(struct fp_attributor *a);
 void fp_attribute_header_yield(struct fp_attributor *a, struct container *container, uint64_t time);
 /* attribute_behind.c: the thread has rested. */
