@@ -112,7 +112,7 @@ func (f *Fork) run(ctx context.Context, r *http.Request, in io.Reader, out io.Wr
 	if err != nil {
 		return err
 	}
-	if err := f.Start(r.Context(), cmd); err != nil {
+	if err := children.start(cmd, func() error { return f.Start(r.Context(), cmd) }); err != nil {
 		return fmt.Errorf("cannot start the function: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -135,7 +135,7 @@ func (f *Fork) run(ctx context.Context, r *http.Request, in io.Reader, out io.Wr
 // reap is what cmd.Wait would be, but that stays for the last lines of standard
 // error, which a background child may hold open.
 func reap(ctx context.Context, cmd *exec.Cmd, copyErr error) error {
-	state, err := cmd.Process.Wait()
+	state, err := children.wait(cmd)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("killed after exec_timeout: %w", ctx.Err())

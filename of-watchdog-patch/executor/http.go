@@ -65,7 +65,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.cmd.Start(); err != nil {
+	if err := children.start(h.cmd, h.cmd.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the function: %w", err)
 	}
 	streams := o.Output.follow(stdout, stderr)
@@ -77,7 +77,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 // wait takes the process's end first and its last lines after that: a child it
 // left behind may hold the streams open for ever.
 func (h *HTTP) wait(streams *sync.WaitGroup) {
-	state, err := h.cmd.Process.Wait()
+	state, err := children.wait(h.cmd)
 	drained := make(chan struct{})
 	go func() {
 		streams.Wait()

@@ -183,6 +183,7 @@ func (s *Server) gate(next http.Handler) http.Handler {
 // second receive on hurry shortens an orderly shutdown.  The error is nil for
 // an end that was asked for.
 func (s *Server) Run(ctx context.Context, hurry <-chan struct{}) error {
+	defer executor.ReapOrphans()()
 	web := &http.Server{Handler: s.handler(), ReadTimeout: s.config.ReadTimeout, WriteTimeout: s.config.WriteTimeout,
 		MaxHeaderBytes: maxHeaderBytes}
 	if s.observer != nil {
