@@ -13,12 +13,13 @@
  * bits of an open's mode that mean nothing, whose the open is.
  */
 const { AsyncResource, createHook, executionAsyncId } = require('node:async_hooks')
+const children = require('node:child_process')
 const { writeSync } = require('node:fs')
 const { Server } = require('node:http')
 const Module = require('node:module')
 const { Socket } = require('node:net')
 const { promiseHooks } = require('node:v8')
-const { isMainThread, setEnvironmentData, getEnvironmentData } = require('node:worker_threads')
+const { isMainThread, parentPort, setEnvironmentData, getEnvironmentData, Worker } = require('node:worker_threads')
 
 const BOARD_DESCRIPTOR = 0x46505256
 const DESCRIPTORS = 4096
@@ -32,11 +33,12 @@ const BOUND = Symbol('faasprov.bound')
 const WORKER = 'faasprov.invocation' // environment data that a worker thread is born with
 const BOARD = 'faasprov.board' // the same: what it shows of its board
 const LENT = Symbol('faasprov.board')
+const OUTPUTS = Symbol('faasprov.outputs')
 
 const board = Buffer.alloc(64 + 2 * DESCRIPTORS + 20 * PLACES + 8 * RESOURCES)
 // A thread that ends does more when its own memory is gone, and maybe another's: what a worker thread shows is its parent's.
 const lent = isMainThread ? undefined : getEnvironmentData(BOARD)
-const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent) : board
+const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent, 0, 64) : board
 const current = new Int32Array(shown.buffer, shown.byteOffset, 4)
 const descriptors = new Uint16Array(board.buffer, board.byteOffset + 64, DESCRIPTORS)
 const ids = new Int32Array(board.buffer, board.byteOffset + 64 + 2 * DESCRIPTORS, 4 * PLACES)
@@ -57,10 +59,16 @@ function known (invocation) {
   return invocation !== 0 && numbers[place(invocation)] === Math.abs(invocation)
 }
 
+const taken = new Map() // the number of each id that has a place
+
 function take (id) {
+  const there = taken.get(id)
+  if (there !== undefined) return there
   newest = newest % 0x7fffffff + 1
   const at = place(newest)
+  if (numbers[at] !== 0) taken.delete(idOf(newest))
   numbers[at] = newest
+  taken.set(id, newest)
   board.write(id, ids.byteOffset + 16 * at, 'hex')
   return newest
 }
@@ -128,12 +136,12 @@ function leave () {
 createHook({
   init (resource, type, _, handle) {
     const invocation = working()
-    if (invocation !== 0) own(resource, invocation)
+    if (invocation !== 0 && type !== 'MESSAGEPORT') own(resource, invocation) // through a port comes anybody's work
     if (type === 'WORKER') bear(handle, invocation)
   }
 }).enable()
 const followed = isMainThread && running !== undefined // the recorder reads what runs: not of a worker, whose memory ends with it
-if (!followed) createHook({ before (resource) { enter(ownerOf(resource) || first) }, after: leave }).enable()
+if (!followed) createHook({ before (resource) { enter(ownerOf(resource)) }, after: leave }).enable()
 
 // Promises are most of what is asynchronous.  V8 tells of them directly at a tenth of what it costs when Node numbers each
 // and tells the hook above; so Node's way is closed until somebody else in the process asks for it, and then both work.
@@ -143,7 +151,7 @@ const promised = {
     const invocation = working()
     if (invocation !== 0) promise[OWNER] = invocation
   },
-  before (promise) { enter(promise[OWNER] ?? first) },
+  before (promise) { enter(promise[OWNER] ?? 0) },
   after: leave
 }
 promiseHooks.createHook(promised)
@@ -164,7 +172,7 @@ function binding (name) {
 // The handle is there until the thread has ended, and with it the memory.
 function bear (handle, invocation) {
   setEnvironmentData(WORKER, invocation === 0 ? undefined : idOf(invocation))
-  handle[LENT] = new SharedArrayBuffer(64)
+  handle[LENT] = new SharedArrayBuffer(64 + 2 * HINTS)
   setEnvironmentData(BOARD, handle[LENT])
 }
 
@@ -172,6 +180,162 @@ function idOf (invocation) {
   const at = ids.byteOffset + 16 * place(invocation)
   return board.toString('hex', at, at + 16)
 }
+
+// --- what threads and processes send each other ---------------------------------
+
+// Beside the messages of a worker thread go hints, in the memory that its board is in: for whom each message was sent, by
+// its number.  The first half is for what goes to the thread, the second for what comes from it.
+const RING = 64
+const HINTS = 16 + 16 * RING
+const DISPATCH = Symbol.for('nodejs.internal.kHybridDispatch')
+const NOBODY = '0'.repeat(32)
+
+function nameOf (invocation) {
+  return known(invocation) ? idOf(invocation) : NOBODY
+}
+
+function hintsOf (memory, half) {
+  const at = 64 + half * HINTS
+  return { count: new Int32Array(memory, at, 1), ids: Buffer.from(memory, at + 16, 16 * RING), heard: 0 }
+}
+
+function redefine (object, name, value) {
+  Object.defineProperty(object, name, { value, writable: true, configurable: true, enumerable: false })
+}
+
+function tellWith (port, hints) {
+  const post = port.postMessage
+  redefine(port, 'postMessage', function () {
+    const number = hints.count[0]
+    hints.ids.write(nameOf(working()), 16 * (number & RING - 1), 'hex')
+    Atomics.store(hints.count, 0, number + 1 | 0)
+    try {
+      return post.apply(this, arguments)
+    } catch (error) {
+      Atomics.store(hints.count, 0, number)
+      throw error
+    }
+  })
+}
+
+// Whom the next message is for; of what was sent too long ago nothing is known.
+function hear (hints) {
+  const number = hints.heard
+  hints.heard = number + 1 | 0
+  const at = 16 * (number & RING - 1)
+  const id = hints.ids.toString('hex', at, at + 16)
+  const behind = Atomics.load(hints.count, 0) - number | 0
+  return behind < 1 || behind > RING || id === NOBODY ? 0 : take(id)
+}
+
+function hearWith (port, hints) {
+  const dispatch = port[DISPATCH]
+  if (typeof dispatch !== 'function') return
+  redefine(port, DISPATCH, function () {
+    return during(hear(hints), dispatch, this, arguments)
+  })
+}
+
+function during (invocation, called, self, args) {
+  enter(invocation)
+  try {
+    return called.apply(self, args)
+  } finally {
+    leave()
+  }
+}
+
+function symbolOf (object, name) {
+  return object[Object.getOwnPropertySymbols(object).find(symbol => symbol.description === name)]
+}
+
+process.on('worker', worker => {
+  const memory = symbolOf(worker, 'kHandle')?.[LENT]
+  const port = symbolOf(worker, 'kPublicPort')
+  if (!(memory instanceof SharedArrayBuffer) || typeof port?.postMessage !== 'function') return
+  hearWith(port, hintsOf(memory, 1))
+})
+
+const { postMessage } = Worker.prototype
+Worker.prototype.postMessage = function () {
+  const memory = symbolOf(this, 'kHandle')?.[LENT]
+  const port = symbolOf(this, 'kPublicPort')
+  if (memory instanceof SharedArrayBuffer && port && !Object.hasOwn(port, 'postMessage')) tellWith(port, hintsOf(memory, 0))
+  return postMessage.apply(this, arguments)
+}
+
+// What wakes a thread otherwise, another port or memory, is for nobody knows whom.
+if (lent instanceof SharedArrayBuffer) {
+  const hints = hintsOf(lent, 0)
+  hearWith(parentPort, hints)
+  tellWith(parentPort, hintsOf(lent, 1))
+  const threads = require('node:worker_threads')
+  const { receiveMessageOnPort } = threads
+  threads.receiveMessageOnPort = function (port) {
+    const received = receiveMessageOnPort(port)
+    if (received !== undefined) say(port === parentPort ? hear(hints) : 0, context())
+    return received
+  }
+  const { wait } = Atomics
+  Atomics.wait = function () {
+    const woken = wait.apply(this, arguments)
+    if (woken !== 'timed-out') say(0, context())
+    return woken
+  }
+}
+
+// Between Node processes go messages that Node keeps to itself, as it does its own of this name: from which message on
+// those that follow are for whom.
+const TOLD = 'NODE_FAASPROV'
+
+function followMessages (target) {
+  const heard = [] // [first message, invocation], as they came
+  let received = 0
+  let sent = 0
+  let told = 0
+  const { send, emit } = target
+  redefine(target, 'send', function (message, ...rest) {
+    if (typeof message?.cmd === 'string' && message.cmd.startsWith('NODE_')) return send.call(this, message, ...rest)
+    const invocation = working()
+    if (invocation !== told && this.connected) {
+      told = invocation
+      send.call(this, { cmd: TOLD, from: sent, id: nameOf(invocation) }, () => {})
+    }
+    const result = send.call(this, message, ...rest)
+    sent++
+    return result
+  })
+  target.on('internalMessage', message => {
+    if (message?.cmd === TOLD && ID.test(message.id)) heard.push([message.from, message.id === NOBODY ? 0 : take(message.id)])
+  })
+  redefine(target, 'emit', function (event) {
+    if (event !== 'message') return emit.apply(this, arguments)
+    while (heard.length > 1 && heard[1][0] <= received) heard.shift()
+    const invocation = heard.length > 0 && heard[0][0] <= received ? heard[0][1] : 0
+    received++
+    return during(invocation, emit, this, arguments)
+  })
+}
+
+// What a child writes to its output answers what was written to its input.
+const { spawn } = children.ChildProcess.prototype
+children.ChildProcess.prototype.spawn = function () {
+  const result = spawn.apply(this, arguments)
+  const outputs = (this.stdio ?? []).filter((stream, number) => number > 0 && typeof stream?.bytesRead === 'number')
+  if (this.stdin && outputs.length > 0) this.stdin[OUTPUTS] = outputs
+  return result
+}
+
+const { fork } = children
+children.fork = function () {
+  const child = fork.apply(this, arguments)
+  if (typeof child.send === 'function') followMessages(child)
+  return child
+}
+Module.syncBuiltinESMExports()
+if (isMainThread && typeof process.send === 'function') followMessages(process)
+
+// --- requests ---------------------------------------------------------------------
 
 // Everything that a request sets going runs, at whatever distance, in its context: also what
 // its connection brings later, which Node gives to the connection's resources.
@@ -183,12 +347,7 @@ Server.prototype.emit = function (event, request) {
   const invocation = take(id)
   claim(request.socket?.parser, invocation)
   claim(request.socket?._handle, invocation)
-  enter(invocation)
-  try {
-    return emit.apply(this, arguments)
-  } finally {
-    leave()
-  }
+  return during(invocation, emit, this, arguments)
 }
 
 // A connection that is used again, as those of pools are, works for who wrote to it last, not for who made
@@ -206,31 +365,27 @@ Socket.prototype._writeGeneric = function () {
   if (last === SHARED) return write.apply(this, arguments)
   const invocation = working()
   const own = Math.abs(invocation)
-  const read = this.bytesRead
+  const read = this[OUTPUTS]?.reduce((sum, output) => sum + output.bytesRead, 0) ?? this.bytesRead
   const answered = read !== this[READ]
   const lent = !this.server && !this._httpMessage
   this[READ] = read
   if (last !== undefined && last !== own && !answered) {
     this[WRITER] = SHARED
-    claim(this._handle, 0)
+    claimAll(this, 0)
   } else if (lent && invocation < 0 && last === own) {
     this[WRITER] = answered ? UNSURE : SHARED
-    claim(this._handle, 0)
-    return silently(write, this, arguments)
+    claimAll(this, 0)
+    return during(0, write, this, arguments)
   } else {
     this[WRITER] = own
-    claim(this._handle, lent ? -own : own)
+    claimAll(this, lent ? -own : own)
   }
   return write.apply(this, arguments)
 }
 
-function silently (write, socket, args) {
-  enter(0)
-  try {
-    return write.apply(socket, args)
-  } finally {
-    leave()
-  }
+function claimAll (socket, invocation) {
+  claim(socket._handle, invocation)
+  socket[OUTPUTS]?.forEach(output => claim(output._handle, invocation))
 }
 
 function claim (handle, invocation) {

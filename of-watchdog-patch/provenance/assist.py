@@ -58,8 +58,57 @@ thread = Thread()
 
 
 def forked():
+    """Whose a child is, the fork tells; the one thing it may be there for is work that comes later, of others."""
     thread.show()
-    thread.work(invocation.get())
+    invocation.set(NONE)
+
+
+class Work:
+    """What is to be called for an invocation: in another thread, or pickled, in another process."""
+
+    __slots__ = ("function", "id")
+
+    def __init__(self, function):
+        self.function = function
+        self.id = invocation.get()
+
+    def __reduce__(self):
+        return again, (self.function, self.id)
+
+    def __call__(self, *args, **options):
+        outer, inherited = invocation.get(), thread.inherited
+        thread.inherited = False
+        invocation.set(self.id)
+        thread.work(self.id)
+        try:
+            return self.function(*args, **options)
+        finally:
+            thread.inherited = inherited
+            invocation.set(outer)
+            thread.work(outer)
+
+
+class Again:
+    """Makes Work of what was pickled; where the assist is not loaded, the function alone."""
+
+    def __call__(self, function, id):
+        work = Work(function)
+        work.id = id
+        return work
+
+    def __reduce__(self):
+        return eval, ("getattr(__import__('sys').modules.get('faasprov_assist'), 'again', lambda function, id: function)",)
+
+
+again = Again()
+
+
+def given():
+    """Something came that can be work of whomever: a thread that was started in an invocation says nothing from here."""
+    if thread.inherited:
+        thread.inherited = False
+        invocation.set(NONE)
+        thread.work(NONE)
 
 
 def read(data):
@@ -119,10 +168,8 @@ def of_threading(module):
 
     def assisted_wait(self, timeout=None):
         woken = wait(self, timeout)
-        if woken and thread.inherited:  # by whom, and for whom, is not known: a pool's thread outlives who started it
-            thread.inherited = False
-            invocation.set(NONE)
-            thread.work(NONE)
+        if woken:  # by whom, and for whom, is not known: a pool's thread outlives who started it
+            given()
         return woken
 
     class_.start, class_._bootstrap_inner, module.Condition.wait = assisted_start, assisted_bootstrap, assisted_wait
@@ -150,6 +197,66 @@ def of_executor(module):
     class_.__init__, class_.run = assisted_init, assisted_run
 
 
+def then_given(method):
+    def assisted(self, *args, **options):
+        got = method(self, *args, **options)
+        given()
+        return got
+    return assisted
+
+
+def of_queue(module):
+    simple = module.SimpleQueue
+    module.Queue.get = then_given(module.Queue.get)  # its own others go by way of it
+    if isinstance(simple, type) and simple.__module__ == "_queue":  # what is written in C is not changed but stood in for
+        module.SimpleQueue = type("SimpleQueue", (simple,), {
+            "__slots__": (), "__module__": simple.__module__, "__doc__": simple.__doc__,
+            "get": then_given(simple.get), "get_nowait": then_given(simple.get_nowait)})
+
+
+def of_future(module):
+    class_ = module.Future
+    add = class_.add_done_callback
+
+    def assisted_add(self, fn):  # it is called by whoever brings the result
+        add(self, Work(fn))
+
+    class_.add_done_callback = assisted_add
+
+
+def first_argument(class_, name):
+    """The first argument of the method is called for who calls the method."""
+    method = getattr(class_, name)
+
+    def assisted(self, function, *args, **options):
+        return method(self, Work(function) if callable(function) else function, *args, **options)
+
+    setattr(class_, name, assisted)
+
+
+def of_process_executor(module):
+    first_argument(module.ProcessPoolExecutor, "submit")
+
+
+def of_pool(module):
+    for name in ("apply_async", "_map_async", "imap", "imap_unordered"):
+        first_argument(module.Pool, name)
+
+
+def of_connection(module):
+    class_, wait = module._ConnectionBase, module.wait
+
+    def assisted_wait(object_list, timeout=None):
+        ready = wait(object_list, timeout)
+        if ready:
+            given()
+        return ready
+
+    for name in ("recv", "recv_bytes", "recv_bytes_into"):
+        setattr(class_, name, then_given(getattr(class_, name)))
+    module.wait = assisted_wait
+
+
 def of_asyncio(module):
     class_ = module.Handle
     init, run = class_.__init__, class_._run
@@ -174,8 +281,9 @@ def of_asyncio(module):
     class_.__init__, class_._run = assisted_init, assisted_run
 
 
-CHANGES = {"socket": of_socket, "threading": of_threading, "concurrent.futures.thread": of_executor,
-           "asyncio.events": of_asyncio}
+CHANGES = {"socket": of_socket, "threading": of_threading, "queue": of_queue, "concurrent.futures._base": of_future,
+           "concurrent.futures.thread": of_executor, "concurrent.futures.process": of_process_executor,
+           "multiprocessing.pool": of_pool, "multiprocessing.connection": of_connection, "asyncio.events": of_asyncio}
 
 
 class Finder:

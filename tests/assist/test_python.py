@@ -137,8 +137,86 @@ async def main():
 asyncio.run(main())
 """))
 
-    def test_a_forked_child_shows_a_board_of_its_own(self):
-        self.assertEqual(["True", "5"], self.run_python("""
+    def test_threads_that_take_what_is_there_say_nothing(self):
+        """Also when they need not wait for it, by whichever queue."""
+        self.assertEqual(["5", "0"] * 3, self.run_python("""
+import multiprocessing
+pipe = multiprocessing.SimpleQueue()
+for given in (queue.Queue(), queue.SimpleQueue(), pipe):
+    def work():
+        print(says(), flush=True)
+        given.get()
+        print(says(), flush=True)
+    given.put(1)
+    enter(5)
+    other = threading.Thread(target=work)
+    other.start()
+    other.join()
+"""))
+
+    def test_a_pool_of_processes_works_for_who_submitted(self):
+        """Also one that was made in another invocation; between its tasks it says nothing."""
+        for pool in ("concurrent.futures.ProcessPoolExecutor(1)",
+                     "concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))"):
+            self.assertEqual(["5", "6", "[6,", "6]", "0", "6"], self.run_pool(pool, """
+enter(5)
+print(pool.submit(seen).result())
+enter(6)
+print(pool.submit(seen).result())
+print(list(pool.map(partly, (1, 2))))
+invocation.set(NONE)
+print(pool.submit(seen).result())
+enter(6)
+done = threading.Event()
+future = pool.submit(seen)
+future.add_done_callback(lambda _: (print(says()), done.set()))
+done.wait()
+"""))
+
+    def test_a_pool_of_multiprocessing_works_for_who_asked(self):
+        self.assertEqual(["5", "6", "[6,", "6]", "[6]", "[6]", "[6]", "0"], self.run_pool("multiprocessing.Pool(1)", """
+enter(5)
+print(pool.apply(seen))
+enter(6)
+print(pool.apply(seen))
+print(pool.map(partly, (1, 2)))
+print(list(pool.imap(partly, (1,))))
+print(list(pool.imap_unordered(partly, (1,))))
+print(pool.starmap(partly, ((1,),)))
+invocation.set(NONE)
+print(pool.apply(seen))
+"""))
+
+    def run_pool(self, pool, program):
+        """As a module of its own: a process that is not forked loads it anew."""
+        module = BEGINNING + """
+import multiprocessing
+def seen():
+    import faasprov_assist
+    return faasprov_assist.thread.board[0]
+def partly(_):
+    return seen()
+def main(program):
+    with %s as pool:
+        exec(program, {**globals(), "pool": pool})
+""" % pool
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        with open(os.path.join(directory, "pooled.py"), "w") as file:
+            file.write(module)
+        return self.run_python("import pooled\npooled.main(%r)\n" % program, directory, begin="")
+
+    def test_what_was_pickled_for_a_process_without_the_assist_is_the_function_alone(self):
+        self.assertEqual(["True"], self.run_python("""
+import pickle
+enter(5)
+pickled = pickle.dumps(faasprov_assist.Work(len))
+del sys.modules["faasprov_assist"]
+print(pickle.loads(pickled) is len)
+"""))
+
+    def test_a_forked_child_says_nothing_on_a_board_of_its_own(self):
+        self.assertEqual(["True", "0"], self.run_python("""
 import os
 enter(5)
 before = thread.board

@@ -1,0 +1,316 @@
+"""The runtime assist for Node alone: what the board says where threads and processes give each other work."""
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ASSIST = os.path.join(ROOT, "of-watchdog-patch", "provenance", "assist.cjs")
+# Takes what the assist shows to the recorder, and reads it as that does (lib/schema/mark.def): the first byte of an id.
+SHOWN = """
+const fs = require('fs'), { writeSync } = fs
+const IDS = 64 + 2 * 4096, NUMBERS = IDS + 16 * 4096, OWNERS = NUMBERS + 4 * 4096
+let board, running
+fs.writeSync = (descriptor, what, ...more) => {
+  if (descriptor !== 0x46505256) return writeSync(descriptor, what, ...more)
+  if (what.length === 8) running = what
+  else board = what
+}
+globalThis.says = () => {
+  const resource = running?.readDoubleLE()
+  if (running === undefined || resource === board.readDoubleLE(16)) return board[0]
+  const owner = OWNERS + 8 * (resource % (1 << 17)), number = Math.abs(board.readInt32LE(owner + 4)), place = 1 + number % 4095
+  if (board.readUInt32LE(owner) !== resource % 2 ** 32 || board.readInt32LE(NUMBERS + 4 * place) !== number) return 0
+  return board[IDS + 16 * place]
+}
+"""
+# request(5, f) runs f as the handler of the invocation 0505...; resolves when what it returns does.
+BEGINNING = """
+const http = require('http'), { once } = require('events'), { setImmediate: turn } = require('timers/promises')
+const handlers = []
+const server = http.createServer(async (request, response) => {
+  await handlers[request.url.slice(1)]()
+  response.end()
+}).listen(0, '127.0.0.1')
+const listening = once(server, 'listening')
+async function request (n, handler) {
+  await listening
+  const path = '/' + (handlers.push(handler) - 1)
+  const id = n.toString(16).padStart(2, '0').repeat(16)
+  const asked = http.get({ port: server.address().port, path, agent: false, headers: { 'X-Faasprov-Request': id } })
+  const [response] = await once(asked, 'response')
+  response.resume()
+  await once(response, 'end')
+}
+function done () { server.close() }
+const said = []
+function say () { said.push(says()) }
+function show () { console.log(said.join(' ')) }
+"""
+
+
+class Assisted(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.home)
+        self.write("shown.cjs", SHOWN)
+
+    def write(self, name, text):
+        path = os.path.join(self.home, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def run_node(self, program):
+        options = f"--require={self.home}/shown.cjs --require={ASSIST}"
+        done = subprocess.run(["node", self.write("main.cjs", BEGINNING + program)], cwd=self.home,
+                              env={**os.environ, "NODE_OPTIONS": options}, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+        self.assertEqual(("", 0), (done.stderr, done.returncode))
+        return done.stdout.split("\n")[:-1]
+
+    def test_a_child_process_works_for_who_sent_the_message(self):
+        """Made in one invocation, asked by others, answers late and in another order; and its answers are theirs."""
+        self.write("child.cjs", """
+process.on('message', ({ n, ms }) => {
+  const at = says()
+  setTimeout(() => process.send({ n, seen: [at, says()] }), ms)
+})
+""")
+        for serialization in ("json", "advanced"):
+            self.assertEqual(["5 5 5 5", "6 6 6 6", "7 7 7 7", "0 0 0 0"], self.run_node("""
+const { fork } = require('child_process')
+let child
+const answers = {}
+function ask (n, ms) {
+  child ??= fork('./child.cjs', { serialization: '%s' }).on('message', ({ n, seen }) => answers[n]([...seen, says()]))
+  return new Promise(resolve => {
+    answers[n] = seen => resolve([...seen, says()])
+    child.send({ n, ms })
+  })
+}
+const seen = {};
+(async () => {
+  await Promise.all([request(5, async () => { seen[5] = await ask(5, 60) }), request(6, async () => { seen[6] = await ask(6, 30) }),
+    request(7, async () => { seen[7] = await ask(7, 1) })])
+  seen[0] = await ask(0, 1)
+  for (const n of [5, 6, 7, 0]) console.log(seen[n].join(' '))
+  child.disconnect()
+  done()
+})()
+""" % serialization))
+
+    def test_what_a_child_writes_is_for_who_wrote_to_it(self):
+        """A helper that lines are piped through, made by the first who asks; when two wait for it, it is nobody's."""
+        self.write("child.cjs", """
+let held = ''
+process.stdin.on('data', line => {
+  held += line
+  if (held.includes('7') && !held.includes('8')) return
+  process.stdout.write(held)
+  held = ''
+})
+""")
+        self.assertEqual(["5 6 0 0"], self.run_node("""
+let child
+async function ask (n) {
+  child ??= require('child_process').spawn(process.execPath, ['child.cjs'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.stdin.write(n + '\\n')
+  await new Promise(resolve => child.stdout.once('data', () => { say(); resolve() }))
+}
+(async () => {
+  await request(5, () => ask(5))
+  await request(6, () => ask(6))
+  await Promise.all([request(7, () => ask(7)), request(8, () => ask(8))])
+  child.kill()
+  show()
+  done()
+})()
+"""))
+
+    def test_messages_that_wait_for_a_listener_keep_theirs(self):
+        self.write("child.cjs", """
+setTimeout(() => process.on('message', n => process.send([n, says()])), 100)
+""")
+        self.assertEqual(["5,5 6,6 6,6 5,5"], self.run_node("""
+const child = require('child_process').fork('./child.cjs')
+const all = []
+child.on('message', answer => {
+  if (all.push(answer) < 4) return
+  console.log(all.join(' '))
+  child.disconnect()
+  done()
+});
+(async () => {
+  for (const n of [5, 6, 6, 5]) await request(n, () => child.send(n))
+})()
+"""))
+
+    def test_a_child_without_the_assist_gets_the_same_messages(self):
+        self.write("child.cjs", "process.on('message', n => process.send(n))")
+        self.assertEqual(["5 6"], self.run_node("""
+const child = require('child_process').fork('./child.cjs', { env: {} })
+const all = []
+child.on('message', answer => {
+  if (all.push(answer) < 2) return
+  console.log(all.join(' '))
+  child.disconnect()
+  done()
+});
+(async () => {
+  for (const n of [5, 6]) await request(n, () => child.send(n))
+})()
+"""))
+
+    THREAD = """
+const { parentPort } = require('worker_threads')
+parentPort.on('message', ({ n, ms }) => {
+  const at = says()
+  setTimeout(() => parentPort.postMessage({ n, seen: [at, says()] }), ms)
+})
+"""
+
+    def test_a_worker_thread_works_for_who_posted_the_message(self):
+        self.write("thread.cjs", self.THREAD)
+        self.assertEqual(["5 5 5 5", "6 6 6 6", "7 7 7 7", "0 0 0 0"], self.run_node("""
+const { Worker } = require('worker_threads')
+let worker
+const answers = {}
+function ask (n, ms) {
+  worker ??= new Worker('./thread.cjs').on('message', ({ n, seen }) => answers[n]([...seen, says()]))
+  return new Promise(resolve => {
+    answers[n] = seen => resolve([...seen, says()])
+    worker.postMessage({ n, ms })
+  })
+}
+const seen = {};
+(async () => {
+  await Promise.all([request(5, async () => { seen[5] = await ask(5, 60) }), request(6, async () => { seen[6] = await ask(6, 30) }),
+    request(7, async () => { seen[7] = await ask(7, 1) })])
+  seen[0] = await ask(0, 1)
+  for (const n of [5, 6, 7, 0]) console.log(seen[n].join(' '))
+  worker.terminate()
+  done()
+})()
+"""))
+
+    def test_a_worker_thread_that_is_only_started_works_for_who_started_it(self):
+        self.write("thread.cjs", """
+const { parentPort } = require('worker_threads')
+const at = says()
+setTimeout(() => parentPort.postMessage([at, says()]), 5)
+""")
+        self.assertEqual(["5 5 5"], self.run_node("""
+const { Worker } = require('worker_threads');
+(async () => {
+  await request(5, () => new Promise(resolve => new Worker('./thread.cjs').on('message', seen => {
+    console.log([...seen, says()].join(' '))
+    resolve()
+  })))
+  done()
+})()
+"""))
+
+    def test_more_messages_than_are_remembered_are_nobodys(self):
+        """The thread is busy until all have been posted."""
+        self.write("thread.cjs", """
+const { parentPort, workerData } = require('worker_threads')
+Atomics.wait(workerData, 0, 0)
+const all = []
+parentPort.on('message', n => all.push(says()) === 100 && parentPort.postMessage(all))
+""")
+        self.assertEqual(["36 of 0, 64 of 5"], self.run_node("""
+const { Worker } = require('worker_threads')
+const go = new Int32Array(new SharedArrayBuffer(4));
+(async () => {
+  await request(5, () => new Promise(resolve => {
+    const worker = new Worker('./thread.cjs', { workerData: go }).on('message', all => {
+      console.log(`${all.filter(n => n === 0).length} of 0, ${all.filter(n => n === 5).length} of 5`)
+      worker.terminate()
+      resolve()
+    })
+    for (let n = 0; n < 100; n++) worker.postMessage(n)
+    Atomics.store(go, 0, 1)
+    Atomics.notify(go, 0)
+  }))
+  done()
+})()
+"""))
+
+    def test_other_ports_and_memory_say_nothing(self):
+        self.write("thread.cjs", """
+const { parentPort, workerData: { port, go }, receiveMessageOnPort } = require('worker_threads')
+const all = [says()]
+port.on('message', () => {
+  all.push(says())
+  parentPort.once('message', () => {
+    all.push(says())
+    Atomics.wait(go, 0, 0)
+    all.push(says())
+    let message
+    while ((message = receiveMessageOnPort(parentPort)) === undefined);
+    all.push(says())
+    while ((message = receiveMessageOnPort(port)) === undefined);
+    all.push(says())
+    parentPort.postMessage(all)
+  })
+})
+""")
+        self.assertEqual(["5 0 6 0 6 0"], self.run_node("""
+const { Worker, MessageChannel } = require('worker_threads')
+const go = new Int32Array(new SharedArrayBuffer(4))
+let worker
+const { port1, port2 } = new MessageChannel();
+(async () => {
+  await request(5, async () => {
+    worker = new Worker('./thread.cjs', { workerData: { port: port2, go }, transferList: [port2] })
+    port1.postMessage(1)
+    await once(worker, 'online')
+  })
+  await request(6, async () => {
+    worker.postMessage(1)
+    while (Atomics.notify(go, 0) === 0) await turn()
+    worker.postMessage(2)
+    port1.postMessage(2)
+    const [all] = await once(worker, 'message')
+    console.log(all.join(' '))
+  })
+  port1.close()
+  worker.terminate()
+  done()
+})()
+"""))
+
+    def test_a_server_of_several_processes_works_for_whose_request_each_reads(self):
+        self.assertEqual(["5 6 7"], self.run_node("""
+const cluster = require('cluster')
+if (cluster.isPrimary) {
+  done()
+  cluster.fork()
+  cluster.fork()
+  cluster.on('listening', async (worker, address) => {
+    if (Object.values(cluster.workers).some(worker => worker.isDead())) return
+    if (++cluster.listened !== 2) return
+    const all = []
+    for (const n of [5, 6, 7]) {
+      const id = n.toString(16).padStart(2, '0').repeat(16)
+      const [response] = await once(http.get({ port: address.port, agent: false, headers: { 'X-Faasprov-Request': id } }), 'response')
+      all.push(String(await once(response, 'data')))
+    }
+    console.log(all.join(' '))
+    cluster.disconnect()
+  })
+  cluster.listened = 0
+} else {
+  server.close()
+  http.createServer(async (request, response) => {
+    await turn()
+    response.end(String(says()))
+  }).listen(0, '127.0.0.1')
+}
+"""))
+
+
+if __name__ == "__main__":
+    unittest.main()
