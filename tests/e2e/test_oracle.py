@@ -8,8 +8,9 @@ import unittest
 from e2e.world import ROOT, LabCase, needs_recording
 
 ORACLE = os.path.join(ROOT, "tests", "oracle")
-# What several requests send over one connection at once is told apart by nobody: all are named.
-SHARED = {"shared"}
+# What several requests send over one connection at once is told apart by nobody, nor is the work of a process that reads
+# its orders by itself: all are named.
+SHARED = {"shared", "lines"}
 # Runtimes without an assist.
 UNASSISTED = ("oracle-go", "oracle-c")
 VERDICTS = ("right", "WRONG", "named", "MISSED", "none")
@@ -28,7 +29,8 @@ class SeveralAtOnce(LabCase):
     def story(cls):
         for function in ("oracle-node", "oracle-python", "oracle-asyncio"):
             cls.lab("invoke", function, "--count", "10")
-            cls.lab("invoke", function, "--count", "20", "--concurrency", "8")
+            cls.lab("invoke", function, "--count", "10", "--concurrency", "8")
+            cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?pools=1")
             cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?child=1&behind=1&database=1")
         for function in UNASSISTED:
             cls.lab("invoke", function, "--count", "10", "--path", "?child=1")
@@ -65,6 +67,10 @@ class SeveralAtOnce(LabCase):
             self.assertEqual(2 * 2 * self.requests_each, self.seen(way), way)
         for way in ("aio-sync", "aio-timer", "aio-pool", "aio-task-a", "aio-task-b"):
             self.assertEqual(2 * self.requests_each, self.seen(way), way)
+        for way in ("process", "process-later", "process-answer", "after-process", "thread", "thread-later", "thread-answer",
+                    "after-thread", "early-pool", "early-pool-later", "after-early", "late-pool", "late-pool-later",
+                    "after-late", "made-pool", "made-pool-later", "after-made", "lines", "after-lines"):
+            self.assertEqual(2 * 10, self.seen(way), way)
         for way in ("pooled", "after-pooled", "shared", "aio-behind", "aio-child", "aio-after-child"):
             self.assertEqual(2 * 10, self.seen(way), way)
         for way in ("fork-sync", "fork-pipe-file", "fork-child", "fork-behind"):

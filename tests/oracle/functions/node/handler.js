@@ -6,7 +6,8 @@ const fs = require('node:fs')
 const http = require('node:http')
 const path = require('node:path')
 const database = require('./database')
-const { execFile } = require('node:child_process')
+const { execFile, fork } = require('node:child_process')
+const { Worker } = require('node:worker_threads')
 const { setTimeout: delay } = require('node:timers/promises')
 
 // A child gets the token as an argument, and through a pipe into a file.
@@ -43,6 +44,26 @@ function call (url, token) {
   })
 }
 
+// A process and a thread that the first request makes, and that work for all.
+const pools = {}
+
+function ask (kind, token) {
+  if (!pools[kind]) {
+    const waiting = new Map()
+    const file = path.join(__dirname, 'worker.js')
+    const worker = kind === 'process' ? fork(file) : new Worker(file)
+    worker.on('message', token => {
+      touch(token, `${kind}-answer`)
+      waiting.get(token)()
+    })
+    pools[kind] = { waiting, tell: kind === 'process' ? message => worker.send(message) : message => worker.postMessage(message) }
+  }
+  return new Promise(resolve => {
+    pools[kind].waiting.set(token, resolve)
+    pools[kind].tell({ token, file: file(token, kind) })
+  })
+}
+
 module.exports = async (event, context) => {
   const token = event.headers['x-call-id']
 
@@ -70,6 +91,12 @@ module.exports = async (event, context) => {
     await new Promise((resolve, reject) =>
       execFile('/bin/sh', ['-c', CHILD, 'child', token, file(token, '')], error => error ? reject(error) : resolve()))
     touch(token, 'after-child')
+  }
+  if (event.query.pools) {
+    for (const kind of ['process', 'thread']) {
+      await ask(kind, token)
+      touch(token, `after-${kind}`)
+    }
   }
   if (event.query.behind) {
     setTimeout(() => {
