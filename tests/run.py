@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 JOBS = str(os.cpu_count() or 1)
+PAIR = "2"  # labs and agents at once: they wait for each other most of the time, and are many programs each
 OUTPUT_MAX = str(64 << 20)  # ctest would cut what it passes on
 
 
@@ -170,8 +171,8 @@ def stages(quick):
     yield test("release", "watchdog", "-L", "go", GOFLAGS="-json")
     if quick:
         return
-    yield test("release", "kernel side", "-L", "bpf")
-    yield test("release", "end to end", "-L", "e2e")
+    yield test("release", "kernel side", "-j", PAIR, "-L", "bpf")
+    yield test("release", "end to end", "-j", PAIR, "-L", "e2e")
     broken = build("asan")
     yield broken or test("asan", "modules, sanitized", "-j", JOBS, "-L", "unit|golden|oom")
     if has_preset("fuzz"):
