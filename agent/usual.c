@@ -32,7 +32,8 @@ static bool is_any(struct fp_str path, const char *const *list, bool (*matches)(
 static bool is_looked_up(struct fp_str path)
 {
 	static const char *const parts[] = {
-		".so.", "/node_modules/", "/site-packages/", "/dist-packages/", "/__pycache__/", "/LC_", "/gconv", "/zoneinfo/", NULL};
+		".so.", "/node_modules/", "/site-packages/", "/dist-packages/", "/__pycache__/", "/LC_", "/gconv", "/zoneinfo/",
+		"/sys/devices/system/cpu/", NULL};
 	static const char *const ends[] = {
 		".so", "/package.json", ".js", ".cjs", ".mjs", ".node", ".py", ".pyc", ".pth", "/__pycache__", ".mo",
 		"/pyvenv.cfg", "/pybuilddir.txt", "/locale-archive", "/locale.alias", "/etc/gai.conf", "/etc/host.conf",

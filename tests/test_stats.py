@@ -166,6 +166,34 @@ class StatsTest(unittest.TestCase):
             self.assertEqual(0, throttles)
         self.assertEqual(["signal-hook"], self.ask()["missing_hooks"])
 
+    def test_failed_calls(self):
+        """By container, operation and error; what is usual and what is not."""
+        self.start()
+        path = os.path.join(self.cgroup, "failing")
+        number = self.make_cgroup(path)
+        failing = f"""if True:
+            import os
+            with open({os.path.join(path, "cgroup.procs")!r}, "w") as procs:
+                procs.write("0")
+            for _ in range(5):
+                try:
+                    os.kill(os.getpid(), 200)
+                except OSError:
+                    pass
+            os.mkdir({os.path.join(self.scratch, "made")!r})
+            for _ in range(3):
+                try:
+                    os.mkdir({os.path.join(self.scratch, "made")!r})
+                except FileExistsError:
+                    pass
+            """
+        subprocess.run([sys.executable, "-c", failing], check=True)
+        wanted = {"send-signal EINVAL": 5, "name EEXIST": 3}
+        self.wait_until(lambda: wanted.items() <= self.of(self.ask(), number)["failed"].items())
+        table = run(AGENT, "--stats", "--cgroup", self.cgroup).stdout
+        self.assertRegex(table, r"FAILED CALLS(.|\n)*send-signal EINVAL +5\n")
+        self.assertEqual({}, self.ask()["others"]["failed"])
+
     def test_of_one_that_is_dead(self):
         self.start()
         worker, number = self.start_worker("one")

@@ -1,8 +1,11 @@
 """A function against its watchdog and its limits: whatever it does is recorded as its deed, and shown to whoever asks."""
+import glob
+import json
 import os
 import unittest
 
 from e2e.world import BIN, FUNCTIONS, LabCase, checked, needs_recording, run
+from test_raw import graph
 
 DEEDS = {
     # deed: the findings it must show as {kind: something that must be said of it}, and no other
@@ -17,6 +20,9 @@ DEEDS = {
     "steal": {"watchdog-controlled": "get-fd", "watchdog-port": "accept, port 8080"},
     "leave": {"name-spaces-changed": "unshare, flags 0x10020000", "mounts-changed": "mount, tmpfs, "},
     "ask_kernel": {"kernel-asked": "bpf, flags 0x5, error EPERM"},
+    "scan": {"probing": "connect, error ECONNREFUSED, 127.0.0.1:1, 127.0.0.1:2,"},
+    "guess": {"probing": "open, error ENOENT, /srv/user0/.ssh/id_rsa"},
+    "pry": {"refused": "open, error EACCES, /tmp/private/key, /tmp/private/cert"},
     "replace": {"watchdog-signalled": "SIGTERM", "watchdog-port": "bind, port 8080"},
 }
 
@@ -50,6 +56,20 @@ class AgainstTheWatchdog(LabCase):
             cls.invoke("pretender", "", "--path", path)
         # threads that end must not seem to lie: their memory is soon another's
         cls.benign += [cls.invoke("workers", "{}") for _ in range(8)]
+
+    @classmethod
+    def up_options(cls):
+        return ["--record", os.path.join(cls.scratch, "recordings")]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab("down")  # which completes the recordings
+        recordings = sorted(glob.glob(os.path.join(cls.scratch, "recordings", "*.recording")))
+        for name, options in (("reduced", ()), ("raw", ("--raw",))):
+            store = os.path.join(cls.scratch, f"{name}.db")
+            checked(os.path.join(BIN, "faasprov-agent"), "replay", "--store", store, *options, *recordings)
+            setattr(cls, name, store)
 
     def setUp(self):
         self.pretended = {request["url"]: request["id"] for request in self.requests if request["function"] == "pretender"}
@@ -123,6 +143,32 @@ class AgainstTheWatchdog(LabCase):
         self.assertEqual([], trace["findings"])
         done = run(os.path.join(BIN, "faasprov"), "flag", "--request", self.benign[0]["request"], "--store", self.store)
         self.assertEqual((1, ""), (done.returncode, done.stdout))
+
+    def test_what_failed_is_told_and_leads_nowhere(self):
+        trace = self.ask("trace", self.deeds["guess"])
+        failed = [failure for node in trace["nodes"] for failure in (node.get("attributes") or {}).get("failed", ())]
+        self.assertEqual(sorted(f"/srv/user{number}/.ssh/id_rsa" for number in range(15)),
+                         sorted(name for failure in failed for name in failure["names"] if "id_rsa" in name))
+        self.assertEqual([], [node for node in trace["nodes"] if node["kind"] == "file" and "id_rsa" in node["label"]])
+        text = checked(os.path.join(BIN, "faasprov"), "trace", self.deeds["guess"], "--max-nodes", "200", "--store", self.store)
+        self.assertIn("failed: open ENOENT (/srv/user0/.ssh/id_rsa)", text)
+
+    def test_failures_are_counted(self):
+        finding, = self.findings("--request", self.deeds["scan"])
+        self.assertEqual(30, finding["count"])
+        finding, = self.findings("--request", self.deeds["pry"])
+        self.assertEqual(3, finding["count"])
+
+    def test_raw_says_the_same(self):
+        """Failures that the agent has put together, and each by itself."""
+        for question in (("export",), *(("trace", self.deeds[deed], "--both") for deed in ("scan", "guess", "pry"))):
+            answers = [graph(json.loads(checked(os.path.join(BIN, "faasprov"), *question, "--store", store, "--format", "json")))
+                       for store in (self.reduced, self.raw)]
+            for part in answers[0]:
+                self.assertEqual(answers[0][part], answers[1][part], f"{question}: {part}")
+        events = [json.loads(checked(os.path.join(BIN, "faasprov"), "stats", "--store", store, "--format", "json"))["events"]
+                  for store in (self.reduced, self.raw)]
+        self.assertLess(events[0] + 500, events[1])
 
     def test_a_picture_shows_it(self):
         picture = checked(os.path.join(BIN, "faasprov"), "trace", self.deeds["kill"], "--format", "dot", "--store", self.store)

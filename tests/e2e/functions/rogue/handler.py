@@ -2,6 +2,7 @@
 import ctypes
 import os
 import socket
+import subprocess
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -121,6 +122,31 @@ def leave():
 def ask_kernel():
     """To let it load a program, which it refuses."""
     LIBC.syscall(BPF[os.uname().machine], 5, 0, 0)
+
+
+def scan():
+    for port in range(1, 31):
+        with socket.socket() as tried:
+            tried.connect_ex(("127.0.0.1", port))
+
+
+def guess():
+    """A program for each, as a shell would."""
+    for number in range(15):
+        subprocess.run(["cat", f"/srv/user{number}/.ssh/id_rsa"], stderr=subprocess.DEVNULL, check=False)
+
+
+def pry():
+    """Where not even it may look: containers have no capabilities."""
+    os.makedirs("/tmp/private", exist_ok=True)
+    os.chmod("/tmp/private", 0)
+    for name in ("key", "key", "cert"):
+        try:
+            os.open(f"/tmp/private/{name}", os.O_RDONLY)
+        except PermissionError:
+            continue
+        return "it was not refused"
+    return None
 
 
 def replace():
