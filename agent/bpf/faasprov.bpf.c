@@ -957,6 +957,15 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	return 0;
 }
 
+/* A pointer that the hook was given, as a mere number, which is what functions of their own can be given. */
+static __always_inline __u64 argument(__u64 *ctx, int n)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), &ctx[n]);
+	return value;
+}
+
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe *cqe)
 {
@@ -969,6 +978,10 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 	call.result = BPF_CORE_READ(cqe, res);
 	opcode = BPF_CORE_READ(request, opcode);
 	way = way_of(opcode);
+	if (is_by_name(opcode) && !is_watchdog(call.cgroup))
+		complete_asked(call.cgroup, argument(ctx, 1), call.result, opcode);
+	if (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT)
+		return 0;
 	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -EINPROGRESS))
 		return 0;
 	if (way)
@@ -976,29 +989,32 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 	return uring_done(&call, request, opcode);
 }
 
-/* What asks for no completion has only its beginning to be seen by; what it did is counted as not seen. */
+/*
+ * The names of what is asked for are there now and no more when it is done.  What asks for no completion has only this
+ * to be seen by; what it did is counted as not seen.
+ */
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(on_uring_submit, struct io_kiocb *request)
 {
 	__u64 cgroup = recorded_cgroup();
+	int opcode;
 
-	if (!cgroup || !(BPF_CORE_READ(request, flags) & REQUEST_SKIPS_COMPLETION))
+	if (!cgroup)
 		return 0;
-	if (!way_of(BPF_CORE_READ(request, opcode)) && !is_unseen(BPF_CORE_READ(request, opcode)))
+	opcode = BPF_CORE_READ(request, opcode);
+	if (!(BPF_CORE_READ(request, flags) & REQUEST_SKIPS_COMPLETION))
+		return is_by_name(opcode) ? note_asked(argument(ctx, 0), opcode) : 0;
+	if (!way_of(opcode) && !is_unseen(opcode))
 		return 0;
 	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
 }
 
 /* --- times of change: which inodes a call by name is about (touched.bpf.h) --------- */
 
-/* The inode is the first argument of all three; as a mere number, which is what functions of their own can be given. */
+/* The inode is the first argument of all three. */
 static __always_inline int touch_first(void *ctx)
 {
-	__u64 inode;
-
-	if (!recorded_cgroup() || bpf_probe_read_kernel(&inode, sizeof(inode), ctx) < 0)
-		return 0;
-	return touch(inode);
+	return recorded_cgroup() ? touch(argument(ctx, 0)) : 0;
 }
 
 SEC("tp_btf/inode_set_ctime_to_ts")

@@ -285,7 +285,35 @@ struct open_how {
 	unsigned long long flags;
 };
 
+struct filename {
+	const char *name;
+};
+
+struct io_rename {
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+};
+
+struct io_link { /* of a symbolic link, too */
+	int old_dfd, new_dfd;
+	struct filename *oldpath, *newpath;
+	int flags;
+};
+
+struct io_unlink {
+	int dfd, flags;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	unsigned short mode;
+	struct filename *filename;
+};
+
 struct io_open {
+	int dfd;
+	struct filename *filename;
 	unsigned int file_slot; /* not 0: what comes has no descriptor, but a place in the ring's own table */
 	struct open_how how;
 };

@@ -3,6 +3,7 @@
  * io_uring, scripts, and calls of another architecture.  Needs root and BPF.
  */
 #include "agent/tests/recorded.h"
+#include "agent/tests/through_ring.h"
 
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -188,32 +189,6 @@ static void a_process_changes_its_world(void **state)
 	assert_text(nth(FP_EVENT_TYPE_CONTROL, 6)->new_path, old);
 	assert_true(nth(FP_EVENT_TYPE_CONTROL, 6)->capabilities & 1ull << CAP_SYS_ADMIN);
 	assert_int_equal(nth(FP_EVENT_TYPE_CONTROL, 7)->capabilities, 0);
-}
-
-/* A ring with one entry, without a library: submit one operation and wait for its result. */
-static int through_ring(int ring, struct io_uring_params *p, struct io_uring_sqe operation)
-{
-	static char *sq, *cq;
-	static struct io_uring_sqe *sqes;
-	unsigned *tail, *head;
-
-	if (!sq) {
-		sq = mmap(NULL, p->sq_off.array + p->sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, ring,
-			  IORING_OFF_SQ_RING);
-		cq = mmap(NULL, p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe), PROT_READ | PROT_WRITE,
-			  MAP_SHARED, ring, IORING_OFF_CQ_RING);
-		sqes = mmap(NULL, p->sq_entries * sizeof(*sqes), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
-	}
-	sqes[0] = operation;
-	((unsigned *)(sq + p->sq_off.array))[0] = 0;
-	tail = (unsigned *)(sq + p->sq_off.tail);
-	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
-		return -errno;
-	head = (unsigned *)(cq + p->cq_off.head);
-	int result = ((struct io_uring_cqe *)(cq + p->cq_off.cqes))[*head & (p->cq_entries - 1)].res;
-	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
-	return result;
 }
 
 static int work_through_a_ring(void)
