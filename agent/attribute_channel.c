@@ -141,7 +141,9 @@ static void note_send_unix(struct fp_attributor *a, const struct container *cont
 
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
 {
-	if (fp_state_believed(&sock->context, container) && (fp_rule_is_own(sock->context.rule) || sock->passes_on)) {
+	sock->answering = true;
+	if (fp_state_believed(&sock->context, container) &&
+	    (fp_rule_is_own(sock->context.rule) || sock->passes_on || sock->pipelined)) {
 		fp_context_clear(ret);
 		fp_context_follow(ret, &sock->context, sock->passes_on ? FP_RULE_DESCRIPTOR : sock->context.rule,
 				  FP_ATTRIBUTION_EXACT);
@@ -188,7 +190,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		fp_context_clear(&sock->context);
 		sock->tx_base = sock->rx_base = 0;
 		sock->peer_ino = 0;
-		sock->passes_on = false;
+		sock->passes_on = sock->pipelined = sock->answering = false;
 		sock->answered = sock->written = sock->shared = false;
 		sock->connected = event->type == FP_EVENT_TYPE_CONNECT;
 		sock->makers = false;

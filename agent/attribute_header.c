@@ -8,6 +8,10 @@
  * A stock watchdog passes the request on over a connection within the container.
  * That begins nothing: by the id it is one of those in flight here; where several
  * bear it, it is any of them.
+ *
+ * A client may ask again on a connection before it was answered.  Then both are in
+ * flight there, the oldest first, and what is sent on it is any of theirs; each whole
+ * answer is the oldest's, as HTTP demands.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +22,8 @@
 
 /* As of the watchdog's marks: a UUID has 36, clients may send anything. */
 #define CALL_ID_MAX 128
+/* Asked on one connection before any answer; of a client that asks more, the oldest is no longer followed. */
+#define PIPELINED_MAX 32
 
 /* A request that was read on a connection and not answered yet, by the server's socket. */
 struct wire_request {
@@ -26,13 +32,39 @@ struct wire_request {
 	uint8_t id[FP_REQUEST_ID_SIZE];
 	char call_id[CALL_ID_MAX];
 	size_t len;
-	UT_hash_handle hh;
+	struct wire_request *later; /* asked on the same connection, before this one was answered */
+	UT_hash_handle hh; /* the oldest's of a connection */
 };
 
+/* The oldest of its connection; the next one takes its place. */
 static void forget(struct fp_attributor *a, struct wire_request *request)
 {
+	struct wire_request *later = request->later;
+
 	HASH_DEL(a->wire_requests, request);
 	free(request);
+	if (later)
+		HASH_ADD(hh, a->wire_requests, ino, sizeof(later->ino), later);
+}
+
+static unsigned n_waiting(const struct wire_request *oldest)
+{
+	unsigned n = 0;
+
+	for (; oldest; oldest = oldest->later)
+		n++;
+	return n;
+}
+
+/* All that wait for an answer on the connection of the oldest: a new reference, or NULL. */
+static struct fp_idset *waiting(const struct wire_request *oldest)
+{
+	uint8_t ids[PIPELINED_MAX][FP_REQUEST_ID_SIZE];
+	unsigned n = 0;
+
+	for (const struct wire_request *request = oldest; request && n < PIPELINED_MAX; request = request->later)
+		memcpy(ids[n++], request->id, FP_REQUEST_ID_SIZE);
+	return n ? fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n) : NULL;
 }
 
 /* What the head alone told was the watchdog's to tell: it marks the same requests, and ends them. */
@@ -40,15 +72,18 @@ void fp_attribute_header_yield(struct fp_attributor *a, struct container *contai
 {
 	struct wire_request *request, *next;
 
-	HASH_ITER(hh, a->wire_requests, request, next) {
-		int place = request->cgroup == container->cgroup ? fp_state_find_in_flight(container, request->id) : -1;
+	HASH_ITER(hh, a->wire_requests, request, next)
+		while (request && request->cgroup == container->cgroup) {
+			struct wire_request *later = request->later;
+			int place = fp_state_find_in_flight(container, request->id);
 
-		if (place >= 0) {
-			fp_state_leave(container, place, time);
-			a->stats.ended++;
+			if (place >= 0) {
+				fp_state_leave(container, place, time);
+				a->stats.ended++;
+			}
 			forget(a, request);
+			request = later;
 		}
-	}
 }
 
 void fp_attribute_header_done(struct fp_attributor *a)
@@ -107,8 +142,9 @@ static struct fp_idset *find_bearers(struct fp_attributor *a, const struct conta
 	unsigned n = 0;
 
 	HASH_ITER(hh, a->wire_requests, request, next)
-		if (request->cgroup == container->cgroup && bears(request, call_id) && n < FP_IN_FLIGHT_MAX)
-			memcpy(ids[n++], request->id, FP_REQUEST_ID_SIZE);
+		for (; request; request = request->later)
+			if (request->cgroup == container->cgroup && bears(request, call_id) && n < FP_IN_FLIGHT_MAX)
+				memcpy(ids[n++], request->id, FP_REQUEST_ID_SIZE);
 	return n ? fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n) : NULL;
 }
 
@@ -119,6 +155,39 @@ static void set_context(struct container *container, struct channel *sock, struc
 	fp_context_set(&sock->context, ids, sure ? FP_ATTRIBUTION_DERIVED : FP_ATTRIBUTION_AMBIGUOUS,
 		       sure ? FP_RULE_HEADER : FP_RULE_IN_FLIGHT, container->epoch);
 	sock->passes_on = !is_server;
+	sock->pipelined = is_server && !sure;
+}
+
+/* What the connection is for, now that another waits on it or one has been answered. */
+static int set_waiting(struct fp_attributor *a, struct container *container, struct channel *sock, uint64_t ino)
+{
+	struct wire_request *oldest;
+	struct fp_idset *ids;
+
+	HASH_FIND(hh, a->wire_requests, &ino, sizeof(ino), oldest);
+	if (!oldest)
+		return 0;
+	ids = waiting(oldest);
+	if (!ids)
+		return -ENOMEM;
+	set_context(container, sock, ids, true);
+	fp_idset_release(ids);
+	return 0;
+}
+
+/* Behind those that wait on its connection, if any do. */
+static void append(struct fp_attributor *a, struct wire_request *request)
+{
+	struct wire_request *oldest;
+
+	HASH_FIND(hh, a->wire_requests, &request->ino, sizeof(request->ino), oldest);
+	if (!oldest) {
+		HASH_ADD(hh, a->wire_requests, ino, sizeof(request->ino), request);
+		return;
+	}
+	while (oldest->later)
+		oldest = oldest->later;
+	oldest->later = request;
 }
 
 static void make_event(const struct fp_event *event, enum fp_event_type type, const uint8_t id[FP_REQUEST_ID_SIZE],
@@ -153,7 +222,7 @@ static int begin_request(struct fp_attributor *a, struct container *container, s
 			 const struct fp_event *event, const struct fp_asked *asked, struct fp_event *ret_begin)
 {
 	struct wire_request *request = calloc(1, sizeof(*request));
-	struct fp_idset *ids;
+	int r;
 
 	if (!request)
 		return -ENOMEM;
@@ -162,16 +231,12 @@ static int begin_request(struct fp_attributor *a, struct container *container, s
 	request->len = asked->call_id.len < CALL_ID_MAX ? asked->call_id.len : CALL_ID_MAX;
 	memcpy(request->call_id, asked->call_id.data, request->len);
 	make_id(event, request->id);
-	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])request->id, 1);
-	if (!ids) {
-		free(request);
-		return -ENOMEM;
-	}
 	if (HASH_COUNT(a->wire_requests) >= FP_ATTRIBUTE_ENTRIES_MAX)
 		forget(a, a->wire_requests);
-	HASH_ADD(hh, a->wire_requests, ino, sizeof(request->ino), request);
-	set_context(container, sock, ids, true);
-	fp_idset_release(ids);
+	append(a, request);
+	r = set_waiting(a, container, sock, event->ino);
+	if (r < 0)
+		return r;
 	if (fp_state_enter(container, request->id, event->time) < 0)
 		a->stats.overflowed++;
 	container->begun = true;
@@ -204,11 +269,13 @@ int fp_attributor_asked(struct fp_attributor *a, const struct fp_event *event, c
 	if (!sock)
 		return -ENOMEM;
 	HASH_FIND(hh, a->wire_requests, &event->ino, sizeof(event->ino), former);
-	if (former)
+	/* one of which nothing was answered yet still waits: its client asks ahead */
+	if (former && (sock->answering || !asked->call_id.len || n_waiting(former) >= PIPELINED_MAX))
 		n = end_request(a, former, event, 0, &ret[0]);
+	sock->answering = false;
 	/* nothing of the request before holds for this one, whoever asks it */
 	fp_context_clear(&sock->context);
-	sock->passes_on = false;
+	sock->passes_on = sock->pipelined = false;
 	if (!asked->call_id.len)
 		return n;
 	bearers = inside ? find_bearers(a, container, asked->call_id) : NULL;
@@ -229,8 +296,23 @@ int fp_attributor_asked(struct fp_attributor *a, const struct fp_event *event, c
 
 int fp_attributor_answered(struct fp_attributor *a, const struct fp_event *event, unsigned status, struct fp_event *ret_end)
 {
+	struct channel_key key = {FP_OBJECT_SOCKET, event->ino};
+	struct container *container = fp_state_container(a, &event->cgroup);
 	struct wire_request *request;
+	struct channel *sock;
 
 	HASH_FIND(hh, a->wire_requests, &event->ino, sizeof(event->ino), request);
-	return request ? end_request(a, request, event, status, ret_end) : 0;
+	if (!request)
+		return 0;
+	end_request(a, request, event, status, ret_end);
+	HASH_FIND(hh, a->channels, &key, sizeof(key), sock);
+	if (sock && container && sock->pipelined) {
+		int r = set_waiting(a, container, sock, event->ino);
+
+		if (r < 0)
+			return r;
+	}
+	if (sock)
+		sock->answering = false;
+	return 1;
 }

@@ -101,6 +101,8 @@ struct channel {
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix; of a place in memory: whose it is */
 	bool passes_on; /* a request goes out here to another process of its container */
+	bool pipelined; /* a server's: several requests wait on it for an answer, and `context` names them */
+	bool answering; /* something was sent on it since a request was read */
 	bool connected; /* its process made the connection */
 	bool written;
 	bool answered; /* something came back since it was last written to */

@@ -246,10 +246,16 @@ static int note_answered(struct fp_pipeline *p, const struct fp_event *event, in
 {
 	bool is_out = status && event->type == FP_EVENT_TYPE_SEND;
 	struct fp_event end;
+	int r;
 
 	if (!is_out && !(event->type == FP_EVENT_TYPE_RECEIVE && event->bytes == 0))
 		return 0;
-	return fp_attributor_answered(p->attributor, event, (unsigned)status, &end) ? fp_reducer_add(p->reducer, &end) : 0;
+	do { /* a connection's end is that of all who wait on it */
+		r = fp_attributor_answered(p->attributor, event, (unsigned)status, &end);
+		if (r > 0)
+			r = fp_reducer_add(p->reducer, &end) < 0 ? -ENOMEM : 1;
+	} while (r > 0 && !is_out);
+	return r < 0 ? r : 0;
 }
 
 int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)

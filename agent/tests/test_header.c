@@ -178,6 +178,8 @@ static void the_next_on_a_connection_ends_the_one_before(void **state)
 	uint8_t first[FP_REQUEST_ID_SIZE];
 
 	come_in(state, SERVER_INO, "k", first);
+	event = from_outside(FP_EVENT_TYPE_SEND, 1, SERVER_INO); /* an answer whose end is not seen */
+	fp_attributor_note(*state, &event);
 	event = from_outside(FP_EVENT_TYPE_RECEIVE, 2, SERVER_INO);
 	assert_int_equal(ask(state, &event, "l", made), 2);
 	assert_int_equal(made[0].type, FP_EVENT_TYPE_END);
@@ -188,6 +190,101 @@ static void the_next_on_a_connection_ends_the_one_before(void **state)
 	event = from_outside(FP_EVENT_TYPE_RECEIVE, 3, SERVER_INO);
 	assert_int_equal(ask(state, &event, "", made), 1);
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
+}
+
+static void assert_any_of(const struct fp_event *event, const uint8_t ids[][FP_REQUEST_ID_SIZE], unsigned n)
+{
+	assert_int_equal(event->attribution, FP_ATTRIBUTION_AMBIGUOUS);
+	assert_int_equal(event->candidates.len, n * FP_REQUEST_ID_SIZE);
+	for (unsigned i = 0; i < n; i++) {
+		bool named = false;
+
+		for (unsigned j = 0; j < n; j++)
+			named |= memcmp(event->candidates.data + j * FP_REQUEST_ID_SIZE, ids[i], FP_REQUEST_ID_SIZE) == 0;
+		assert_true(named);
+	}
+}
+
+static void answer(void **state, const uint8_t id[FP_REQUEST_ID_SIZE])
+{
+	struct fp_event event = from_outside(FP_EVENT_TYPE_SEND, 9, SERVER_INO), end;
+
+	fp_attributor_note(*state, &event);
+	assert_int_equal(fp_attributor_answered(*state, &event, 200, &end), 1);
+	assert_memory_equal(end.request.data, id, FP_REQUEST_ID_SIZE);
+}
+
+/* A client that asks three times before the first answer. */
+static void asked_ahead_all_wait(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event;
+	uint8_t ids[3][FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", ids[0]);
+	for (unsigned i = 1; i < 3; i++) {
+		event = from_outside(FP_EVENT_TYPE_RECEIVE, 9, SERVER_INO);
+		assert_int_equal(ask(state, &event, i == 1 ? "l" : "k", made), 1);
+		assert_int_equal(made[0].type, FP_EVENT_TYPE_BEGIN);
+		keep_id(made[0].request, ids[i]);
+		assert_any_of(&event, ids, i + 1);
+	}
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9);
+	fp_attributor_note(*state, &event);
+	assert_any_of(&event, ids, 3);
+	event = from_outside(FP_EVENT_TYPE_SEND, 9, SERVER_INO);
+	fp_attributor_note(*state, &event);
+	assert_any_of(&event, ids, 3);
+	answer(state, ids[0]);
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 10);
+	fp_attributor_note(*state, &event);
+	assert_any_of(&event, &ids[1], 2);
+	answer(state, ids[1]);
+	/* of the last one alone what is sent is certain again */
+	event = from_outside(FP_EVENT_TYPE_SEND, 11, SERVER_INO);
+	fp_attributor_note(*state, &event);
+	assert_int_equal(event.rule, FP_RULE_HEADER);
+	assert_memory_equal(event.request.data, ids[2], FP_REQUEST_ID_SIZE);
+	answer(state, ids[2]);
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 12);
+	fp_attributor_note(*state, &event);
+	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
+}
+
+/* Who hangs up waits for none of them. */
+static void a_connections_end_is_that_of_all_who_wait(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event, end;
+	uint8_t first[FP_REQUEST_ID_SIZE];
+
+	come_in(state, SERVER_INO, "k", first);
+	event = from_outside(FP_EVENT_TYPE_RECEIVE, 9, SERVER_INO);
+	assert_int_equal(ask(state, &event, "l", made), 1);
+	event = from_outside(FP_EVENT_TYPE_RECEIVE, 10, SERVER_INO);
+	event.bytes = 0;
+	fp_attributor_note(*state, &event);
+	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 1);
+	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 1);
+	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 0);
+}
+
+/* More than can be followed: the oldest ends, and none is left over. */
+static void asking_far_ahead_ends_the_oldest(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event, end;
+	uint8_t first[FP_REQUEST_ID_SIZE];
+	int n = 0;
+
+	come_in(state, SERVER_INO, "k", first);
+	for (unsigned i = 1; i < 40; i++) {
+		event = from_outside(FP_EVENT_TYPE_RECEIVE, 9, SERVER_INO);
+		assert_int_equal(ask(state, &event, "l", made), i < 32 ? 1 : 2);
+		if (i == 32)
+			assert_memory_equal(made[0].request.data, first, FP_REQUEST_ID_SIZE);
+	}
+	event.bytes = 0;
+	while (fp_attributor_answered(*state, &event, 0, &end) > 0)
+		n++;
+	assert_int_equal(n, 32);
 }
 
 /* A stock watchdog (WATCHDOG here) sends the request on to the function; both ends belong to it, by its id. */
@@ -251,6 +348,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_late_agents_first_request_is_in_flight_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_name_twice_is_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_next_on_a_connection_ends_the_one_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(asked_ahead_all_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connections_end_is_that_of_all_who_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(asking_far_ahead_ends_the_oldest, setup, teardown),
 		cmocka_unit_test_setup_teardown(passed_on_within_the_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(passed_on_under_a_name_that_two_bear, setup, teardown),
 		cmocka_unit_test_setup_teardown(asking_others_begins_nothing, setup, teardown),
