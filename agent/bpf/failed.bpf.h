@@ -218,6 +218,7 @@ static __always_inline void understand(struct tried *tried, __u8 handler, unsign
 	case FP_HANDLER_on_symlinkat:
 		TRIED(NAME, NAMED(a2, a3));
 	case FP_HANDLER_on_renameat:
+	case FP_HANDLER_on_renameat2:
 	case FP_HANDLER_on_unlinkat:
 	case FP_HANDLER_on_linkat:
 	case FP_HANDLER_on_mkdirat:

@@ -17,7 +17,7 @@
 	H(on_fgetxattr) H(on_open_by_handle) H(on_mq_open) H(on_shmat)
 /* done by name */
 #define FP_HANDLERS_NAME(H) \
-	H(on_rename) H(on_renameat) H(on_unlink) H(on_unlinkat) H(on_rmdir) H(on_link) H(on_linkat) H(on_symlink) \
+	H(on_rename) H(on_renameat) H(on_renameat2) H(on_unlink) H(on_unlinkat) H(on_rmdir) H(on_link) H(on_linkat) H(on_symlink) \
 	H(on_symlinkat) H(on_mkdir) H(on_mkdirat) H(on_mknod) H(on_mknodat) H(on_chmod) H(on_fchmodat) H(on_fchmodat2) H(on_chown) \
 	H(on_fchownat) H(on_truncate) H(on_setxattr) H(on_setxattrat) H(on_removexattrat) H(on_getxattr) H(on_getxattrat) \
 	H(on_utimensat) H(on_utimes) H(on_removexattr)

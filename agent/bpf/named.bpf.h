@@ -87,8 +87,8 @@ static __always_inline int is_in_touched(struct naming *naming, struct dentry *d
 	return is_touched(naming, (__u64)BPF_CORE_READ(dentry, d_parent, d_inode));
 }
 
-/* The one that has another place now. */
-__noinline int find_moved(void)
+/* The first, from that number on, that has another place now. */
+__noinline int find_moved(int from)
 {
 	struct naming *naming = touched_by_call();
 
@@ -100,7 +100,7 @@ __noinline int find_moved(void)
 
 		if (i >= naming->n)
 			break;
-		if (dentry && (__u64)BPF_CORE_READ(dentry, d_inode) == touched->inode && place_of(dentry) != touched->place &&
+		if (i >= from && dentry && (__u64)BPF_CORE_READ(dentry, d_inode) == touched->inode && place_of(dentry) != touched->place &&
 		    is_in_touched(naming, dentry))
 			return i;
 	}

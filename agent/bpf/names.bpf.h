@@ -33,7 +33,7 @@ __noinline int record_unlink(struct deed *deed)
 
 __noinline int record_rename(struct deed *deed)
 {
-	struct touched *touched = touched_at(find_moved());
+	struct touched *touched = touched_at(find_moved(0));
 	struct identity who = {};
 	__u64 naming;
 
@@ -46,6 +46,55 @@ __noinline int record_rename(struct deed *deed)
 	record->r.naming = worse(naming, PUT_NAME(record, new_path, NAMED_ROOM, &deed->new_name, touched, NAME_IS_NEW));
 	emit(record);
 	return 0;
+}
+
+#define RENAME_EXCHANGE 2
+
+/* One of two that took each other's name, as the kernel has it; number -1: as the call says. */
+__noinline int record_exchanged(struct deed *deed, int number)
+{
+	struct touched *touched = touched_at(number);
+	struct identity who = {};
+
+	if (!deed)
+		return 0;
+	put_who(&who, touched);
+	BEGIN_RECORD(record, rename, RENAME, deed->cgroup, 2 * NAMED_ROOM, 0, deed->result);
+	PUT_OBJECT(record, who);
+	record->r.naming = FP_NAMING_KIND_RESOLVED;
+	if (touched && has_path(touched)) {
+		put_touched(record->room_, sizeof(record->r), &record->r.path, touched);
+		if (find_new_name(touched)) {
+			put_touched(record->room_ + NAMED_ROOM, sizeof(record->r) + NAMED_ROOM, &record->r.new_path, touched);
+			emit(record);
+			return 0;
+		}
+	}
+	NO_OBJECT(record);
+	record->r.naming = FP_NAMING_KIND_UNVERIFIED;
+	PUT_NAME(record, path, 0, &deed->name, 0, 0);
+	PUT_NAME(record, new_path, NAMED_ROOM, &deed->new_name, 0, 0);
+	emit(record);
+	return 0;
+}
+
+/* In the handler itself: functions may not call each other deeper. */
+static __always_inline int record_rename2(struct deed *deed)
+{
+	int one, other;
+	struct name name;
+
+	if (!(deed->what & RENAME_EXCHANGE))
+		return record_rename(deed);
+	one = find_moved(0);
+	other = one >= 0 ? find_moved(one + 1) : -1;
+	if (other < 0)
+		one = -1;
+	record_exchanged(deed, one);
+	name = deed->name;
+	deed->name = deed->new_name;
+	deed->new_name = name;
+	return record_exchanged(deed, other);
 }
 
 /* The file behind a name /proc/self/fd/N, by which a file without a name gets one; else NULL. */

@@ -283,7 +283,8 @@ static __always_inline __u8 naming_handler(void)
 
 static __always_inline int gives_names(__u8 handler)
 {
-	return handler == FP_HANDLER_on_rename || handler == FP_HANDLER_on_renameat || handler == FP_HANDLER_on_link ||
+	return handler == FP_HANDLER_on_rename || handler == FP_HANDLER_on_renameat ||
+	       handler == FP_HANDLER_on_renameat2 || handler == FP_HANDLER_on_link ||
 	       handler == FP_HANDLER_on_linkat;
 }
 

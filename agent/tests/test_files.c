@@ -437,6 +437,32 @@ static void a_file_that_is_renamed_over_is_another(void **state)
 	assert_int_equal(about(FP_EVENT_TYPE_WRITE, told[1], 1)->bytes, 5);
 }
 
+static int exchange_names(void)
+{
+	int dir = open(directory, O_DIRECTORY | O_RDONLY);
+
+	told[0] = ino_of_fd(make("left"));
+	told[1] = ino_of_fd(make("right"));
+	return syscall(SYS_renameat2, dir, "left", AT_FDCWD, in_directory("right"), 2 /* RENAME_EXCHANGE */);
+}
+
+static void both_halves_of_an_exchange_are_told(void **state)
+{
+	static const char *const names[] = {"left", "right"};
+
+	share();
+	record(exchange_names);
+	assert_int_equal(count(FP_EVENT_TYPE_RENAME), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct fp_event *event = about(FP_EVENT_TYPE_RENAME, told[i], 0);
+
+		assert_text(event->path, in_directory(names[i]));
+		assert_text(event->new_path, in_directory(names[!i]));
+		assert_int_equal(event->naming, FP_NAMING_RESOLVED);
+	}
+	assert_int_equal(ino_of(in_directory("left")), told[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +476,7 @@ int main(void)
 		cmocka_unit_test(a_file_without_a_name_is_known_by_its_descriptor),
 		cmocka_unit_test(times_and_attributes_are_told),
 		cmocka_unit_test(a_file_that_is_renamed_over_is_another),
+		cmocka_unit_test(both_halves_of_an_exchange_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
