@@ -66,7 +66,7 @@ static bool context_of_turn(struct fp_attributor *a, struct container *container
 		return false;
 	if (others_in_flight(container, context->ids))
 		name_all(container, context->ids, ret);
-	else if (fp_behind_possible(a, container, thread, event))
+	else if (fp_behind_possible(a, container, thread, event, true))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);
 	else
@@ -111,7 +111,7 @@ static void current_context(struct fp_attributor *a, struct container *container
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if (container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event))
+	if (container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event, false))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);
 	else if (container->n_in_flight == 1)
@@ -265,7 +265,7 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	if (event->type == FP_EVENT_TYPE_WAIT)
 		return fp_behind_wait(a, container, thread, event);
 	note_start(thread, event);
-	fp_behind_note(container, thread, event);
+	fp_behind_note(a, container, thread, event);
 	if (event->type == FP_EVENT_TYPE_MARK)
 		keep = fp_attribute_mark(a, container, thread, event, &context);
 	else if (is_passing_on(container, event))

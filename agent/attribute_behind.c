@@ -7,7 +7,9 @@
  *     fire, and a timer that does is the request's own.
  *     Go has one loop for all threads of a process, any of which may run what it finds.
  *   - Any other thread does what it was given when it last rested, or was started
- *     for.  Given before the only request in flight began, it is not that one's.
+ *     for.  Given before the only request in flight began, it is not that one's; nor
+ *     for certain if given by a loop in which others' timers could run.  What a pool
+ *     has done comes back into the loop, in turns that do not tell whose it is.
  * Where it can be, all who may have left it are named, and none is guessed.
  */
 #include <errno.h>
@@ -18,6 +20,16 @@
 
 /* Of those that have ended so many are named: what is left behind mostly runs soon. */
 #define SUSPECTS_MAX 8
+/*
+ * When a pool's thread has made its last record of some work, the loop takes in the result when it comes back next
+ * or, if it was just coming back for something else, the time after that; then it is over.
+ */
+#define POOL_TURNS 3
+
+/* A thread that was given work can come back from its wait so much later, other threads being first. */
+#define WAKE_LATENCY (FP_NS_PER_SEC / 1000)
+
+#define AF_UNIX_SIGNAL_BYTES 1 /* what threads wake a loop with, where that waits for a socket of its own process */
 
 static uint64_t earliest_of(uint64_t due)
 {
@@ -65,8 +77,10 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 	known = is_known(container, loop, event->flags & FP_WAIT_MOVES);
 	passed = known && event->since >= loop->earliest;
 	/* what began before the loop came back, since others' timers could run, can be theirs */
-	if (passed || !known)
+	if (passed || !known) {
+		loop->doubt_from = passed ? loop->earliest : container->changed;
 		loop->doubt_to = event->since;
+	}
 	/*
 	 * Nothing that was pending is due earlier, whoever made it.  As long as no timer of others can have fired, they
 	 * have not made new ones either, and what was known of them before holds, too.
@@ -88,19 +102,24 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 		   const struct fp_event *event)
 {
 	struct task_key key = {event->tgid, event->process_start};
-	struct process *process;
+	struct process *process = NULL;
 
-	if (event->flags & FP_WAIT_MOVES) {
+	if (event->flags & (FP_WAIT_LOOP | FP_WAIT_MOVES | FP_WAIT_SIGNALS)) {
 		process = fp_state_process(a, &key);
 		if (!process)
 			return -ENOMEM;
-		process->moves = true;
+	}
+	if (event->flags & (FP_WAIT_LOOP | FP_WAIT_MOVES))
 		process->loop = event->fd;
+	if (event->flags & FP_WAIT_MOVES) {
+		process->moves = true;
 		thread->since = event->time - (uint64_t)event->result;
 	} else {
 		thread->since = event->since;
 		thread->polls = event->flags & FP_WAIT_LOOP;
 		thread->loop = event->fd;
+		if (!thread->polls && event->flags & FP_WAIT_SIGNALS)
+			process->answers = true;
 	}
 	return event->flags & FP_WAIT_LOOP ? note_loop(a, container, event) : 0;
 }
@@ -111,12 +130,45 @@ void fp_behind_born(struct thread *thread, const struct fp_event *event)
 	thread->polls = false;
 }
 
-void fp_behind_note(const struct container *container, struct thread *thread, const struct fp_event *event)
+/* Follows what goes to and fro between a loop and its pool. */
+static void note_pool(const struct container *container, struct process *process, const struct thread *thread,
+		      const struct fp_event *event, bool is_new)
 {
-	if (thread->seen_turn == event->turn && thread->seen_changes)
+	bool is_signal = (event->type == FP_EVENT_TYPE_SEND || event->type == FP_EVENT_TYPE_RECEIVE) &&
+			 event->family == AF_UNIX_NUMBER;
+
+	if (!thread->polls && is_signal && event->type == FP_EVENT_TYPE_SEND && event->bytes == AF_UNIX_SIGNAL_BYTES) {
+		process->answers = true; /* and has made the record of its work before */
+	} else if (!thread->polls && event->type != FP_EVENT_TYPE_EXIT) {
+		process->pool_changes = container->changes;
+		process->pool_turns = POOL_TURNS;
+	} else if (thread->polls) {
+		if (is_new && process->doubt_turns && --process->doubt_turns == 0)
+			process->clean_since = event->time;
+		if (is_new && process->pool_turns)
+			process->pool_turns--;
+		/* all that was told is taken in now */
+		if (is_signal && event->type == FP_EVENT_TYPE_RECEIVE && process->pool_turns)
+			process->pool_turns = 1;
+	}
+}
+
+void fp_behind_note(struct fp_attributor *a, const struct container *container, struct thread *thread,
+		    const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	bool is_new = thread->seen_turn != event->turn || !thread->seen_changes;
+	struct process *process;
+
+	if (is_new) {
+		thread->seen_turn = event->turn;
+		thread->seen_changes = container->changes;
+	}
+	if (!thread->since)
 		return;
-	thread->seen_turn = event->turn;
-	thread->seen_changes = container->changes;
+	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (process && process->loop && !process->moves)
+		note_pool(container, process, thread, event, is_new);
 }
 
 /* The loop as far as it is known, with what holds while those in flight are the same; or NULL. */
@@ -163,8 +215,41 @@ static bool possible_in_any(struct fp_attributor *a, const struct container *con
 	return loop && (can_have_fired(container, loop, event->time) || (thread->since && thread->since < loop->doubt_to));
 }
 
+/* A thread of the pool, or the loop, is at work on what can be others': what that hands on is, too. */
+static bool doubt_pool(const struct container *container, struct process *process)
+{
+	process->doubted = container->changes;
+	process->doubt_turns = POOL_TURNS;
+	return true;
+}
+
+/* What a thread of a pool was given may come from a turn of the loop in which others' timers ran. */
+static bool possible_in_pool(struct fp_attributor *a, const struct container *container, struct process *process,
+			     const struct thread *thread, const struct fp_event *event)
+{
+	struct loop *loop;
+
+	if (!thread->since || !process || !process->answers)
+		return thread->since && thread->since < container->changed;
+	loop = find_loop(a, container, event, process->loop);
+	if (thread->since < container->changed ||
+	    (process->doubted == container->changes && (process->doubt_turns || thread->since < process->clean_since)) ||
+	    (loop && can_have_fired(container, loop, thread->since)) ||
+	    (loop && thread->since + FP_WAIT_SLACK >= loop->doubt_from && thread->since <= loop->doubt_to + WAKE_LATENCY))
+		return event->type == FP_EVENT_TYPE_EXIT || doubt_pool(container, process); /* who ends hands nothing on */
+	return false;
+}
+
+/* A turn of the loop may have been begun by what its pool has done for others; then it may hand on more of that. */
+static bool possible_from_pool(const struct container *container, struct process *process, bool has_read)
+{
+	if (process->pool_turns && process->pool_changes != container->changes)
+		return doubt_pool(container, process);
+	return !has_read && process->doubted == container->changes && process->doubt_turns;
+}
+
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
-			const struct fp_event *event)
+			const struct fp_event *event, bool has_read)
 {
 	struct task_key key = {event->tgid, event->process_start};
 	struct process *process;
@@ -180,8 +265,9 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 	if (process && process->moves)
 		return possible_in_any(a, container, process, thread, event);
 	if (thread->polls)
-		return possible_in_loop(a, container, thread, event);
-	return thread->since && thread->since < container->changed;
+		return (process && process->answers && possible_from_pool(container, process, has_read)) ||
+		       possible_in_loop(a, container, thread, event);
+	return possible_in_pool(a, container, process, thread, event);
 }
 
 struct fp_idset *fp_behind_suspects(struct container *container)

@@ -42,6 +42,12 @@ static void get_bytes(struct input *in, void *bytes, size_t len)
 	*in->pos += len;
 }
 
+static void save_numbers(struct fp_buffer *out, const uint64_t *numbers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fp_buffer_add_varint(out, numbers[i]);
+}
+
 /* --- contexts ---------------------------------------------------------------------- */
 
 static void save_context(struct fp_buffer *out, const struct fp_context *context)
@@ -135,11 +141,12 @@ static int restore_container(struct fp_attributor *a, struct input *in)
 
 static void save_process(struct fp_buffer *out, const struct process *process)
 {
+	const uint64_t numbers[] = {process->key.id, process->key.start, process->moves, process->loop, process->answers,
+				    process->doubted, process->doubt_turns, process->clean_since, process->pool_changes,
+				    process->pool_turns};
+
 	fp_buffer_add_varint(out, PROCESS);
-	fp_buffer_add_varint(out, process->key.id);
-	fp_buffer_add_varint(out, process->key.start);
-	fp_buffer_add_varint(out, process->moves);
-	fp_buffer_add_varint(out, process->loop);
+	save_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
 	save_context(out, &process->inherited);
 }
 
@@ -154,6 +161,12 @@ static int restore_process(struct fp_attributor *a, struct input *in)
 		return in->bad ? -EBADMSG : -ENOMEM;
 	process->moves = get(in) != 0;
 	process->loop = get(in);
+	process->answers = get(in) != 0;
+	process->doubted = get(in);
+	process->doubt_turns = (unsigned)get(in);
+	process->clean_since = get(in);
+	process->pool_changes = get(in);
+	process->pool_turns = (unsigned)get(in);
 	return restore_context(in, &process->inherited);
 }
 
@@ -198,8 +211,7 @@ static void save_thread(struct fp_buffer *out, const struct thread *thread)
 				    thread->since, thread->polls, thread->loop, thread->seen_turn, thread->seen_changes};
 
 	fp_buffer_add_varint(out, THREAD);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		fp_buffer_add_varint(out, numbers[i]);
+	save_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
 	save_context(out, &thread->context);
 	save_context(out, &thread->assist);
 	save_context(out, &thread->forks);
@@ -237,11 +249,10 @@ static bool is_worth_saving_of(const struct thread *thread)
 static void save_loop(struct fp_buffer *out, const struct loop *loop)
 {
 	const uint64_t numbers[] = {loop->key.id, loop->key.start, loop->key.fd, loop->due, loop->earliest,
-				    loop->changes, loop->rested, loop->busy, loop->unsure, loop->doubt_to};
+				    loop->changes, loop->rested, loop->busy, loop->unsure, loop->doubt_from, loop->doubt_to};
 
 	fp_buffer_add_varint(out, LOOP);
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		fp_buffer_add_varint(out, numbers[i]);
+	save_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
 }
 
 static int restore_loop(struct fp_attributor *a, struct input *in)
@@ -260,6 +271,7 @@ static int restore_loop(struct fp_attributor *a, struct input *in)
 	loop->rested = get(in);
 	loop->busy = get(in) != 0;
 	loop->unsure = get(in) != 0;
+	loop->doubt_from = get(in);
 	loop->doubt_to = get(in);
 	return in->bad ? -EBADMSG : 0;
 }
@@ -281,7 +293,7 @@ void fp_attributor_save(const struct fp_attributor *a, size_t room, struct fp_bu
 			save_##type(out, entry);                                                   \
 	}
 	SAVE_EACH(container, containers, 1, true)
-	SAVE_EACH(process, processes, 1, entry->moves || is_worth_saving(&entry->inherited))
+	SAVE_EACH(process, processes, 1, entry->loop || is_worth_saving(&entry->inherited))
 	SAVE_EACH(stream, streams, MARKS_PER_STREAM, entry->n > 0)
 	SAVE_EACH(loop, loops, 1, true)
 	SAVE_EACH(thread, threads, 3, is_worth_saving_of(entry))

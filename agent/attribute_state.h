@@ -62,7 +62,7 @@ struct loop {
 	uint64_t changes; /* for which `earliest` holds */
 	uint64_t rested; /* end of its last rest, as last told */
 	bool busy; /* it has taken in something since, without resting again */
-	uint64_t doubt_to; /* end of the rest before which others' timers can have run in it */
+	uint64_t doubt_from, doubt_to; /* from then until the end of that rest others' timers can have run in it, last */
 	UT_hash_handle hh;
 };
 
@@ -70,7 +70,13 @@ struct process {
 	struct task_key key;
 	struct fp_context inherited;
 	bool moves; /* its work goes from thread to thread (Go) */
-	uint64_t loop; /* then: the descriptor that all of them wait with */
+	uint64_t loop; /* then: the descriptor that all of them wait with; else of the loop that rested last */
+	bool answers; /* it has a loop and a pool whose threads tell the loop when they have done what it gave them */
+	uint64_t doubted; /* `changes` of the container when its pool was at work on what can be others', */
+	unsigned doubt_turns; /* in how many turns of the loop from then on what that led to can be taken in, */
+	uint64_t clean_since; /* and when the loop was in the first turn after those */
+	uint64_t pool_changes; /* the same when its pool made a record last, */
+	unsigned pool_turns; /* and in how many turns of the loop from then on what that led to can be taken in */
 	UT_hash_handle hh;
 };
 
@@ -217,13 +223,15 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 /* The thread was started. */
 void fp_behind_born(struct thread *thread, const struct fp_event *event);
 /* To be called with each event, before it is attributed. */
-void fp_behind_note(const struct container *container, struct thread *thread, const struct fp_event *event);
+void fp_behind_note(struct fp_attributor *a, const struct container *container, struct thread *thread,
+		    const struct fp_event *event);
 /*
- * Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight?
- * With none in flight: by another than the one that the thread last worked for?
+ * Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight,
+ * of which it has read something in this turn or not?  With none in flight: by another than the one that the thread
+ * last worked for?
  */
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
-			const struct fp_event *event);
+			const struct fp_event *event, bool has_read);
 /* Those in flight and those that ended last, as a set that stays the container's. */
 struct fp_idset *fp_behind_suspects(struct container *container);
 /* attribute_readers.c: the request's connection was marked; a process read of it, or of others; a process was forked. */

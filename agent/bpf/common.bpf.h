@@ -108,6 +108,7 @@ struct thread_state {
 	__u64 told_due;
 	__u64 untold; /* 1: the rest has not been told */
 	__u64 busy; /* 1: it has taken in something without having rested */
+	__u64 signals; /* 1: it has written to an eventfd, as a pool's thread that has done what the loop asked for */
 	__u64 fresh; /* 1: of a process whose work moves: that it woke has not been told */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
 	__u64 last; /* end of its last record */
@@ -510,7 +511,7 @@ static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
 	record->head.result = own->moves ? record->head.time - own->woke : 0;
 	record->fd = state->loop;
 	record->flags = (untold && state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0) |
-			(state->busy ? FP_WAIT_BUSY : 0);
+			(state->busy ? FP_WAIT_BUSY : 0) | (own->signals ? FP_WAIT_SIGNALS : 0);
 	record->since = state->since;
 	record->due = state->due;
 	if (untold)

@@ -37,11 +37,23 @@ __noinline int record_open(__u64 cgroup, long fd, __u64 flags)
 	return 0;
 }
 
+/* Eventfds alone of what has no kind are written eight bytes to. */
+static __always_inline int note_signal(long bytes)
+{
+	struct thread_state *state = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+
+	if (state && bytes == sizeof(__u64))
+		state->signals = 1;
+	return 0;
+}
+
 /* read and write on anything but sockets */
 __noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, __u32 fd, __u64 writes)
 {
-	if (!who || who->object == FP_OBJECT_KIND_OTHER || who->object == FP_OBJECT_KIND_DEVICE)
+	if (!who || who->object == FP_OBJECT_KIND_DEVICE)
 		return 0;
+	if (who->object == FP_OBJECT_KIND_OTHER)
+		return writes ? note_signal(bytes) : 0;
 	/* read and write have the same fields; only the type differs */
 	BEGIN_RECORD(record, read, READ, cgroup, 0, IS_BULK, bytes);
 	if (writes)

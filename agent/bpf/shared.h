@@ -95,7 +95,7 @@ struct fp_about {
  * them, written by turns: one counts when the batch it names is kept (agent/capture_journal.c).
  */
 /* Grows with each change of what is in `data`. */
-#define FP_JOURNAL_VERSION 4
+#define FP_JOURNAL_VERSION 5
 #define FP_JOURNAL_SLOTS 2
 #define FP_JOURNAL_ROOM (512u << 10)
 struct fp_journal_slot {
@@ -119,6 +119,7 @@ struct fp_watchdog {
 #define FP_WAIT_LOOP 1ull
 #define FP_WAIT_MOVES 2ull
 #define FP_WAIT_BUSY 4ull
+#define FP_WAIT_SIGNALS 8ull
 /* By so much a loop's first timer may be due earlier than was told, ns. */
 #define FP_WAIT_SLACK 100000ull
 /* `flags` of a receive, beside those of the descriptor: the bytes are still there to be read */

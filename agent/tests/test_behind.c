@@ -343,6 +343,70 @@ static void a_thread_at_work_since_before_is_not_the_requests(void **state)
 	expect_one_of(state, WORKER, 1, 1, 2);
 }
 
+/* A thread of the pool is woken, and is known to tell the loop when it has done something. */
+static void is_given_work_by_the_loop(void **state, uint64_t tid, uint64_t turn)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, tid, turn);
+
+	event.fd = UINT32_MAX;
+	event.since = event.time;
+	event.flags = FP_WAIT_SIGNALS;
+	assert_int_equal(note(state, &event), 0);
+}
+
+/* A timer of an earlier request hands work to a pool, which wakes the loop when it is done. */
+static void what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt(void **state)
+{
+	a_timer_that_was_pending_before_the_request_can_be_others(state);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	/* its result, and what that hands on */
+	rests(state, 4, -1);
+	expect_one_of(state, NODE, 4, 1, 2);
+	is_given_work_by_the_loop(state, WORKER, 2);
+	expect_one_of(state, WORKER, 2, 1, 2);
+	rests(state, 5, -1);
+	expect_one_of(state, NODE, 5, 1, 2);
+	rests(state, 6, -1);
+	expect_one_of(state, NODE, 6, 1, 2);
+	/* then it is over */
+	rests(state, 7, -1);
+	expect(state, NODE, 7, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 2 * MS;
+	is_given_work_by_the_loop(state, WORKER, 3);
+	expect(state, WORKER, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* The pool was at work for an earlier request when the next one came in: the turn can take in both. */
+static void a_pools_result_can_come_in_with_the_next_request(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, -1);
+	request(state, 2, 2, 100);
+	expect_one_of(state, NODE, 2, 1, 2);
+	is_given_work_by_the_loop(state, WORKER, 2);
+	expect_one_of(state, WORKER, 2, 1, 2);
+}
+
+/* Where threads of a pool tell the loop nothing, as those of a server that has a thread for each connection, nothing comes back. */
+static void a_pool_that_tells_the_loop_nothing_brings_nothing_back(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	is_given_work(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, -1);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	is_given_work(state, WORKER, 2);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
 /* Before the first request has ended, nobody can have left anything. */
 static void the_first_request_is_alone(void **state)
 {
@@ -371,6 +435,9 @@ int main(void)
 		TEST(a_timer_is_not_gone_because_another_thread_rests_without_it),
 		TEST(what_was_due_may_still_run_when_another_thread_rests),
 		TEST(a_thread_at_work_since_before_is_not_the_requests),
+		TEST(what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt),
+		TEST(a_pools_result_can_come_in_with_the_next_request),
+		TEST(a_pool_that_tells_the_loop_nothing_brings_nothing_back),
 		TEST(the_first_request_is_alone),
 	};
 
