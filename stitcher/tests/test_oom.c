@@ -44,6 +44,16 @@ void *__wrap_realloc(void *old, size_t size)
 	return fails() ? NULL : __real_realloc(old, size);
 }
 
+static void try_in_vain(struct lab *lab, const struct proc *proc, enum fp_operation operation, int error, const char *path)
+{
+	struct fp_event event = lab_event(lab, FP_EVENT_TYPE_FAILED, proc);
+
+	event.operation = operation;
+	event.result = -error;
+	event.path = lab_str(path);
+	lab_add(lab, &event);
+}
+
 /* A little of everything. */
 static void happen(struct lab *lab)
 {
@@ -57,6 +67,8 @@ static void happen(struct lab *lab)
 	lab->rule = FP_RULE_CONNECTION;
 	lab_socket(lab, &node, FP_EVENT_TYPE_RECEIVE, &own, 10);
 	lab->rule = 0;
+	try_in_vain(lab, &node, FP_OPERATION_OPEN, EACCES, "/etc/shadow");
+	try_in_vain(lab, &node, FP_OPERATION_EXEC, ENOENT, "/usr/bin/nmap");
 	lab_open(lab, &node, "/tmp/x", 9, O_TRUNC);
 	lab_write(lab, &node, 9, 10);
 	lab_message(lab, &node, &web, FP_APP_HTTP_REQUEST, "POST", "", "/function/pay", "");
