@@ -13,6 +13,7 @@ option(FP_WERROR "treat warnings as errors" OFF)
 option(FP_FUZZ "build the fuzzers (preset fuzz)" OFF)
 set(FP_FUZZ_SECONDS 15 CACHE STRING "how long ctest runs each fuzzer")
 add_custom_target(fuzzers)
+add_custom_target(fp_checks) # the programs of all fp_test()
 set(FP_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
 
 add_compile_definitions(_GNU_SOURCE FP_VERSION="${PROJECT_VERSION}")
@@ -47,9 +48,11 @@ function(fp_test name)
   add_executable(${name} ${A_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   fp_common(${name} "${A_USES}" "cmocka;${A_PACKAGES}")
+  add_dependencies(fp_checks ${name})
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   # A test program exits with 77 when what it needs (privilege, BPF) is not there.
-  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} SKIP_RETURN_CODE 77 TIMEOUT 300)
+  # The longest take a minute under the sanitizers, and many where others keep the machine busy.
+  set_tests_properties(${name} PROPERTIES LABELS ${A_LABEL} SKIP_RETURN_CODE 77 TIMEOUT 900)
 endfunction()
 
 # fp_fuzzer(name SOURCES f.c [USES lib...] [SEEDS dir] [DICTIONARY file]): a libFuzzer program, in the preset fuzz only.
