@@ -82,6 +82,12 @@ static bool stays_with(const struct process *process, const struct thread *threa
 	return own && read && own->n == 1 && read->n == 1 && memcmp(own->ids[0], read->ids[0], FP_REQUEST_ID_SIZE) == 0;
 }
 
+/* What would say that it works for another than the only one in flight may have been forgotten (attribute_forget.c). */
+static bool is_unsure(const struct container *container, const struct thread *thread, const struct fp_event *event)
+{
+	return container->n_in_flight > 0 && (thread->unsure || event->process_start <= container->forgot_process);
+}
+
 /* A thread's context without evidence from the event itself: `ret` gets a reference. */
 static void current_context(struct fp_attributor *a, struct container *container, struct thread *thread,
 			    const struct fp_event *event, struct fp_context *ret)
@@ -105,13 +111,18 @@ static void current_context(struct fp_attributor *a, struct container *container
 		return;
 	}
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (process) {
+		process->used = true;
+		process->cgroup = event->cgroup;
+	}
 	if (!stays_with(process, thread) && context_of_turn(a, container, thread, event, ret))
 		return;
 	if (process && process->inherited.ids) {
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if (container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event, false))
+	if ((container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event, false)) ||
+	    is_unsure(container, thread, event))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);
 	else if (container->n_in_flight == 1)
@@ -144,8 +155,10 @@ static void note_fork(struct fp_attributor *a, const struct fp_event *event, con
 	if (event->child_tgid == event->tgid) {
 		key = (struct task_key){event->child_tid, event->process_start};
 		thread = fp_state_thread(a, &key);
-		if (thread)
+		if (thread) {
+			thread->cgroup = event->cgroup;
 			fp_behind_born(thread, event);
+		}
 		return;
 	}
 	if (context->rule != FP_RULE_CHILD)
@@ -155,6 +168,7 @@ static void note_fork(struct fp_attributor *a, const struct fp_event *event, con
 	child = fp_state_process(a, &key);
 	if (!child)
 		return;
+	child->cgroup = event->cgroup;
 	fp_context_follow(&child->inherited, context,
 			  context->rule == FP_RULE_CHILD ? FP_RULE_CHILD : FP_RULE_INHERITED, FP_ATTRIBUTION_EXACT);
 	a->stats.followed++;
@@ -166,10 +180,11 @@ static void note_exit(struct fp_attributor *a, struct container *container, stru
 	struct task_key key = {event->tgid, event->process_start};
 	struct process *process;
 
+	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	fp_behind_exit(a, thread, event->flags ? process : NULL, event);
 	fp_state_drop_thread(a, thread);
 	if (!event->flags)
 		return;
-	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
 	if (process)
 		fp_state_drop_process(a, process);
 	if (fp_state_is_watchdog(container, event)) {
@@ -246,6 +261,15 @@ static void show(struct fp_attributor *a, const struct container *container, str
 	}
 }
 
+/* A thread without an entry is new, or was forgotten. */
+static void meet(const struct container *container, struct thread *thread, const struct fp_event *event)
+{
+	if (thread->cgroup)
+		return;
+	thread->cgroup = event->cgroup;
+	thread->unsure = event->process_start <= container->forgot;
+}
+
 int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 {
 	struct task_key key = {event->tid, event->process_start};
@@ -255,6 +279,7 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	struct fp_context context = {0};
 	int keep = 1;
 
+	a->now = event->time;
 	if (container && is_state) {
 		event->start = event->time;
 		show(a, container, event, &context);
@@ -262,6 +287,7 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	}
 	if (!container || !thread)
 		return -ENOMEM;
+	meet(container, thread, event);
 	if (event->type == FP_EVENT_TYPE_WAIT)
 		return fp_behind_wait(a, container, thread, event);
 	note_start(thread, event);

@@ -19,10 +19,9 @@
 #ifndef FP_AGENT_ATTRIBUTE_H
 #define FP_AGENT_ATTRIBUTE_H
 
+#include "agent/bounds.h"
 #include "schema/schema.h"
 
-/* Threads, processes, sockets and requests that are followed at once; more are attributed by weaker rules. */
-#define FP_ATTRIBUTE_ENTRIES_MAX (1u << 18)
 /* Requests in flight in one container; of more, the first are named. */
 #define FP_IN_FLIGHT_MAX 256
 
@@ -70,6 +69,17 @@ int fp_attributor_answered(struct fp_attributor *attributor, const struct fp_eve
  * contexts that could have changed meanwhile are no longer believed.
  */
 void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
+
+/*
+ * What it remembers is bounded from outside (agent/bounds.h): these are for fp_bounds_add().  What is forgotten
+ * weakens answers and never makes them wrong (attribute_forget.c); where it could have told whose work
+ * something was, `fn` hears of it, with the container (0: not known).
+ */
+#define FP_ATTRIBUTE_TABLES 9
+unsigned fp_attributor_look(const void *attributor, struct fp_bound *ret);
+void fp_attributor_forget(void *attributor, unsigned table);
+typedef void (*fp_forgotten_fn)(void *arg, uint64_t cgroup);
+void fp_attributor_set_forgotten_fn(struct fp_attributor *attributor, fp_forgotten_fn fn, void *arg);
 
 /*
  * For an agent that goes on where this one was killed: which requests each container has in

@@ -74,6 +74,7 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 
 	if (!loop)
 		return -ENOMEM;
+	loop->cgroup = event->cgroup;
 	known = is_known(container, loop, event->flags & FP_WAIT_MOVES);
 	passed = known && event->since >= loop->earliest;
 	/* what began before the loop came back, since others' timers could run, can be theirs */
@@ -108,6 +109,7 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 		process = fp_state_process(a, &key);
 		if (!process)
 			return -ENOMEM;
+		process->cgroup = event->cgroup;
 	}
 	if (event->flags & (FP_WAIT_LOOP | FP_WAIT_MOVES))
 		process->loop = event->fd;
@@ -120,6 +122,7 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 		thread->loop = event->fd;
 		if (!thread->polls && event->flags & FP_WAIT_SIGNALS)
 			process->answers = true;
+		thread->unsure = false;
 	}
 	return event->flags & FP_WAIT_LOOP ? note_loop(a, container, event) : 0;
 }
@@ -128,6 +131,21 @@ void fp_behind_born(struct thread *thread, const struct fp_event *event)
 {
 	thread->since = event->time;
 	thread->polls = false;
+}
+
+void fp_behind_exit(struct fp_attributor *a, const struct thread *thread, const struct process *process,
+		    const struct fp_event *event)
+{
+	struct loop_key key = {event->tgid, event->process_start, thread->loop};
+	struct loop *loop;
+
+	if (process && process->moves)
+		key.fd = process->loop;
+	else if (!thread->polls)
+		return;
+	HASH_FIND(hh, a->loops, &key, sizeof(key), loop);
+	if (loop)
+		fp_state_drop_loop(a, loop);
 }
 
 /* Follows what goes to and fro between a loop and its pool. */
@@ -179,6 +197,8 @@ static struct loop *find_loop(struct fp_attributor *a, const struct container *c
 	struct loop *loop;
 
 	HASH_FIND(hh, a->loops, &key, sizeof(key), loop);
+	if (loop)
+		loop->used = true;
 	if (loop && loop->changes != container->changes) {
 		loop->changes = container->changes;
 		loop->earliest = earliest_of(loop->due);

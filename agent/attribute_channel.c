@@ -26,6 +26,7 @@ static struct fp_context *marked_context(struct fp_attributor *a, const struct f
 	HASH_FIND(hh, a->streams, &key, sizeof(key), stream);
 	if (!stream)
 		return NULL;
+	stream->used = true;
 	for (unsigned i = stream->n; i-- > 0;) {
 		uint32_t difference = rx_base - stream->marks[i].base;
 
@@ -176,6 +177,21 @@ static void note_made(struct fp_attributor *a, const struct container *container
 	fp_handed_made(container, channel);
 }
 
+/* A connection that was there before and has no entry may have been forgotten: what comes back on it can be anybody's. */
+static void doubt_unknown(struct container *container, struct thread *thread, struct channel *sock,
+			  const struct fp_event *event, struct fp_context *ret)
+{
+	bool known = sock->cgroup != 0;
+
+	sock->cgroup = event->cgroup;
+	if (known || event->type != FP_EVENT_TYPE_RECEIVE || event->process_start > container->forgot)
+		return;
+	thread->unsure = true;
+	if (ret->rule == FP_RULE_SOLE)
+		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
+			       container->epoch);
+}
+
 void fp_attribute_socket(struct fp_attributor *a, struct container *container, struct thread *thread,
 			struct fp_event *event, struct fp_context *ret)
 {
@@ -184,6 +200,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 
 	if (!sock)
 		return;
+	doubt_unknown(container, thread, sock, event, ret);
 	if (event->type == FP_EVENT_TYPE_SOCKET || event->type == FP_EVENT_TYPE_ACCEPT ||
 	    event->type == FP_EVENT_TYPE_CONNECT) {
 		/* a new connection: nothing of an earlier one with the same inode holds */
@@ -226,6 +243,7 @@ void fp_attribute_pipe(struct fp_attributor *a, struct container *container, str
 		pipe = fp_state_channel(a, &key);
 		if (!pipe)
 			return;
+		pipe->cgroup = event->cgroup;
 		fp_context_clear(&pipe->context);
 		fp_handed_done(pipe);
 		if (!event->path.len) /* one with a name can have been there before */

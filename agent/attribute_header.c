@@ -78,7 +78,7 @@ void fp_attribute_header_yield(struct fp_attributor *a, struct container *contai
 			int place = fp_state_find_in_flight(container, request->id);
 
 			if (place >= 0) {
-				fp_state_leave(container, place, time);
+				fp_state_leave(a, container, place, time);
 				a->stats.ended++;
 			}
 			forget(a, request);
@@ -90,6 +90,25 @@ void fp_attribute_header_done(struct fp_attributor *a)
 {
 	while (a->wire_requests)
 		forget(a, a->wire_requests);
+}
+
+size_t fp_header_entries(const struct fp_attributor *a, size_t *ret_size)
+{
+	*ret_size = sizeof(struct wire_request);
+	return HASH_COUNT(a->wire_requests);
+}
+
+/* The oldest: its answer is not waited for any more, and it is over for all that anybody knows. */
+void fp_header_forget(struct fp_attributor *a)
+{
+	struct wire_request *request = a->wire_requests;
+	struct container *container = fp_state_container(a, &request->cgroup);
+	int place = container ? fp_state_find_in_flight(container, request->id) : -1;
+
+	if (place >= 0)
+		fp_state_leave(a, container, place, a->now);
+	fp_state_tell_forgotten(a, request->cgroup);
+	forget(a, request);
 }
 
 static uint64_t mix(uint64_t x)
@@ -207,7 +226,7 @@ static int end_request(struct fp_attributor *a, struct wire_request *request, co
 	int place = container ? fp_state_find_in_flight(container, request->id) : -1;
 
 	if (place >= 0) {
-		fp_state_leave(container, place, event->time);
+		fp_state_leave(a, container, place, event->time);
 		container->unmarked |= !container->has_watchdog;
 		a->stats.ended++;
 	}
@@ -231,14 +250,12 @@ static int begin_request(struct fp_attributor *a, struct container *container, s
 	request->len = asked->call_id.len < CALL_ID_MAX ? asked->call_id.len : CALL_ID_MAX;
 	memcpy(request->call_id, asked->call_id.data, request->len);
 	make_id(event, request->id);
-	if (HASH_COUNT(a->wire_requests) >= FP_ATTRIBUTE_ENTRIES_MAX)
-		forget(a, a->wire_requests);
 	append(a, request);
 	r = set_waiting(a, container, sock, event->ino);
 	if (r < 0)
 		return r;
 	if (fp_state_enter(container, request->id, event->time) < 0)
-		a->stats.overflowed++;
+		fp_state_tell_forgotten(a, container->cgroup);
 	container->begun = true;
 	a->stats.begun++;
 	make_event(event, FP_EVENT_TYPE_BEGIN, request->id, ret_begin);

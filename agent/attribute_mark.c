@@ -31,6 +31,7 @@ static void mark_connection(struct fp_attributor *a, struct container *container
 
 	if (!stream)
 		return;
+	stream->cgroup = container->cgroup;
 	if (stream->n == MARKS_PER_STREAM) {
 		fp_context_clear(&stream->marks[0].context);
 		memmove(&stream->marks[0], &stream->marks[1], (MARKS_PER_STREAM - 1) * sizeof(stream->marks[0]));
@@ -51,7 +52,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 	if (fp_state_find_in_flight(container, id) >= 0)
 		return refuse(a, event, "an invocation with this id is in flight");
 	if (fp_state_enter(container, id, event->time) < 0)
-		a->stats.overflowed++;
+		fp_state_tell_forgotten(a, container->cgroup);
 	container->begun = true;
 	a->stats.begun++;
 	event->type = FP_EVENT_TYPE_BEGIN;
@@ -60,7 +61,7 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 
 static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
 {
-	fp_state_leave(container, place, event->time);
+	fp_state_leave(a, container, place, event->time);
 	a->stats.ended++;
 	event->type = FP_EVENT_TYPE_END;
 	return 1;

@@ -17,9 +17,6 @@
 
 /* Processes that read one request: a server of several hands a connection on rarely.  Of more, none is judged. */
 #define READERS_MAX 4
-/* Remembered, of a whole node; of what is older nothing is judged. */
-#define REQUESTS_MAX 65536
-#define FORKS_MAX 65536
 #define FOREBEARS_MAX 32
 
 struct read_request {
@@ -57,6 +54,29 @@ void fp_readers_done(struct fp_attributor *a)
 		forget_process(a, a->made_processes);
 }
 
+/* Of what is not remembered nothing is judged. */
+size_t fp_readers_requests(const struct fp_attributor *a, size_t *ret_size)
+{
+	*ret_size = sizeof(struct read_request);
+	return HASH_COUNT(a->read_requests);
+}
+
+void fp_readers_forget_request(struct fp_attributor *a)
+{
+	forget_request(a, a->read_requests);
+}
+
+size_t fp_readers_processes(const struct fp_attributor *a, size_t *ret_size)
+{
+	*ret_size = sizeof(struct made_process);
+	return HASH_COUNT(a->made_processes);
+}
+
+void fp_readers_forget_process(struct fp_attributor *a)
+{
+	forget_process(a, a->made_processes);
+}
+
 static struct read_request *find(const struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE])
 {
 	struct read_request *request;
@@ -71,8 +91,6 @@ void fp_readers_mark(struct fp_attributor *a, const struct container *container,
 
 	if (find(a, id)) /* sent again, on another connection */
 		return;
-	if (HASH_COUNT(a->read_requests) >= REQUESTS_MAX)
-		forget_request(a, a->read_requests);
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return;
@@ -107,8 +125,6 @@ void fp_readers_fork(struct fp_attributor *a, const struct fp_event *event)
 	HASH_FIND(hh, a->made_processes, &key, sizeof(key), process);
 	if (process)
 		return;
-	if (HASH_COUNT(a->made_processes) >= FORKS_MAX)
-		forget_process(a, a->made_processes);
 	process = calloc(1, sizeof(*process));
 	if (!process)
 		return;

@@ -134,8 +134,11 @@ static int restore_container(struct fp_attributor *a, struct input *in)
 	n = get(in);
 	if (in->bad || n > SAVED_ENDED_MAX)
 		return -EBADMSG;
-	get_bytes(in, container->ended, (size_t)n * FP_REQUEST_ID_SIZE);
-	container->n_ended = in->bad ? 0 : (unsigned)n;
+	for (container->n_ended = 0; !in->bad && container->n_ended < n; container->n_ended++) {
+		if (!fp_state_ended_room(a, container))
+			return -ENOMEM;
+		get_bytes(in, container->ended[container->n_ended], FP_REQUEST_ID_SIZE);
+	}
 	return in->bad ? -EBADMSG : 0;
 }
 

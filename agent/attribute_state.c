@@ -26,7 +26,7 @@ void fp_state_drop_process(struct fp_attributor *a, struct process *process)
 	free(process);
 }
 
-static void free_stream(struct fp_attributor *a, struct stream *stream)
+void fp_state_drop_stream(struct fp_attributor *a, struct stream *stream)
 {
 	HASH_DEL(a->streams, stream);
 	for (unsigned i = 0; i < stream->n; i++)
@@ -34,7 +34,7 @@ static void free_stream(struct fp_attributor *a, struct stream *stream)
 	free(stream);
 }
 
-static void free_channel(struct fp_attributor *a, struct channel *channel)
+void fp_state_drop_channel(struct fp_attributor *a, struct channel *channel)
 {
 	HASH_DEL(a->channels, channel);
 	fp_context_clear(&channel->context);
@@ -42,16 +42,24 @@ static void free_channel(struct fp_attributor *a, struct channel *channel)
 	free(channel);
 }
 
-static void free_loop(struct fp_attributor *a, struct loop *loop)
+void fp_state_drop_loop(struct fp_attributor *a, struct loop *loop)
 {
 	HASH_DEL(a->loops, loop);
 	free(loop);
 }
 
+void fp_state_drop_container(struct fp_attributor *a, struct container *container)
+{
+	HASH_DEL(a->containers, container);
+	a->ended_bytes -= container->ended_room * sizeof(container->ended[0]);
+	fp_idset_release(container->all);
+	fp_idset_release(container->suspects);
+	free(container->ended);
+	free(container);
+}
+
 struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 {
-	struct container *container, *next;
-
 	if (!a)
 		return NULL;
 	while (a->threads)
@@ -59,17 +67,13 @@ struct fp_attributor *fp_attributor_free(struct fp_attributor *a)
 	while (a->processes)
 		fp_state_drop_process(a, a->processes);
 	while (a->streams)
-		free_stream(a, a->streams);
+		fp_state_drop_stream(a, a->streams);
 	while (a->channels)
-		free_channel(a, a->channels);
+		fp_state_drop_channel(a, a->channels);
 	while (a->loops)
-		free_loop(a, a->loops);
-	HASH_ITER(hh, a->containers, container, next) {
-		HASH_DEL(a->containers, container);
-		fp_idset_release(container->all);
-		fp_idset_release(container->suspects);
-		free(container);
-	}
+		fp_state_drop_loop(a, a->loops);
+	while (a->containers)
+		fp_state_drop_container(a, a->containers);
 	fp_attribute_header_done(a);
 	fp_readers_done(a);
 	fp_idset_release(a->whole_run);
@@ -95,21 +99,16 @@ const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor
 	return &a->stats;
 }
 
-/*
- * Finds an entry, or makes it.  A full table gives up its oldest entry: what that
- * one knew is attributed by weaker rules from then on, and counted.
- */
-#define DEFINE_GET(type, table, key_type, free_entry)                                              \
+/* Finds an entry, or makes it: room is made between events (fp_attributor_forget), when nobody holds one. */
+#define DEFINE_GET(type, table, key_type)                                                          \
 	struct type *fp_state_##type(struct fp_attributor *a, const key_type *key)               \
 	{                                                                                          \
 		struct type *entry;                                                                \
                                                                                                    \
 		HASH_FIND(hh, a->table, key, sizeof(*key), entry);                                 \
-		if (entry)                                                                         \
+		if (entry) {                                                                       \
+			entry->used = true;                                                        \
 			return entry;                                                              \
-		if (HASH_COUNT(a->table) >= FP_ATTRIBUTE_ENTRIES_MAX) {                            \
-			a->stats.overflowed++;                                                     \
-			free_entry(a, a->table);                                                   \
 		}                                                                                  \
 		entry = calloc(1, sizeof(*entry));                                                 \
 		if (!entry)                                                                        \
@@ -118,20 +117,13 @@ const struct fp_attributor_stats *fp_attributor_stats(const struct fp_attributor
 		HASH_ADD_KEYPTR(hh, a->table, entry, sizeof(*key), entry);                         \
 		return entry;                                                                      \
 	}
-DEFINE_GET(thread, threads, struct task_key, fp_state_drop_thread)
-DEFINE_GET(process, processes, struct task_key, fp_state_drop_process)
-DEFINE_GET(stream, streams, struct stream_key, free_stream)
-DEFINE_GET(channel, channels, struct channel_key, free_channel)
-DEFINE_GET(loop, loops, struct loop_key, free_loop)
+DEFINE_GET(thread, threads, struct task_key)
+DEFINE_GET(process, processes, struct task_key)
+DEFINE_GET(stream, streams, struct stream_key)
+DEFINE_GET(channel, channels, struct channel_key)
+DEFINE_GET(loop, loops, struct loop_key)
 
-static void free_container(struct fp_attributor *a, struct container *container)
-{
-	HASH_DEL(a->containers, container);
-	fp_idset_release(container->all);
-	fp_idset_release(container->suspects);
-	free(container);
-}
-DEFINE_GET(container, containers, uint64_t, free_container)
+DEFINE_GET(container, containers, uint64_t)
 
 void fp_attributor_doubt(struct fp_attributor *a, uint64_t cgroup)
 {
@@ -216,9 +208,27 @@ int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_S
 	return 0;
 }
 
-void fp_state_leave(struct container *container, int place, uint64_t time)
+bool fp_state_ended_room(struct fp_attributor *a, struct container *container)
 {
-	memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place], FP_REQUEST_ID_SIZE);
+	unsigned room = container->ended_room ? 2 * container->ended_room : 16;
+	void *grown;
+
+	if (container->n_ended < container->ended_room || container->ended_room == FP_ENDED_MAX)
+		return true;
+	grown = realloc(container->ended, room * sizeof(container->ended[0]));
+	if (!grown)
+		return false;
+	a->ended_bytes += (room - container->ended_room) * sizeof(container->ended[0]);
+	container->ended = grown;
+	container->ended_room = room;
+	return true;
+}
+
+void fp_state_leave(struct fp_attributor *a, struct container *container, int place, uint64_t time)
+{
+	if (fp_state_ended_room(a, container))
+		memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place],
+		       FP_REQUEST_ID_SIZE);
 	container->n_in_flight--;
 	memmove(container->in_flight[place], container->in_flight[place + 1],
 		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));

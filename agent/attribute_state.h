@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "agent/attribute.h"
+#include "agent/bounds.h"
 #include "agent/context.h"
 #include "base/text.h"
 
@@ -34,6 +35,9 @@ struct task_key {
 
 struct thread {
 	struct task_key key;
+	bool used; /* since it was last looked at for room, as in all of these */
+	bool unsure; /* what was known of it had to make room: until it rests, nothing tells for whom it works */
+	uint64_t cgroup;
 	struct fp_context context;
 	uint64_t turn; /* in which the context was entered */
 	bool blocks; /* it reads its connections one by one: the context lasts longer than a turn */
@@ -56,6 +60,8 @@ struct loop_key {
 /* An event loop, and when a timer that the requests in flight did not make can fire in it. */
 struct loop {
 	struct loop_key key;
+	bool used;
+	uint64_t cgroup;
 	uint64_t due; /* of all timers, as last told; 0: none is pending */
 	bool unsure; /* a rest has shown what is pending, of a process whose work moves; another must say the same */
 	uint64_t earliest; /* of others' timers, while nobody begins or ends; UINT64_MAX: none */
@@ -68,6 +74,8 @@ struct loop {
 
 struct process {
 	struct task_key key;
+	bool used;
+	uint64_t cgroup;
 	struct fp_context inherited;
 	bool moves; /* its work goes from thread to thread (Go) */
 	uint64_t loop; /* then: the descriptor that all of them wait with; else of the loop that rested last */
@@ -88,6 +96,8 @@ struct stream_key {
 /* The watchdog's side of a connection to the function: from which byte on it belongs to which request. */
 struct stream {
 	struct stream_key key;
+	bool used;
+	uint64_t cgroup;
 	struct {
 		uint32_t base, offset;
 		struct fp_context context;
@@ -103,6 +113,8 @@ struct channel_key {
 /* A socket or pipe. */
 struct channel {
 	struct channel_key key;
+	bool used;
+	uint64_t cgroup; /* 0: nothing was done on it that attribution has to know */
 	struct fp_context context;
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix; of a place in memory: whose it is */
@@ -121,6 +133,9 @@ struct channel {
 
 struct container {
 	uint64_t cgroup;
+	bool used;
+	uint64_t forgot; /* when the last was forgotten that it did: a thread, loop or connection; */
+	uint64_t forgot_process; /* a process and whose it is */
 	struct task_key watchdog;
 	bool has_watchdog;
 	bool begun; /* it has served a request: no longer start-up */
@@ -130,7 +145,8 @@ struct container {
 	unsigned n_in_flight;
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n_ended; /* all in all; the newest are kept */
-	uint8_t ended[FP_ENDED_MAX][FP_REQUEST_ID_SIZE];
+	unsigned ended_room; /* grows up to FP_ENDED_MAX */
+	uint8_t (*ended)[FP_REQUEST_ID_SIZE];
 	struct fp_idset *all; /* those in flight as a set, made when needed */
 	struct fp_idset *suspects; /* with those that ended last */
 	uint64_t changes; /* how often a request began or ended */
@@ -155,6 +171,11 @@ struct fp_attributor {
 	struct fp_idset *whole_run;
 	fp_watchdog_fn watchdog;
 	void *watchdog_arg;
+	fp_forgotten_fn forgotten;
+	void *forgotten_arg;
+	uint64_t now; /* time of the event at hand */
+	uint64_t n_forgotten[FP_ATTRIBUTE_TABLES]; /* by table, as fp_attributor_look() has them */
+	size_t ended_bytes; /* of all containers */
 	struct fp_idset *shown; /* keeps the strings of the last event alive */
 	struct fp_attributor_stats stats;
 };
@@ -168,6 +189,10 @@ struct loop *fp_state_loop(struct fp_attributor *a, const struct loop_key *key);
 struct container *fp_state_container(struct fp_attributor *a, const uint64_t *cgroup);
 void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread);
 void fp_state_drop_process(struct fp_attributor *a, struct process *process);
+void fp_state_drop_stream(struct fp_attributor *a, struct stream *stream);
+void fp_state_drop_channel(struct fp_attributor *a, struct channel *channel);
+void fp_state_drop_loop(struct fp_attributor *a, struct loop *loop);
+void fp_state_drop_container(struct fp_attributor *a, struct container *container);
 
 bool fp_state_is_watchdog(const struct container *container, const struct fp_event *event);
 /* The watchdog forked the event's process tree for one request, and that is not this one. */
@@ -176,9 +201,20 @@ bool fp_state_made_for_another(struct fp_attributor *a, const struct fp_event *e
 int fp_state_find_in_flight(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
 /* In flight, or among the last that have ended. */
 bool fp_state_has_served(const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
+/* Room for one more that has ended; false: there is none to be had. */
+bool fp_state_ended_room(struct fp_attributor *a, struct container *container);
+/* Something of the container is not known any more: to be told as lost. */
+void fp_state_tell_forgotten(struct fp_attributor *a, uint64_t cgroup);
+/* attribute_header.c, attribute_readers.c: how many there are, of what size; and one is given up. */
+size_t fp_header_entries(const struct fp_attributor *a, size_t *ret_size);
+void fp_header_forget(struct fp_attributor *a);
+size_t fp_readers_requests(const struct fp_attributor *a, size_t *ret_size);
+void fp_readers_forget_request(struct fp_attributor *a);
+size_t fp_readers_processes(const struct fp_attributor *a, size_t *ret_size);
+void fp_readers_forget_process(struct fp_attributor *a);
 /* Adds to those in flight, or takes one away, which may still be named as ended.  0, or -ENOSPC. */
 int fp_state_enter(struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE], uint64_t time);
-void fp_state_leave(struct container *container, int place, uint64_t time);
+void fp_state_leave(struct fp_attributor *a, struct container *container, int place, uint64_t time);
 /* To be called whenever the list of those in flight was changed. */
 void fp_state_in_flight_changed(struct container *container, uint64_t time);
 /* Those in flight as a set, which stays the container's. */
@@ -222,6 +258,9 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 		   const struct fp_event *event);
 /* The thread was started. */
 void fp_behind_born(struct thread *thread, const struct fp_event *event);
+/* The thread has ended, and with it the loop that it ran; with a process (else NULL) that work moves in, all have. */
+void fp_behind_exit(struct fp_attributor *a, const struct thread *thread, const struct process *process,
+		    const struct fp_event *event);
 /* To be called with each event, before it is attributed. */
 void fp_behind_note(struct fp_attributor *a, const struct container *container, struct thread *thread,
 		    const struct fp_event *event);

@@ -175,6 +175,7 @@ static bool is_ours(const struct fp_about *there, const struct fp_about *ours)
 	expected.links = there->links;
 	expected.hooks = there->hooks;
 	expected.existing = there->existing;
+	expected.memory = there->memory;
 	return memcmp(there, &expected, sizeof(expected)) == 0;
 }
 
@@ -198,6 +199,39 @@ static int load_programs(struct fp_capture *capture, const struct fp_capture_opt
 	return faasprov_bpf__load(skeleton);
 }
 
+/* What the kernel says that a map or program takes. */
+static uint64_t charged_for(int fd)
+{
+	fp_cleanup(fp_fclosep) FILE *file = NULL;
+	unsigned long long bytes;
+	char path[64], line[256];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			return bytes;
+	return 0;
+}
+
+static uint64_t charged_for_all(const struct faasprov_bpf *skeleton)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_map(map, skeleton->obj)
+		sum += charged_for(bpf_map__fd(map));
+	bpf_object__for_each_program(program, skeleton->obj)
+		sum += charged_for(bpf_program__fd(program));
+	return sum;
+}
+
+uint64_t fp_capture_memory(const struct fp_capture *capture)
+{
+	return capture->about.memory;
+}
+
 static int load(struct fp_capture *capture, const struct fp_capture_options *options, char ret_error[256])
 {
 	struct faasprov_bpf *skeleton;
@@ -215,6 +249,7 @@ static int load(struct fp_capture *capture, const struct fp_capture_options *opt
 	r = fill_calls(skeleton);
 	if (r < 0)
 		return complain(ret_error, "cannot fill the table of system calls", r);
+	capture->about.memory = charged_for_all(skeleton);
 #define FD_OF(name) capture->maps[FP_CAPTURE_MAP_##name] = bpf_map__fd(skeleton->maps.name);
 	FP_CAPTURE_MAPS(FD_OF)
 #undef FD_OF

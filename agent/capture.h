@@ -119,6 +119,9 @@ uint64_t fp_capture_missing_hooks(const struct fp_capture *capture);
 /* Reads names of hooks (`signal,ring`) into bits of fp_capture_options.without.  0 or -EINVAL. */
 int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks);
 
+/* What the kernel charges for this kernel side's maps and programs, the ring among them; task storage, which grows with the tasks, is not. */
+uint64_t fp_capture_memory(const struct fp_capture *capture);
+
 /* What the kernel accepts, as text for people, one hook a line, to `fd` 1.  0 when recording is possible. */
 int fp_capture_probe(void);
 

@@ -13,8 +13,13 @@
 #include "agent/redact/redact.h"
 #include "base/buffer.h"
 
+/* A parser of agent/app with its buffers, as most of them are. */
+#define PARSER_SIZE 2048
+
 struct connection {
 	uint64_t ino;
+	bool used; /* since it was last looked at for room */
+	unsigned parsers; /* counted for it */
 	bool is_dns;
 	bool is_served; /* by the function to its watchdog: no news */
 	union {
@@ -31,6 +36,7 @@ struct address {
 
 struct name {
 	struct address address;
+	bool used;
 	size_t len;
 	UT_hash_handle hh;
 	char text[];
@@ -55,6 +61,8 @@ struct fp_messages {
 	struct fp_buffer text; /* redacted strings of the event at hand */
 	struct fp_buffer url; /* its name, where that is written anew */
 	uint64_t count;
+	size_t n_parsers; /* of all connections */
+	uint64_t forgotten[2]; /* connections, names */
 };
 
 /* What the parsers' callbacks get. */
@@ -86,6 +94,7 @@ int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages
 static void forget_connection(struct fp_messages *m, struct connection *connection)
 {
 	HASH_DEL(m->connections, connection);
+	m->n_parsers -= connection->parsers;
 	if (connection->is_dns)
 		free(connection->dns);
 	else
@@ -100,6 +109,48 @@ static void forget_name(struct fp_messages *m, struct name *name)
 {
 	HASH_DEL(m->names, name);
 	free(name);
+}
+
+enum { CONNECTIONS, NAMES };
+
+unsigned fp_messages_look(const void *owner, struct fp_bound *ret)
+{
+	const struct fp_messages *m = owner;
+
+	ret[CONNECTIONS] = fp_bound_of("connections", HASH_COUNT(m->connections), sizeof(*m->connections),
+				       m->forgotten[CONNECTIONS]);
+	ret[CONNECTIONS].bytes += m->n_parsers * PARSER_SIZE;
+	ret[NAMES] = fp_bound_of("addresses", HASH_COUNT(m->names), sizeof(*m->names) + 32, m->forgotten[NAMES]);
+	return 2 + fp_plaintext_look(m->plaintext, ret + 2);
+}
+
+void fp_messages_forget(void *owner, unsigned table)
+{
+	struct connection *connection;
+	struct fp_messages *m = owner;
+	struct name *name;
+
+	if (table == CONNECTIONS) {
+		FP_BOUND_OLDEST(m->connections, connection, &connection->ino, sizeof(connection->ino))
+		forget_connection(m, connection);
+	} else if (table == NAMES) {
+		FP_BOUND_OLDEST(m->names, name, &name->address, sizeof(name->address))
+		forget_name(m, name);
+	} else {
+		fp_plaintext_forget(m->plaintext, table - 2);
+		return;
+	}
+	m->forgotten[table]++;
+}
+
+/* To be called when the connection's parsers may have been made or freed. */
+static void count_parsers(struct fp_messages *m, struct connection *connection)
+{
+	unsigned n = connection->is_dns || connection->app.parser ? 1 : 0;
+
+	n += connection->plain && connection->plain->parser ? 1 : 0;
+	m->n_parsers += n - connection->parsers;
+	connection->parsers = n;
 }
 
 struct fp_messages *fp_messages_free(struct fp_messages *m)
@@ -183,15 +234,17 @@ static int learn_name(void *arg, struct fp_str text, uint64_t hi, uint64_t lo)
 	struct address address = {occasion->event->cgroup, hi, lo};
 	struct name *known = find_name(m, &address), *name;
 
-	if (known && known->len == text.len && memcmp(known->text, text.data, text.len) == 0)
+	if (known && known->len == text.len && memcmp(known->text, text.data, text.len) == 0) {
+		known->used = true;
 		return 0;
+	}
 	name = calloc(1, sizeof(*name) + text.len);
 	if (!name)
 		return -ENOMEM;
 	if (known)
 		forget_name(m, known);
 	if (HASH_COUNT(m->names) >= FP_MESSAGES_NAMES_MAX)
-		forget_name(m, m->names);
+		fp_messages_forget(m, NAMES);
 	name->address = address;
 	name->len = text.len;
 	memcpy(name->text, text.data, text.len);
@@ -276,10 +329,12 @@ static struct connection *connection_of(struct fp_messages *m, const struct fp_e
 	struct connection *connection;
 
 	HASH_FIND(hh, m->connections, &event->ino, sizeof(event->ino), connection);
-	if (connection)
+	if (connection) {
+		connection->used = true;
 		return connection;
+	}
 	if (HASH_COUNT(m->connections) >= FP_MESSAGES_SOCKETS_MAX)
-		forget_connection(m, m->connections);
+		fp_messages_forget(m, CONNECTIONS);
 	connection = calloc(1, sizeof(*connection));
 	if (!connection)
 		return NULL;
@@ -332,6 +387,7 @@ static int read_payload(struct fp_messages *m, const struct fp_event *event)
 	else
 		r = fp_app_feed(&connection->app, event->type == FP_EVENT_TYPE_SEND, event->payload.data, event->payload.len,
 				event->bytes, hold_message, &occasion);
+	count_parsers(m, connection);
 	if (r < 0 && r != -EINVAL)
 		return r;
 	return connection->is_dns ? 0 : fp_app_take_answered(&connection->app);
@@ -435,6 +491,7 @@ static int read_plaintext(void *arg, const struct fp_event *socket, bool outgoin
 	}
 	fp_buffer_clear(&m->text);
 	r = fp_app_feed(connection->plain, outgoing, data, have, total, hold_message, &occasion);
+	count_parsers(m, connection);
 	return r < 0 && r != -EINVAL ? r : hand_on_held(m, socket);
 }
 

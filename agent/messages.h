@@ -41,4 +41,8 @@ int fp_messages_note(struct fp_messages *messages, const struct fp_event *event)
 /* MESSAGE events handed on so far. */
 uint64_t fp_messages_count(const struct fp_messages *messages);
 
+/* For fp_bounds_add(): the next message on a connection that is forgotten is recognised afresh. */
+unsigned fp_messages_look(const void *messages, struct fp_bound *ret);
+void fp_messages_forget(void *messages, unsigned table);
+
 #endif

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 struct name {
+	bool used; /* since it was last looked at for room */
 	uint64_t object, dev, ino, gen;
 	size_t key_len;
 	UT_hash_handle hh;
@@ -14,6 +15,8 @@ struct name {
 
 struct fp_names {
 	struct name *table;
+	size_t key_bytes; /* of all */
+	uint64_t forgotten;
 	char path[FP_STR_MAX + 1], new_path[FP_STR_MAX + 1];
 	char key[sizeof(uint64_t) + FP_STR_MAX + 1];
 };
@@ -27,7 +30,27 @@ int fp_names_new(struct fp_names **ret_names)
 static void forget(struct fp_names *names, struct name *name)
 {
 	HASH_DEL(names->table, name);
+	names->key_bytes -= name->key_len;
 	free(name);
+}
+
+unsigned fp_names_look(const void *owner, struct fp_bound *ret)
+{
+	const struct fp_names *names = owner;
+
+	ret[0] = fp_bound_of("names", HASH_COUNT(names->table), sizeof(*names->table), names->forgotten);
+	ret[0].bytes += names->key_bytes;
+	return 1;
+}
+
+void fp_names_forget(void *owner, unsigned table)
+{
+	struct fp_names *names = owner;
+	struct name *name;
+
+	FP_BOUND_OLDEST(names->table, name, name->key, name->key_len)
+	names->forgotten++;
+	forget(names, name);
 }
 
 struct fp_names *fp_names_free(struct fp_names *names)
@@ -80,6 +103,8 @@ static struct name *find(struct fp_names *names, uint64_t cgroup, struct fp_str 
 	memcpy(names->key + sizeof(cgroup), path.data, path.len);
 	*ret_key_len = sizeof(cgroup) + path.len;
 	HASH_FIND(hh, names->table, names->key, *ret_key_len, name);
+	if (name)
+		name->used = true;
 	return name;
 }
 
@@ -93,11 +118,13 @@ static int learn(struct fp_names *names, uint64_t cgroup, struct fp_str path, co
 	name = find(names, cgroup, path, &key_len);
 	if (!name) {
 		if (HASH_COUNT(names->table) >= FP_NAMES_MAX)
-			forget(names, names->table);
+			fp_names_forget(names, 0);
 		name = malloc(sizeof(*name) + key_len);
 		if (!name)
 			return -ENOMEM;
+		name->used = false;
 		name->key_len = key_len;
+		names->key_bytes += key_len;
 		memcpy(name->key, names->key, key_len);
 		HASH_ADD_KEYPTR(hh, names->table, name->key, key_len, name);
 	}

@@ -8,9 +8,10 @@
 #ifndef FP_AGENT_NAMES_H
 #define FP_AGENT_NAMES_H
 
+#include "agent/bounds.h"
 #include "schema/schema.h"
 
-/* Names remembered; the oldest goes first.  About 16 MiB at the usual length. */
+/* Names remembered, at most: the ones not used for long go first, and earlier when room is scarce (agent/bounds.h). */
 #define FP_NAMES_MAX (1u << 16)
 
 struct fp_names;
@@ -22,5 +23,9 @@ struct fp_names *fp_names_free(struct fp_names *names);
  * doubled slashes, into memory that lives until the next call.  0 or -ENOMEM.
  */
 int fp_names_note(struct fp_names *names, struct fp_event *event);
+
+/* For fp_bounds_add(). */
+unsigned fp_names_look(const void *names, struct fp_bound *ret);
+void fp_names_forget(void *names, unsigned table);
 
 #endif

@@ -14,15 +14,17 @@
 #include "base/buffer.h"
 #include "base/text.h"
 
-/* Containers remembered as announced. */
-#define ANNOUNCED_MAX 65536
+/* Records between two looks at how much is remembered: one adds some KiB at most. */
+#define RECORDS_PER_LOOK 64
 /* A container the runtime does not know yet is asked for again after this. */
 #define LOOKUP_INTERVAL (FP_NS_PER_SEC / 10)
 
 struct announced {
 	uint64_t cgroup;
 	bool done;
+	bool used; /* since it was last looked at for room */
 	uint64_t asked; /* when */
+	uint64_t forgot; /* things of it that made room and are not told yet */
 	UT_hash_handle hh;
 };
 
@@ -39,6 +41,10 @@ struct fp_pipeline {
 	uint64_t hooks; /* missing ones, a bit each cause */
 	uint64_t hooks_told; /* missing for all the time up to here */
 	uint64_t drained; /* the same when the source was last empty; 0: not told */
+	struct fp_bounds bounds;
+	uint64_t announced_forgotten;
+	uint64_t forgot; /* as of containers, of who is none or forgotten itself; and of all, not told yet */
+	uint64_t forgot_in_all;
 	struct fp_pipeline_stats stats;
 };
 
@@ -67,6 +73,8 @@ static int store_message(void *arg, const struct fp_event *event)
 
 static int note_asked(void *arg, const struct fp_event *event, const struct fp_asked *asked);
 
+static void bound_all(struct fp_pipeline *p);
+
 int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipeline **ret_pipeline)
 {
 	struct fp_pipeline *p = calloc(1, sizeof(*p));
@@ -86,6 +94,7 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 		fp_pipeline_free(p);
 		return r;
 	}
+	bound_all(p);
 	if (options->raw)
 		fp_reducer_set_raw(p->reducer);
 	fp_messages_set_asked(p->messages, note_asked);
@@ -134,10 +143,10 @@ static struct announced *announced_of(struct fp_pipeline *p, uint64_t cgroup)
 	if (announced && announced->cgroup == cgroup)
 		return announced;
 	HASH_FIND(hh, p->announced, &cgroup, sizeof(cgroup), announced);
-	if (announced)
+	if (announced) {
+		announced->used = true;
 		return p->latest = announced;
-	if (HASH_COUNT(p->announced) >= ANNOUNCED_MAX)
-		forget_announced(p, p->announced);
+	}
 	announced = calloc(1, sizeof(*announced));
 	if (!announced)
 		return NULL;
@@ -145,6 +154,69 @@ static struct announced *announced_of(struct fp_pipeline *p, uint64_t cgroup)
 	HASH_ADD(hh, p->announced, cgroup, sizeof(cgroup), announced);
 	return announced;
 }
+
+/* --- memory ------------------------------------------------------------------- */
+
+static unsigned look_at_announced(const void *owner, struct fp_bound *ret)
+{
+	const struct fp_pipeline *p = owner;
+
+	ret[0] = fp_bound_of("announced", HASH_COUNT(p->announced), sizeof(*p->announced), p->announced_forgotten);
+	return 1;
+}
+
+/* Who comes again is announced again. */
+static void forget_one_announced(void *owner, unsigned table)
+{
+	struct announced *announced;
+	struct fp_pipeline *p = owner;
+
+	FP_BOUND_OLDEST(p->announced, announced, &announced->cgroup, sizeof(announced->cgroup))
+	p->forgot += announced->forgot;
+	p->announced_forgotten++;
+	forget_announced(p, announced);
+}
+
+static void note_forgotten(void *arg, uint64_t cgroup)
+{
+	struct announced *announced;
+	struct fp_pipeline *p = arg;
+
+	HASH_FIND(hh, p->announced, &cgroup, sizeof(cgroup), announced);
+	if (announced)
+		announced->forgot++;
+	else
+		p->forgot++;
+	p->forgot_in_all++;
+}
+
+static void bound_all(struct fp_pipeline *p)
+{
+	fp_pipeline_set_memory(p, p->options.memory);
+	fp_bounds_add(&p->bounds, p->attributor, fp_attributor_look, fp_attributor_forget);
+	fp_bounds_add(&p->bounds, p->names, fp_names_look, fp_names_forget);
+	fp_bounds_add(&p->bounds, p->messages, fp_messages_look, fp_messages_forget);
+	fp_bounds_add(&p->bounds, p, look_at_announced, forget_one_announced);
+	fp_attributor_set_forgotten_fn(p->attributor, note_forgotten, p);
+}
+
+void fp_pipeline_set_memory(struct fp_pipeline *p, size_t bytes)
+{
+	p->bounds.limit = bytes ? bytes : FP_PIPELINE_MEMORY_DEFAULT;
+}
+
+size_t fp_pipeline_memory(const struct fp_pipeline *p, size_t *ret_limit)
+{
+	*ret_limit = p->bounds.limit;
+	return fp_bounds_bytes(&p->bounds);
+}
+
+bool fp_pipeline_table(const struct fp_pipeline *p, unsigned n, struct fp_bound *ret_table)
+{
+	return fp_bounds_table(&p->bounds, n, ret_table);
+}
+
+/* --- announcing --------------------------------------------------------------- */
 
 /* Says once who a container is, before the first event that is recorded of it after it is known. */
 static int announce(struct fp_pipeline *p, const struct fp_event *event)
@@ -287,7 +359,9 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 {
 	struct fp_event event;
 
-	p->stats.records++;
+	/* here nobody holds anything that could go */
+	if (p->stats.records++ % RECORDS_PER_LOOK == 0)
+		fp_bounds_keep(&p->bounds);
 	if (fp_decode(data, len, &event) < 0) {
 		p->stats.invalid++;
 		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
@@ -311,8 +385,8 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	event.cause = cause;
 	event.lost = lost;
 	p->stats.lost += lost;
-	/* what attribution itself has not seen could have changed its contexts */
-	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT)
+	/* what attribution itself has not seen could have changed its contexts; what it forgot it has dealt with */
+	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL)
 		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }
@@ -354,14 +428,33 @@ static int tell_hooks(struct fp_pipeline *p)
 	return 0;
 }
 
+static int tell_forgotten(struct fp_pipeline *p)
+{
+	struct announced *announced;
+	int r = 0;
+
+	if (!p->forgot_in_all)
+		return 0;
+	for (announced = p->announced; r >= 0 && announced; announced = announced->hh.next) {
+		if (announced->forgot)
+			r = store_loss(p, announced->cgroup, FP_LOSS_STATE_FULL, announced->forgot);
+		announced->forgot = 0;
+	}
+	if (r >= 0 && p->forgot)
+		r = store_loss(p, 0, FP_LOSS_STATE_FULL, p->forgot);
+	p->forgot = p->forgot_in_all = 0;
+	return r;
+}
+
 int fp_pipeline_flush(struct fp_pipeline *p)
 {
 	uint64_t holes = fp_sequence_check(&p->sequence);
 	int r = holes ? store_loss(p, 0, FP_LOSS_SEQUENCE, holes) : 0;
 
 	if (r >= 0)
+		r = tell_forgotten(p);
+	if (r >= 0)
 		r = tell_hooks(p);
-
 	return r < 0 ? r : fp_reducer_flush(p->reducer);
 }
 
@@ -410,7 +503,9 @@ int fp_pipeline_restore(struct fp_pipeline *p, const uint8_t *data, size_t len, 
 	r = fp_sequence_restore(&p->sequence, data, len, pos);
 	if (r == 0)
 		r = fp_attributor_restore(p->attributor, data, len, pos, &left_out);
-	if (r == 0 && left_out)
+	if (r == 0 && left_out) {
+		fp_attributor_doubt(p->attributor, 0);
 		r = fp_pipeline_loss(p, 0, FP_LOSS_STATE_FULL, left_out);
+	}
 	return r;
 }

@@ -20,6 +20,9 @@ typedef int (*fp_container_fn)(void *arg, uint64_t cgroup, struct fp_container *
 /* A process has become another program, or mapped a file to execute it: EXEC, LOAD. */
 typedef void (*fp_program_fn)(void *arg, const struct fp_event *event);
 
+/* What an agent of 64 MiB has for its tables (agent/serve_memory.c), and who is no such agent. */
+#define FP_PIPELINE_MEMORY_DEFAULT (20u << 20)
+
 struct fp_pipeline_options {
 	fp_container_fn container;
 	fp_event_fn event;
@@ -27,6 +30,7 @@ struct fp_pipeline_options {
 	fp_watchdog_fn watchdog; /* or NULL: what it reads and writes is not needed from now on */
 	void *arg; /* for all */
 	bool raw; /* nothing is merged: every operation is an event of its own */
+	size_t memory; /* bytes for what is remembered (agent/bounds.h); 0: FP_PIPELINE_MEMORY_DEFAULT */
 	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
 };
 
@@ -56,6 +60,13 @@ struct fp_buffer;
 void fp_pipeline_save(const struct fp_pipeline *pipeline, size_t room, struct fp_buffer *out);
 /* Into a fresh pipeline.  0, -EBADMSG, -ENOMEM. */
 int fp_pipeline_restore(struct fp_pipeline *pipeline, const uint8_t *data, size_t len, size_t *pos);
+
+/* From now on so much may be remembered. */
+void fp_pipeline_set_memory(struct fp_pipeline *pipeline, size_t bytes);
+/* What is remembered, in bytes; and the limit. */
+size_t fp_pipeline_memory(const struct fp_pipeline *pipeline, size_t *ret_limit);
+/* The n-th table, from 0; false: there are no more. */
+bool fp_pipeline_table(const struct fp_pipeline *pipeline, unsigned n, struct fp_bound *ret_table);
 
 struct fp_pipeline_stats {
 	uint64_t records, invalid, lost, stored, messages, merged;

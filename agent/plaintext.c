@@ -47,6 +47,7 @@ struct fp_plaintext {
 	struct session *sessions, *bound; /* by session, by socket */
 	struct thread *threads;
 	struct fp_plaintext_stats stats;
+	uint64_t forgotten[2]; /* sessions, threads */
 };
 
 int fp_plaintext_new(fp_plaintext_fn fn, void *arg, struct fp_plaintext **ret_plaintext)
@@ -96,6 +97,26 @@ static void forget_thread(struct fp_plaintext *p, struct thread *thread)
 	free(thread->moved[0].names);
 	free(thread->moved[1].names);
 	free(thread);
+}
+
+unsigned fp_plaintext_look(const void *owner, struct fp_bound *ret)
+{
+	const struct fp_plaintext *p = owner;
+
+	ret[0] = fp_bound_of("tls_sessions", HASH_COUNT(p->sessions), sizeof(*p->sessions), p->forgotten[0]);
+	ret[1] = fp_bound_of("tls_threads", HASH_COUNT(p->threads), sizeof(*p->threads), p->forgotten[1]);
+	return 2;
+}
+
+void fp_plaintext_forget(void *owner, unsigned table)
+{
+	struct fp_plaintext *p = owner;
+
+	p->forgotten[table]++;
+	if (table == 0)
+		forget_session(p, p->sessions);
+	else
+		forget_thread(p, p->threads);
 }
 
 struct fp_plaintext *fp_plaintext_free(struct fp_plaintext *p)
@@ -152,7 +173,7 @@ static struct thread *thread_of(struct fp_plaintext *p, const struct fp_event *e
 	if (thread || !make)
 		return thread;
 	if (HASH_COUNT(p->threads) >= FP_PLAINTEXT_ENTRIES_MAX)
-		forget_thread(p, p->threads);
+		fp_plaintext_forget(p, 1);
 	thread = calloc(1, sizeof(*thread));
 	if (!thread)
 		return NULL;
@@ -170,7 +191,7 @@ static struct session *session_of(struct fp_plaintext *p, const struct fp_event 
 	if (session || !make)
 		return session;
 	if (HASH_COUNT(p->sessions) >= FP_PLAINTEXT_ENTRIES_MAX)
-		forget_session(p, p->sessions);
+		fp_plaintext_forget(p, 0);
 	session = calloc(1, sizeof(*session));
 	if (!session)
 		return NULL;

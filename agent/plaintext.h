@@ -15,6 +15,7 @@
 #ifndef FP_AGENT_PLAINTEXT_H
 #define FP_AGENT_PLAINTEXT_H
 
+#include "agent/bounds.h"
 #include "schema/schema.h"
 
 /* Sessions and threads that are followed; the oldest goes first. */
@@ -42,5 +43,9 @@ struct fp_plaintext_stats {
 	uint64_t delivered, dropped;
 };
 const struct fp_plaintext_stats *fp_plaintext_stats(const struct fp_plaintext *plaintext);
+
+/* For fp_bounds_add(): plaintext of what is forgotten is dropped until it is bound again. */
+unsigned fp_plaintext_look(const void *plaintext, struct fp_bound *ret);
+void fp_plaintext_forget(void *plaintext, unsigned table);
 
 #endif

@@ -359,6 +359,7 @@ int fp_agent_serve(int argc, char **argv)
 	if (code != FP_EXIT_DONE)
 		return code;
 	signal(SIGPIPE, SIG_IGN);
+	fp_serve_memory_begin(&serve);
 	uv_loop_init(&serve.loop);
 	r = open_all(&serve, error);
 	if (r == 0)
@@ -375,6 +376,7 @@ int fp_agent_serve(int argc, char **argv)
 	serve.started = true;
 	tell_of_pins(&serve);
 	start_loop(&serve);
+	fp_serve_memory_loaded(&serve);
 	r = fp_serve_tell_existing(&serve);
 	if (r < 0)
 		fail(&serve, "cannot tell what was there before", r);

@@ -1,11 +1,12 @@
 /*
- * The state of faasprov-agent serve, and what its two sources share: serve.c has the
+ * The state of faasprov-agent serve, and what its sources share: serve.c has the
  * loop, its set-up and its end, serve_commit.c the way from the kernel to a
- * batch that is kept.
+ * batch that is kept, serve_memory.c how much may be remembered.
  */
 #ifndef FP_AGENT_SERVE_H
 #define FP_AGENT_SERVE_H
 
+#include <jansson.h>
 #include <uv.h>
 
 #include "agent/background.h"
@@ -20,6 +21,15 @@
 #include "agent/stats_socket.h"
 #include "agent/tally.h"
 #include "agent/uplink/uplink.h"
+
+/* Bytes (serve_memory.c). */
+struct fp_serve_memory {
+	size_t limit; /* of all */
+	size_t kernel; /* maps and programs, the ring among them */
+	size_t mapped; /* of files */
+	size_t heap; /* in use when it was last looked at */
+	size_t short_of; /* so much more is needed than the limit allows */
+};
 
 struct serve {
 	struct fp_serve_options options;
@@ -41,6 +51,7 @@ struct serve {
 	struct fp_batcher *batcher; /* the sink's, or ours for the uplink */
 	struct fp_background *background; /* NULL: in the foreground */
 	struct fp_tally tally;
+	struct fp_serve_memory memory;
 	struct fp_stats_socket *stats; /* NULL: it could not be made, or is closed */
 	unsigned drains; /* since the last batch went off */
 	bool full; /* it is time for a batch */
@@ -60,6 +71,13 @@ int fp_serve_find_container(void *arg, uint64_t cgroup, struct fp_container *ret
 int fp_serve_add_event(void *arg, const struct fp_event *event);
 /* The uplink's batcher hands its frames here. */
 int fp_serve_spool_frame(void *arg, const struct fp_batch_header *header, const uint8_t *frame, size_t len);
+
+/* serve_memory.c: before anything is opened; when all is; and from time to time. */
+void fp_serve_memory_begin(struct serve *serve);
+void fp_serve_memory_loaded(struct serve *serve);
+void fp_serve_memory_look(struct serve *serve);
+/* What each table holds, by name. */
+json_t *fp_serve_say_memory(const struct serve *serve);
 
 /* What --stats gets. */
 char *fp_serve_say_stats(void *arg);

@@ -195,6 +195,7 @@ int fp_serve_commit(struct serve *serve)
 	if (r < 0)
 		return r;
 	fp_capture_release(serve->capture);
+	fp_serve_memory_look(serve);
 	serve->drains = 0;
 	return 0;
 }

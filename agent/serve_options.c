@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/agent.h"
+#include "agent/bpf/shared.h"
 #include "agent/capture.h"
 #include "base/log.h"
 
@@ -25,6 +26,8 @@ static const char usage[] =
 	"  --forwarded-for IP:PORT add X-Forwarded-For with the caller's ip:port to plain HTTP requests\n"
 	"                          that go to this gateway without one (default: touch nothing)\n"
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
+	"  --memory MIB            most that the agent may take, the ring and all else in the kernel among it (default 64, or\n"
+	"                          32 more than a larger ring); what it cannot remember in it is told as lost\n"
 	"  --no-tls                do not read what goes through OpenSSL's functions\n"
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"
@@ -42,7 +45,7 @@ static const char usage[] =
 
 enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS,
        OPT_FOREGROUND,
-       OPT_RAW, OPT_WITHOUT };
+       OPT_RAW, OPT_WITHOUT, OPT_MEMORY };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -98,6 +101,10 @@ static int take_option(struct fp_serve_options *options, int option)
 			r = FP_EXIT_USAGE;
 		}
 		break;
+	case OPT_MEMORY:
+		r = parse_number("memory", optarg, 1u << 16, &number);
+		options->memory = (size_t)number << 20;
+		break;
 	case OPT_DEPTH:
 		r = parse_number("container-depth", optarg, 16, &number);
 		options->container_depth = (int)number;
@@ -145,6 +152,23 @@ static int take_option(struct fp_serve_options *options, int option)
 	return r;
 }
 
+/* The ring has its place in the whole. */
+static int settle_memory(struct fp_serve_options *options)
+{
+	size_t least;
+
+	if (!options->ring_size)
+		options->ring_size = FP_RING_SIZE_DEFAULT;
+	least = options->ring_size + FP_MEMORY_BESIDE_RING;
+	if (!options->memory)
+		options->memory = least + (8u << 20) > FP_MEMORY_DEFAULT ? least + (8u << 20) : FP_MEMORY_DEFAULT;
+	if (options->memory >= least)
+		return FP_EXIT_DONE;
+	fp_die_line(FP_AGENT_NAME, "serve: --memory takes at least %zu with a ring of %u MiB", least >> 20,
+		    options->ring_size >> 20);
+	return FP_EXIT_USAGE;
+}
+
 int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *options)
 {
 	static const struct option table[] = {
@@ -158,7 +182,8 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"forwarded-for", required_argument, NULL, OPT_FORWARDED},
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
 		{"no-tls", no_argument, NULL, OPT_NO_TLS},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
-		{"raw", no_argument, NULL, OPT_RAW},	       {"without", required_argument, NULL, OPT_WITHOUT},
+		{"raw", no_argument, NULL, OPT_RAW},	       {"memory", required_argument, NULL, OPT_MEMORY},
+		{"without", required_argument, NULL, OPT_WITHOUT},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 
@@ -179,5 +204,5 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 					   "(faasprov-agent serve --help)");
 		return FP_EXIT_USAGE;
 	}
-	return FP_EXIT_DONE;
+	return settle_memory(options);
 }

@@ -9,6 +9,10 @@
 
 #include "agent/uplink/uplink.h"
 
+/* Everything that the agent takes, and what it needs beside the ring at least (docs/capture.md, Memory). */
+#define FP_MEMORY_DEFAULT (64u << 20)
+#define FP_MEMORY_BESIDE_RING (24u << 20)
+
 struct fp_serve_options {
 	const char *node, *cgroup, *runc_root, *store, *state, *record;
 	struct fp_uplink_options uplink;
@@ -16,6 +20,7 @@ struct fp_serve_options {
 	bool no_tls; /* do not read what goes through TLS libraries */
 	int container_depth; /* of a container's cgroup below the recorded one */
 	uint32_t ring_size;
+	size_t memory; /* bytes for everything, the ring among it */
 	bool no_pin, keep_pins;
 	bool raw; /* merge nothing */
 	uint64_t without; /* hooks to do without */

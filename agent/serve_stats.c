@@ -25,8 +25,11 @@ char *fp_serve_say_stats(void *arg)
 	}
 	fp_pipeline_stats(serve->pipeline, &agent.pipeline);
 	agent.failures = fp_pipeline_failures(serve->pipeline);
+	agent.memory_limit = serve->memory.limit;
+	agent.kernel_memory = serve->memory.kernel;
 	if (fp_capture_look(serve->capture, &look) == 0) {
 		document = fp_stats_document(&look, &serve->tally, &agent);
+		json_object_set_new(document, "tables", fp_serve_say_memory(serve));
 		text = document ? json_dumps(document, JSON_COMPACT) : NULL;
 		json_decref(document);
 	}

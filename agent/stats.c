@@ -301,6 +301,8 @@ static void say_agent(json_t *document, const struct fp_look *look, const struct
 	set(memory, "resident", status_bytes("VmRSS"));
 	set(memory, "peak", status_bytes("VmHWM"));
 	set(memory, "ring", look->ring_size);
+	set(memory, "kernel", agent->kernel_memory);
+	set(memory, "limit", agent->memory_limit);
 	json_object_set_new(document, "memory", memory);
 	if (!agent->spools)
 		return;

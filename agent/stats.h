@@ -19,6 +19,7 @@ struct fp_stats_agent {
 	const struct fp_failure_count *failures;
 	uint64_t batch; /* number of the newest */
 	bool spools;
+	uint64_t memory_limit, kernel_memory; /* bytes: of all, and of maps and programs with the ring */
 	uint64_t pending, pending_bytes, spool_limit; /* batches not acknowledged */
 };
 

@@ -86,6 +86,7 @@ struct fp_about {
 	uint64_t build;
 	uint64_t root_cgroup, root_level, container_level, pid_level, ring_size;
 	uint64_t hooks; /* missing ones: a bit each enum fp_loss */
+	uint64_t memory; /* bytes that the kernel charges for maps and programs, the ring among them */
 	uint64_t existing; /* 1: what was there before has been told, and kept */
 	uint64_t links; /* attached and pinned, when all of them are: written last */
 };

@@ -157,7 +157,7 @@ static void bounded(void **state)
 
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	for (uint64_t i = 1; i < 3 * FP_PLAINTEXT_ENTRIES_MAX; i++) {
+	for (uint64_t i = 1; i < FP_PLAINTEXT_ENTRIES_MAX + 100; i++) {
 		moved(w, i, true, i, "A");
 		plain(w, i, true, i, "", 1);
 		plain(w, i, true, i, "x", 1);

@@ -16,6 +16,9 @@
 #include "base/text.h"
 
 #define NAME_SIZE 32
+/* What a file takes of the disk at least.  It bounds the list of frames, too: small ones would make a long one. */
+#define BLOCK 4096
+#define FRAMES_LEAST 64
 
 struct fp_spool {
 	int folder, lock;
@@ -428,7 +431,7 @@ int fp_spool_put(struct fp_spool *spool, const uint8_t *frame, size_t len)
 	    memcmp(header.agent, spool->agent, sizeof(header.agent)) != 0 ||
 	    memcmp(header.previous, spool->head_hash, sizeof(header.previous)) != 0)
 		return -EINVAL;
-	if (spool->bytes + len > spool->limit)
+	if (spool->bytes + len > spool->limit || spool->n >= spool->limit / BLOCK + FRAMES_LEAST)
 		return -ENOSPC;
 	name_of(header.number, BATCH, name);
 	r = write_file(spool->folder, name, frame, len, false);

@@ -1,0 +1,242 @@
+"""The agent stays within its memory whatever is made to flood it, and what it cannot remember or keep is counted.
+
+FAASPROV_FLOOD=100000 makes so many of each kind (default 5,000), and tries the usual memory, too."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from e2e.world import BIN, checked, needs_recording, run
+
+AGENT = os.path.join(BIN, "faasprov-agent")
+FLOOD = os.path.join(os.path.dirname(BIN), "tests", "fp_flood")
+N = int(os.environ.get("FAASPROV_FLOOD", "5000"))
+KEPT = 256  # connections that the flood leaves open
+MIB = 1 << 20
+WAIT = 240  # seconds
+
+
+def hierarchy():
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        return next(line.split()[1] for line in mounts if line.split()[2] == "cgroup2")
+
+
+def text_of(path):
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read()
+
+
+class Watch(threading.Thread):
+    """Looks again and again at all that a process takes: its pages, each shared one in part, and what the kernel
+    charges for its maps and programs.  The ring's pages are among both."""
+
+    def __init__(self, pid, ring):
+        super().__init__(daemon=True)
+        self.pid, self.ring, self.most, self.stopped = pid, ring, 0, threading.Event()
+        self.parts = {}
+
+    def charged(self):
+        sizes = {}
+        for fd in os.listdir(f"/proc/{self.pid}/fdinfo"):
+            try:
+                info = text_of(f"/proc/{self.pid}/fdinfo/{fd}")
+            except OSError:
+                continue
+            number = re.search(r"^(map_id|prog_id):\s*(\d+)", info, re.M)
+            size = re.search(r"^memlock:\s*(\d+)", info, re.M)
+            if number and size:
+                sizes[number.groups()] = int(size.group(1))
+        return sum(sizes.values())
+
+    def look(self):
+        rollup = text_of(f"/proc/{self.pid}/smaps_rollup")
+        pss = {key: int(value) << 10 for key, value in re.findall(r"^(Pss\w*):\s*(\d+) kB", rollup, re.M)}
+        parts = {"pages": pss["Pss"], "anonymous": pss["Pss_Anon"], "kernel": self.charged()}
+        mapped = self.ring if pss["Pss_File"] + pss["Pss_Shmem"] > self.ring else 0
+        total = parts["pages"] + parts["kernel"] - mapped
+        if total > self.most:
+            self.most, self.parts = total, parts
+
+    def run(self):
+        while not self.stopped.wait(0.02):
+            try:
+                self.look()
+            except OSError:
+                return  # it has ended
+
+    def stop(self):
+        self.stopped.set()
+        self.join()
+
+
+class Flooded:
+    limit = ring = None  # MiB
+
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix="faasprov-memory-")
+        self.addCleanup(shutil.rmtree, self.scratch)
+        self.cgroup = os.path.join(hierarchy(), f"faasprov-memory-{os.getpid()}")
+        self.make_cgroup(self.cgroup)
+        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
+        self.cgroups = 0
+
+    def make_cgroup(self, path):
+        os.mkdir(path)
+        self.addCleanup(self.remove_cgroup, path)
+
+    def remove_cgroup(self, path):
+        # who was killed is there a moment longer
+        self.wait_until(lambda: "populated 0" in text_of(os.path.join(path, "cgroup.events")))
+        os.rmdir(path)
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + WAIT
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def end(self, process, number=signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(number)
+        process.wait(timeout=WAIT)
+
+    def away(self):
+        """An aggregator that takes connections and says nothing."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        return listener
+
+    def start(self, address):
+        self.agent = subprocess.Popen(
+            [AGENT, "serve", "--cgroup", self.cgroup, "--ring-size", str(self.ring), "--memory", str(self.limit), "--state",
+             self.scratch, "--aggregator", address, "--spool", os.path.join(self.scratch, "spool"), "--runc-root",
+             os.path.join(self.scratch, "none"), "--foreground"], stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end, self.agent)
+        self.watch = Watch(self.agent.pid, self.ring * MIB)
+        self.watch.start()
+        self.addCleanup(self.watch.stop)
+        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
+
+    def start_flood(self, mode, n):
+        self.cgroups += 1
+        path = os.path.join(self.cgroup, f"c{self.cgroups}")
+        self.make_cgroup(path)
+        files = os.path.join(self.scratch, f"files{self.cgroups}")
+        os.mkdir(files)
+
+        def enter():
+            with open(os.path.join(path, "cgroup.procs"), "w", encoding="ascii") as procs:
+                procs.write("0")
+        flood = subprocess.Popen([FLOOD, mode, str(n), files], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 preexec_fn=enter)
+        for closes in (flood.stdout.close, lambda: self.end(flood), flood.stdin.close):
+            self.addCleanup(closes)
+        self.assertEqual(b"r", os.read(flood.stdout.fileno(), 1))
+        return flood, os.stat(path).st_ino
+
+    def work(self, *floods):
+        for flood in floods:
+            os.write(flood.stdin.fileno(), b"g")
+        for flood in floods:
+            self.assertEqual(b"d", os.read(flood.stdout.fileno(), 1))
+
+    def stats(self):
+        done = run(AGENT, "--stats", "--cgroup", self.cgroup, "--format", "json")
+        self.assertEqual(0, done.returncode, done.stderr)
+        agent, = json.loads(done.stdout)["agents"]
+        return agent
+
+    def settled(self):
+        def done():
+            stages = self.stats()["stages"]
+            return stages["waiting"] == 0 and stages["numbered"] == stages["read"] + stages["lost"]
+        self.wait_until(done)
+        return self.stats()
+
+    def deliver(self, listener, store):
+        """The aggregator comes, and takes all that has been waiting for it."""
+        address = "%s:%d" % listener.getsockname()
+        listener.close()
+        state = os.path.join(self.scratch, "aggregator")
+        os.mkdir(state)
+        aggregator = subprocess.Popen([os.path.join(BIN, "faasprov-aggregator"), "--listen", address, "--store", store,
+                                       "--state", state], stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end, aggregator)
+        self.wait_until(lambda: os.path.exists(os.path.join(state, "ready")))
+        self.agent.send_signal(signal.SIGUSR1)
+        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "flushed")))
+        agent = self.settled()
+        self.assertEqual(0, agent["stages"]["batches_pending"])
+        self.end(self.agent, signal.SIGTERM)
+        self.end(aggregator, signal.SIGTERM)
+        return agent
+
+    def check(self, rows, store):
+        self.watch.stop()
+        print(f"{N} of each: at most {self.watch.most / MIB:.1f} of {self.limit} MiB {self.watch.parts}")
+        self.assertGreater(self.watch.most, self.ring * MIB)  # it has looked
+        self.assertLessEqual(self.watch.most, self.limit * MIB)
+        for mode, (number, least) in rows.items():
+            row, = [row for row in self.last["containers"] if row["cgroup"] == number]
+            self.assertEqual(row["generated"], row["delivered"] + row["lost"], mode)
+            self.assertGreaterEqual(row["generated"], least, mode)
+        stored = json.loads(checked(os.path.join(BIN, "faasprov"), "stats", "--no-stitch", "--store", store, "--format",
+                                    "json"))
+        self.assertEqual(sum(self.last["losses"].values()), stored["lost"])
+        checked(os.path.join(BIN, "faasprov"), "verify", "--store", store)
+        return stored
+
+    def test_everything_at_once(self):
+        listener = self.away()
+        self.start("%s:%d" % listener.getsockname())
+        rows, floods = {}, []
+        for mode, calls in (("paths", 4 * N), ("connections", 7 * N + 2 * (N - KEPT)), ("processes", 2 * N)):
+            flood, number = self.start_flood(mode, N)
+            rows[mode] = number, calls
+            floods.append(flood)
+        open_ones = max(N // 10, 400)
+        for i in range(open_ones // 200):
+            flood, number = self.start_flood("requests", 200)
+            rows[f"requests {i}"] = number, 200 * 6
+            floods.append(flood)
+        self.work(*floods)
+        agent = self.settled()
+        begun = agent["stages"]["requests_begun"]
+        lost = sum(row["lost"] for row in agent["containers"])
+        self.assertLessEqual(begun, open_ones // 200 * 200)
+        if not lost:
+            self.assertEqual(begun, open_ones // 200 * 200)
+        self.assertEqual(0, agent["stages"]["batches_acknowledged"])
+        self.assertGreater(agent["spool"]["batches"], 0)
+        print({name: table for name, table in agent["tables"].items() if table["entries"]}, agent["losses"])
+        store = os.path.join(self.scratch, "store.db")
+        self.last = self.deliver(listener, store)
+        self.check(rows, store)
+
+
+@needs_recording
+class LittleMemoryTest(Flooded, unittest.TestCase):
+    """Hardly more than it needs: tables are pushed to their limits, and say so."""
+    limit, ring = 25, 1
+
+    def check(self, rows, store):
+        super().check(rows, store)
+        forgotten = {name: table["forgotten"] for name, table in self.last["tables"].items()}
+        self.assertGreater(sum(forgotten.values()), N // 4, forgotten)
+
+
+@needs_recording
+@unittest.skipUnless("FAASPROV_FLOOD" in os.environ, "takes long: FAASPROV_FLOOD=100000")
+class UsualMemoryTest(Flooded, unittest.TestCase):
+    limit, ring = 64, 16
+
+
+if __name__ == "__main__":
+    unittest.main()
