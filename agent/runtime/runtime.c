@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "agent/runtime/cgroup_name.h"
+#include "agent/runtime/elsewhere.h"
+#include "agent/runtime/file.h"
 #include "agent/runtime/state.h"
 #include "base/buffer.h"
 
@@ -26,11 +28,13 @@ struct record {
 	ino_t file;
 	struct fp_state state;
 	uint64_t asked; /* by path only: first question, ms of CLOCK_MONOTONIC */
+	bool complete; /* the same: other files have told the rest */
 	UT_hash_handle by_cgroup, by_name;
 };
 
 struct fp_runtime {
 	char *cgroup_dir, *runc_root;
+	char *host_root; /* where the files of other runtimes are; "" for / */
 	struct record *cgroups; /* by cgroup id, in order of discovery */
 	struct record *names; /* by name: what is under the runc root */
 	unsigned patience;
@@ -96,28 +100,6 @@ static bool is_same_file(const struct record *record, const struct stat *st)
 	       record->written.tv_nsec == st->st_mtim.tv_nsec;
 }
 
-/* The whole of a small regular file. */
-static int read_file(int dir, const char *name, struct fp_buffer *ret_text, struct stat *ret_st)
-{
-	fp_cleanup(fp_closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	ssize_t n = 1;
-
-	if (fd < 0 || fstat(fd, ret_st) < 0)
-		return -errno;
-	if (!S_ISREG(ret_st->st_mode) || ret_st->st_size > FP_RUNTIME_STATE_MAX)
-		return -EBADMSG;
-	while (n > 0 && ret_text->len <= FP_RUNTIME_STATE_MAX) {
-		char *room = fp_buffer_reserve(ret_text, 65536);
-
-		if (!room)
-			return -ENOMEM;
-		n = read(fd, room, 65536);
-		if (n > 0)
-			ret_text->len += (size_t)n;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 /* The inode of the directory is the cgroup's id. */
 static uint64_t cgroup_of(const char *path)
 {
@@ -166,7 +148,7 @@ static int scan_container(struct fp_runtime *runtime, int root, const char *name
 
 		return cgroup ? claim(runtime, record, cgroup) : 0;
 	}
-	r = read_file(dir, "state.json", &text, &st);
+	r = fp_runtime_read_file(dir, "state.json", &text, &st);
 	if (r == 0)
 		r = fp_state_parse(text.data, text.len, &state);
 	if (r < 0)
@@ -272,6 +254,18 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* What other runtimes say of it.  To be asked again while they may still be writing. */
+static int complete(const struct fp_runtime *runtime, struct record *record)
+{
+	struct fp_cgroup_name name;
+	int r = fp_cgroup_name(record->state.cgroup_path, &name);
+
+	if (r == 0)
+		r = fp_elsewhere_find(runtime->host_root, &name, &record->state);
+	record->complete = r > 0;
+	return r < 0 ? r : 0;
+}
+
 static int add_by_path(struct fp_runtime *runtime, uint64_t cgroup, const char *path)
 {
 	struct record *record = calloc(1, sizeof(*record));
@@ -286,7 +280,9 @@ static int add_by_path(struct fp_runtime *runtime, uint64_t cgroup, const char *
 		record->state.id = copy(name.id);
 		record->state.function = copy(name.function);
 		record->state.cgroup_path = strdup(path);
-		r = record->state.id && record->state.cgroup_path ? claim(runtime, record, cgroup) : -ENOMEM;
+		r = record->state.id && record->state.cgroup_path ? complete(runtime, record) : -ENOMEM;
+		if (r == 0)
+			r = claim(runtime, record, cgroup);
 	}
 	if (r < 0)
 		remove_record(runtime, record);
@@ -324,7 +320,8 @@ int fp_runtime_open(const char *cgroup_dir, const char *runc_root, struct fp_run
 	runtime->patience = FP_RUNTIME_PATIENCE_MS;
 	runtime->cgroup_dir = strdup(cgroup_dir);
 	runtime->runc_root = runc_root ? strdup(runc_root) : NULL;
-	if (!runtime->cgroup_dir || (runc_root && !runtime->runc_root)) {
+	runtime->host_root = strdup("");
+	if (!runtime->cgroup_dir || !runtime->host_root || (runc_root && !runtime->runc_root)) {
 		fp_runtime_close(runtime);
 		return -ENOMEM;
 	}
@@ -342,6 +339,7 @@ struct fp_runtime *fp_runtime_close(struct fp_runtime *runtime)
 		remove_record(runtime, runtime->cgroups);
 	free(runtime->cgroup_dir);
 	free(runtime->runc_root);
+	free(runtime->host_root);
 	free(runtime);
 	return NULL;
 }
@@ -351,9 +349,20 @@ void fp_runtime_set_patience(struct fp_runtime *runtime, unsigned ms)
 	runtime->patience = ms;
 }
 
+int fp_runtime_set_host_root(struct fp_runtime *runtime, const char *root)
+{
+	char *copied = strdup(strcmp(root, "/") == 0 ? "" : root);
+
+	if (!copied)
+		return -ENOMEM;
+	free(runtime->host_root);
+	runtime->host_root = copied;
+	return 0;
+}
+
 static bool must_wait(const struct fp_runtime *runtime, const struct record *record)
 {
-	return !record->name && record->asked && runtime->runc_root && now_ms() - record->asked < runtime->patience;
+	return !record->name && record->asked && !record->complete && runtime->runc_root && now_ms() - record->asked < runtime->patience;
 }
 
 int fp_runtime_lookup(struct fp_runtime *runtime, uint64_t cgroup, struct fp_container *ret_container)
@@ -372,6 +381,11 @@ int fp_runtime_lookup(struct fp_runtime *runtime, uint64_t cgroup, struct fp_con
 		if (r < 0)
 			return r;
 		record = above ? above : find_cgroup(runtime, cgroup);
+	}
+	if (must_wait(runtime, record) || (record->asked && !record->complete)) {
+		r = complete(runtime, record);
+		if (r < 0)
+			return r;
 	}
 	if (must_wait(runtime, record))
 		return -ENOENT;

@@ -3,7 +3,7 @@
  * kernel side saw (the inode of the cgroup2 directory); the answer comes from
  * what runc wrote about its containers (<runc root>/<id>/state.json, also under
  * containerd, docker and Kubernetes) and, where that says nothing, from the
- * names in the cgroup's path.  Only reads; asks no daemon.
+ * names in the cgroup's path and the files of other runtimes that these lead to (elsewhere.h).  Only reads; asks no daemon.
  *
  * A container starts in its cgroup a moment before the runtime writes it down.
  * So a cgroup of which only the path is known is not answered before the
@@ -44,6 +44,8 @@ struct fp_container {
 int fp_runtime_open(const char *cgroup_dir, const char *runc_root, struct fp_runtime **ret_runtime);
 struct fp_runtime *fp_runtime_close(struct fp_runtime *runtime);
 FP_DEFINE_CLEANUP(struct fp_runtime, fp_runtime_close)
+/* Where the host's own files are, when not at / (an agent in a container).  0 or -ENOMEM. */
+int fp_runtime_set_host_root(struct fp_runtime *runtime, const char *root);
 void fp_runtime_set_patience(struct fp_runtime *runtime, unsigned ms);
 
 /*

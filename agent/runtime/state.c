@@ -19,41 +19,58 @@ void fp_state_done(struct fp_state *state)
 	*state = (struct fp_state){0};
 }
 
-/* Takes a copy unless there is one already. */
-static int keep(char **place, const char *value)
+int fp_state_keep(char **place, const char *value, size_t len)
 {
-	size_t len = value ? strlen(value) : 0;
-
-	if (*place || len == 0 || len > VALUE_MAX)
+	if (*place || !value || len == 0 || len > VALUE_MAX)
 		return 0;
-	*place = strdup(value);
+	/* it ends in answers and on terminals; nobody's name has these */
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)value[i] < ' ' || value[i] == 0x7f)
+			return 0;
+	*place = strndup(value, len);
 	return *place ? 0 : -ENOMEM;
 }
 
-/* Value of the first label "<key>=<value>" of the first key that has one. */
-static const char *find_label(const json_t *labels, const char *const *keys)
+static int keep(char **place, const char *value)
 {
-	for (; *keys; keys++) {
-		size_t i, len = strlen(*keys);
-		json_t *label;
+	return fp_state_keep(place, value, value ? strlen(value) : 0);
+}
 
-		json_array_foreach(labels, i, label) {
-			const char *text = json_string_value(label);
+/* Value of one label: of runc's list of "<key>=<value>", or of an object. */
+static const char *label_of(const json_t *labels, const char *key)
+{
+	size_t i, len = strlen(key);
+	json_t *label;
 
-			if (text && strncmp(text, *keys, len) == 0 && text[len] == '=')
-				return text + len + 1;
-		}
+	if (json_is_object(labels))
+		return json_string_value(json_object_get(labels, key));
+	json_array_foreach(labels, i, label) {
+		const char *text = json_string_value(label);
+
+		if (text && strncmp(text, key, len) == 0 && text[len] == '=')
+			return text + len + 1;
 	}
 	return NULL;
+}
+
+/* Value of the first key that has one. */
+static const char *find_label(const json_t *labels, const char *const *keys)
+{
+	const char *value = NULL;
+
+	for (; *keys && !value; keys++)
+		value = label_of(labels, *keys);
+	return value;
 }
 
 static int read_labels(const json_t *labels, struct fp_state *state)
 {
 	/* ours and OpenFaaS's, then what Kubernetes' runtimes note: the container is named after the function */
 	static const char *const function[] = {"openfaas.function", "com.openfaas.function", "faas_function",
-					       "io.kubernetes.cri.container-name", "io.kubernetes.container.name", NULL};
+					       "io.kubernetes.cri.container-name", "io.kubernetes.container.name",
+					       "com.docker.swarm.service.name", "com.docker.compose.service", NULL};
 	static const char *const replica[] = {"openfaas.replica", "io.kubernetes.cri.sandbox-name",
-					      "io.kubernetes.pod.name", NULL};
+					      "io.kubernetes.pod.name", "com.docker.swarm.task.name", NULL};
 	static const char *const image[] = {"openfaas.image", "io.kubernetes.cri.image-name",
 					    "io.kubernetes.cri-o.ImageName", NULL};
 	static const char *const bundle[] = {"bundle", NULL};
@@ -66,6 +83,37 @@ static int read_labels(const json_t *labels, struct fp_state *state)
 	if (r == 0)
 		r = keep(&state->bundle, find_label(labels, bundle));
 	return r;
+}
+
+int fp_state_parse_bundle(const char *text, size_t len, struct fp_state *state)
+{
+	json_auto_t *root = json_loadb(text, len, 0, NULL);
+	int r;
+
+	if (!json_is_object(root))
+		return -EBADMSG;
+	r = read_labels(json_object_get(root, "annotations"), state);
+	return r < 0 ? r : keep(&state->image, json_string_value(json_object_get(json_object_get(root, "root"), "path")));
+}
+
+int fp_state_parse_docker(const char *text, size_t len, struct fp_state *state)
+{
+	json_auto_t *root = json_loadb(text, len, 0, NULL);
+	const json_t *config = json_object_get(root, "Config");
+	const char *name = json_string_value(json_object_get(root, "Name"));
+	int r;
+
+	if (!json_is_object(root))
+		return -EBADMSG;
+	r = read_labels(json_object_get(config, "Labels"), state);
+	if (r == 0)
+		r = keep(&state->image, json_string_value(json_object_get(config, "Image")));
+	/* what it is called, where nobody says what it is for */
+	if (name && *name == '/')
+		name++;
+	if (r == 0)
+		r = keep(&state->function, name);
+	return r == 0 ? keep(&state->replica, name) : r;
 }
 
 int fp_state_parse(const char *text, size_t len, struct fp_state *ret_state)

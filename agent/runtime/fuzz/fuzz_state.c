@@ -20,6 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		fp_state_done(&state);
 	}
+	memset(&state, 0, sizeof(state));
+	fp_state_parse_bundle((const char *)data, size, &state);
+	fp_state_parse_docker((const char *)data, size, &state);
+	fp_state_done(&state);
 	if (fp_cgroup_name(path, &name) == 0 && (name.id.len == 0 || name.id.data < path || name.id.data + name.id.len > path + strlen(path)))
 		abort();
 	free(path);
