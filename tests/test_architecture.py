@@ -14,7 +14,7 @@ LIBRARIES = {
 }
 # Headers of the C library, POSIX and Linux.
 SYSTEM = re.compile(r"(sys|linux|arpa|net|netinet|asm)/|(assert|byteswap|ctype|dirent|endian|errno|fcntl|fnmatch|ftw|getopt|grp"
-                    r"|inttypes|libgen|limits|locale|math|mntent|poll|pthread|pwd|sched|search|setjmp|signal|spawn|stdarg|stdatomic"
+                    r"|inttypes|libgen|limits|locale|malloc|math|mntent|poll|pthread|pwd|sched|search|setjmp|signal|spawn|stdarg|stdatomic"
                     r"|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|wchar|wctype)\.h$")
 
 

@@ -187,7 +187,7 @@ class Flooded:
             row, = [row for row in self.last["containers"] if row["cgroup"] == number]
             self.assertEqual(row["generated"], row["delivered"] + row["lost"], mode)
             self.assertGreaterEqual(row["generated"], least, mode)
-        stored = json.loads(checked(os.path.join(BIN, "faasprov"), "stats", "--no-stitch", "--store", store, "--format",
+        stored = json.loads(checked(os.path.join(BIN, "faasprov"), "stats", "--store", store, "--format",
                                     "json"))
         self.assertEqual(sum(self.last["losses"].values()), stored["lost"])
         checked(os.path.join(BIN, "faasprov"), "verify", "--store", store)
