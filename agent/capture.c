@@ -18,6 +18,7 @@
 #include "agent/bpf/handlers.h"
 #include "agent/capture_state.h"
 #include "base/cleanup.h"
+#include "base/ours.h"
 #include "schema/schema.h"
 #include "faasprov.skel.h"
 
@@ -560,6 +561,27 @@ void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t 
 
 	/* without it more is recorded, nothing less */
 	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_watchdogs], &cgroup, &watchdog, BPF_ANY);
+}
+
+void fp_capture_set_ours(struct fp_capture *capture, const struct fp_ours *ours, unsigned n)
+{
+	for (unsigned i = 0; i < FP_OURS_MAX; i++) {
+		struct fp_ours_seen seen = {0};
+
+		if (i < n)
+			seen = (struct fp_ours_seen){ours[i].pid, ours[i].start};
+		if (memcmp(&capture->bss->ours[i], &seen, sizeof(seen)) != 0)
+			memcpy(&capture->bss->ours[i], &seen, sizeof(seen));
+	}
+	__atomic_store_n(&capture->bss->n_ours, n < FP_OURS_MAX ? n : FP_OURS_MAX, __ATOMIC_RELEASE);
+}
+
+bool fp_capture_is_ours(const struct fp_capture *capture, uint64_t tgid, uint64_t process_start)
+{
+	for (unsigned i = 0; i < FP_OURS_MAX; i++)
+		if (tgid && capture->bss->ours[i].tgid == tgid && capture->bss->ours[i].start == process_start / FP_TICK)
+			return true;
+	return false;
 }
 
 const char *fp_capture_not_pinned(const struct fp_capture *capture)

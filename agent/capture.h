@@ -60,6 +60,12 @@ int fp_capture_existing_told(struct fp_capture *capture);
 /* What this process of the container reads, writes and sends is not recorded from now on. */
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
 
+struct fp_ours;
+/* What these processes do is not recorded from now on; what others that were named before do is. */
+void fp_capture_set_ours(struct fp_capture *capture, const struct fp_ours *ours, unsigned n);
+/* Is the process of a record one of them? */
+bool fp_capture_is_ours(const struct fp_capture *capture, uint64_t tgid, uint64_t process_start);
+
 /* Becomes readable when much is waiting; drain at least every 100 ms besides. */
 int fp_capture_fd(const struct fp_capture *capture);
 /* The same, for somebody else to read: the ring is a quarter full. */

@@ -363,6 +363,8 @@ int fp_agent_serve(int argc, char **argv)
 	uv_loop_init(&serve.loop);
 	r = open_all(&serve, error);
 	if (r == 0)
+		fp_serve_ours_look(&serve);
+	if (r == 0)
 		r = fp_capture_start(serve.capture, error);
 	if (r == 0 && serve.options.forwarded_for)
 		r = fp_inject_start(serve.options.cgroup, serve.options.forwarded_for, &serve.inject, error);
@@ -376,6 +378,7 @@ int fp_agent_serve(int argc, char **argv)
 	serve.started = true;
 	tell_of_pins(&serve);
 	start_loop(&serve);
+	fp_serve_ours_watch(&serve);
 	fp_serve_memory_loaded(&serve);
 	r = fp_serve_tell_existing(&serve);
 	if (r < 0)

@@ -1,7 +1,8 @@
 /*
  * The state of faasprov-agent serve, and what its sources share: serve.c has the
  * loop, its set-up and its end, serve_commit.c the way from the kernel to a
- * batch that is kept, serve_memory.c how much may be remembered.
+ * batch that is kept, serve_memory.c how much may be remembered,
+ * serve_ours.c who is not recorded.
  */
 #ifndef FP_AGENT_SERVE_H
 #define FP_AGENT_SERVE_H
@@ -21,6 +22,7 @@
 #include "agent/stats_socket.h"
 #include "agent/tally.h"
 #include "agent/uplink/uplink.h"
+#include "base/ours.h"
 
 /* Bytes (serve_memory.c). */
 struct fp_serve_memory {
@@ -52,6 +54,7 @@ struct serve {
 	struct fp_background *background; /* NULL: in the foreground */
 	struct fp_tally tally;
 	struct fp_serve_memory memory;
+	uv_fs_event_t ours; /* the folder in which our programs tell that they are */
 	struct fp_stats_socket *stats; /* NULL: it could not be made, or is closed */
 	unsigned drains; /* since the last batch went off */
 	bool full; /* it is time for a batch */
@@ -78,6 +81,11 @@ void fp_serve_memory_loaded(struct serve *serve);
 void fp_serve_memory_look(struct serve *serve);
 /* What each table holds, by name. */
 json_t *fp_serve_say_memory(const struct serve *serve);
+
+/* serve_ours.c: leaves out what our own programs do, as far as they run below what is recorded; and hears of new ones. */
+void fp_serve_ours_look(struct serve *serve);
+void fp_serve_ours_watch(struct serve *serve);
+bool fp_serve_is_ours(const struct serve *serve, const void *record, size_t len);
 
 /* What --stats gets. */
 char *fp_serve_say_stats(void *arg);

@@ -99,6 +99,12 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 	fp_tally_loss(&serve->tally, cgroup, lost);
 }
 
+/* Our own processes are no news. */
+static int take_state(void *arg, const void *data, size_t len)
+{
+	return fp_serve_is_ours(arg, data, len) ? 0 : take_record(arg, data, len);
+}
+
 /*
  * What was there before.  Between the pieces the ring is drained, as recording goes on; what is told
  * twice after a death in the midst of it says the same.
@@ -108,7 +114,7 @@ static int tell_existing(struct serve *serve, struct fp_existing *existing)
 	uint64_t told = 0;
 	int n, r = 0;
 
-	while (r >= 0 && (n = fp_existing_read(existing, take_record, serve)) != 0) {
+	while (r >= 0 && (n = fp_existing_read(existing, take_state, serve)) != 0) {
 		if (n < 0)
 			return n;
 		told += (uint64_t)n;
@@ -196,6 +202,7 @@ int fp_serve_commit(struct serve *serve)
 		return r;
 	fp_capture_release(serve->capture);
 	fp_serve_memory_look(serve);
+	fp_serve_ours_look(serve);
 	serve->drains = 0;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "aggregator/server.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/ours.h"
 #include "base/text.h"
 
 #define PROGRAM "faasprov-aggregator"
@@ -265,6 +266,8 @@ int main(int argc, char **argv)
 		return r;
 	if (uv_loop_init(&program.loop) < 0)
 		return FP_EXIT_SYSTEM;
+	/* where it may not, it runs where no agent would trust its word, and is recorded like everybody */
+	fp_ours_tell();
 	r = start(&program);
 	if (r == 0) {
 		catch(&program, &program.term, on_stop, SIGTERM);
@@ -282,6 +285,7 @@ int main(int argc, char **argv)
 	}
 	uv_run(&program.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&program.loop);
+	fp_ours_withdraw();
 	program.store = fp_store_close(program.store);
 	fp_tls_free(program.tls);
 	return r;

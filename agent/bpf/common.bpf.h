@@ -172,9 +172,25 @@ static __always_inline int is_foreign(void) { return 0; }
 #define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
 #endif
 
+/* Written by the agent alone; `n_ours` last. */
+struct fp_ours_seen ours[FP_OURS_MAX] = {};
+__u64 n_ours = 0;
+
+/* A function of its own: it is needed seldom, and looked at by the verifier once a program. */
+__noinline int is_ours(void)
+{
+	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
+	__u64 tgid = leader->tgid, start = leader->start_boottime / FP_TICK;
+
+	for (int i = 0; i < FP_OURS_MAX; i++)
+		if (ours[i].tgid == tgid && ours[i].start == start)
+			return 1;
+	return 0;
+}
+
 static __always_inline int is_recorded(void)
 {
-	return bpf_get_current_ancestor_cgroup_id(root_level) == root_cgroup;
+	return bpf_get_current_ancestor_cgroup_id(root_level) == root_cgroup && (!n_ours || !is_ours());
 }
 
 /* Of a task that is recorded. */
@@ -182,7 +198,8 @@ static __always_inline __u64 container_cgroup(void)
 {
 	__u64 cgroup = bpf_get_current_ancestor_cgroup_id(container_level);
 
-	return cgroup ? cgroup : root_cgroup;
+	/* one that lies less deep is a container by itself (a pod of the guaranteed class beside those in a class's folder) */
+	return cgroup ? cgroup : bpf_get_current_cgroup_id();
 }
 
 /* The guard: 0 when the current task is not recorded, else the cgroup of its container. */

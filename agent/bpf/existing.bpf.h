@@ -81,7 +81,7 @@ static __always_inline __u64 existing_cgroup(struct task_struct *task)
 	if (BPF_CORE_READ(task, group_leader, start_boottime) > recorded_since)
 		return 0;
 	cgroup = ancestor_cgroup_id(task, container_level);
-	return cgroup ? cgroup : root_cgroup;
+	return cgroup ? cgroup : BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
 static __always_inline void fill_head_of(struct fp_record_head *head, struct task_struct *task, __u16 type,

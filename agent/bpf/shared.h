@@ -109,6 +109,16 @@ struct fp_journal_slot {
 	uint8_t data[FP_JOURNAL_ROOM];
 };
 
+/*
+ * Programs of this project that run below the recorded cgroup: what they do is not recorded (agent/serve_ours.c).
+ */
+#define FP_OURS_MAX 16
+struct fp_ours_seen {
+	uint64_t tgid;
+	uint64_t start; /* clock ticks since boot; there is nobody here when tgid is 0 */
+};
+#define FP_TICK 10000000 /* ns; USER_HZ is 100 on every machine we know */
+
 struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;
