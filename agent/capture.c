@@ -563,6 +563,19 @@ void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t 
 	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_watchdogs], &cgroup, &watchdog, BPF_ANY);
 }
 
+int fp_capture_made(const struct fp_capture *capture, uint64_t cgroup, char *ret_path, size_t size)
+{
+	struct fp_made made;
+
+	if (bpf_map_lookup_elem(capture->maps[FP_CAPTURE_MAP_made], &cgroup, &made) < 0)
+		return -ENOENT;
+	/* one that fills its place may have been cut */
+	if (strnlen(made.path, sizeof(made.path)) >= sizeof(made.path) - 1 || strlen(made.path) >= size)
+		return -ENAMETOOLONG;
+	strcpy(ret_path, made.path);
+	return 0;
+}
+
 void fp_capture_set_ours(struct fp_capture *capture, const struct fp_ours *ours, unsigned n)
 {
 	for (unsigned i = 0; i < FP_OURS_MAX; i++) {

@@ -60,6 +60,9 @@ int fp_capture_existing_told(struct fp_capture *capture);
 /* What this process of the container reads, writes and sends is not recorded from now on. */
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
 
+/* Where a cgroup was made lately, from the root of the hierarchy, also when it is gone.  0, -ENOENT, -ENAMETOOLONG. */
+int fp_capture_made(const struct fp_capture *capture, uint64_t cgroup, char *ret_path, size_t size);
+
 struct fp_ours;
 /* What these processes do is not recorded from now on; what others that were named before do is. */
 void fp_capture_set_ours(struct fp_capture *capture, const struct fp_ours *ours, unsigned n);

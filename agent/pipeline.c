@@ -14,6 +14,8 @@
 #include "base/buffer.h"
 #include "base/text.h"
 
+/* That many flushes ask for one of which nothing is recorded any more. */
+#define ASKED_AGAIN_MAX 4
 /* Records between two looks at how much is remembered: one adds some KiB at most. */
 #define RECORDS_PER_LOOK 64
 /* A container the runtime does not know yet is asked for again after this. */
@@ -24,6 +26,7 @@ struct announced {
 	bool done;
 	bool used; /* since it was last looked at for room */
 	uint64_t asked; /* when */
+	unsigned asked_again; /* when nothing was recorded of it */
 	uint64_t forgot; /* things of it that made room and are not told yet */
 	UT_hash_handle hh;
 };
@@ -43,6 +46,7 @@ struct fp_pipeline {
 	uint64_t drained; /* the same when the source was last empty; 0: not told */
 	struct fp_bounds bounds;
 	uint64_t announced_forgotten;
+	unsigned unknown; /* met since the last flush, or not announced then */
 	uint64_t forgot; /* as of containers, of who is none or forgotten itself; and of all, not told yet */
 	uint64_t forgot_in_all;
 	struct fp_pipeline_stats stats;
@@ -219,23 +223,20 @@ bool fp_pipeline_table(const struct fp_pipeline *p, unsigned n, struct fp_bound 
 /* --- announcing --------------------------------------------------------------- */
 
 /* Says once who a container is, before the first event that is recorded of it after it is known. */
-static int announce(struct fp_pipeline *p, const struct fp_event *event)
+static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t time)
 {
-	struct announced *announced = announced_of(p, event->cgroup);
 	struct fp_container container;
 	struct fp_event said = {.type = FP_EVENT_TYPE_CONTAINER};
 
-	if (!announced)
-		return -ENOMEM;
-	if (announced->done || (announced->asked && event->time < announced->asked + LOOKUP_INTERVAL))
+	if (announced->done || (announced->asked && time < announced->asked + LOOKUP_INTERVAL))
 		return 0;
-	announced->asked = event->time;
-	if (p->options.container(p->options.arg, event->cgroup, &container) < 0)
+	p->unknown += !announced->asked;
+	announced->asked = time;
+	if (p->options.container(p->options.arg, announced->cgroup, &container) < 0)
 		return 0;
 	announced->done = true;
-	said.time = said.start = event->time;
-	said.cpu = event->cpu;
-	said.cgroup = event->cgroup;
+	said.time = said.start = time;
+	said.cgroup = announced->cgroup;
 	said.container = text_of(container.id);
 	said.function = text_of(container.function);
 	said.image = text_of(container.image);
@@ -332,9 +333,12 @@ static int note_answered(struct fp_pipeline *p, const struct fp_event *event, in
 
 int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 {
+	struct announced *announced = announced_of(p, event->cgroup);
 	int keep, status, r;
 
-	r = announce(p, event);
+	if (!announced)
+		return -ENOMEM;
+	r = announce(p, announced, event->time);
 	if (r < 0)
 		return r;
 	status = fp_messages_read(p->messages, event);
@@ -446,11 +450,32 @@ static int tell_forgotten(struct fp_pipeline *p)
 	return r;
 }
 
+/* One that was over in a moment has no event any more with which it could be announced. */
+static int announce_late(struct fp_pipeline *p)
+{
+	struct announced *announced;
+	int r = 0;
+
+	if (!p->unknown)
+		return 0;
+	p->unknown = 0;
+	for (announced = p->announced; r >= 0 && announced; announced = announced->hh.next) {
+		if (announced->done || announced->asked_again >= ASKED_AGAIN_MAX)
+			continue;
+		announced->asked_again++;
+		announced->asked = 0;
+		r = announce(p, announced, p->now);
+	}
+	return r;
+}
+
 int fp_pipeline_flush(struct fp_pipeline *p)
 {
 	uint64_t holes = fp_sequence_check(&p->sequence);
 	int r = holes ? store_loss(p, 0, FP_LOSS_SEQUENCE, holes) : 0;
 
+	if (r >= 0)
+		r = announce_late(p);
 	if (r >= 0)
 		r = tell_forgotten(p);
 	if (r >= 0)

@@ -222,6 +222,8 @@ static int open_all(struct serve *serve, char error[256])
 	if (r == 0)
 		r = fp_runtime_open(serve->options.cgroup, serve->options.runc_root, &serve->runtime);
 	if (r == 0)
+		r = fp_runtime_set_host_root(serve->runtime, serve->options.host_root);
+	if (r == 0)
 		r = fp_pipeline_new(&options, &serve->pipeline);
 	if (r == 0)
 		r = open_capture(serve, error);
@@ -379,6 +381,7 @@ int fp_agent_serve(int argc, char **argv)
 	tell_of_pins(&serve);
 	start_loop(&serve);
 	fp_serve_ours_watch(&serve);
+	fp_serve_names_begin(&serve);
 	fp_serve_memory_loaded(&serve);
 	r = fp_serve_tell_existing(&serve);
 	if (r < 0)

@@ -2,7 +2,8 @@
  * The state of faasprov-agent serve, and what its sources share: serve.c has the
  * loop, its set-up and its end, serve_commit.c the way from the kernel to a
  * batch that is kept, serve_memory.c how much may be remembered,
- * serve_ours.c who is not recorded.
+ * serve_ours.c who is not recorded,
+ * serve_names.c what containers are called.
  */
 #ifndef FP_AGENT_SERVE_H
 #define FP_AGENT_SERVE_H
@@ -54,6 +55,10 @@ struct serve {
 	struct fp_background *background; /* NULL: in the foreground */
 	struct fp_tally tally;
 	struct fp_serve_memory memory;
+	uv_fs_event_t runc; /* what is made below the runc root */
+	uv_timer_t runc_timer;
+	unsigned runc_looks;
+	bool runc_watched;
 	uv_fs_event_t ours; /* the folder in which our programs tell that they are */
 	struct fp_stats_socket *stats; /* NULL: it could not be made, or is closed */
 	unsigned drains; /* since the last batch went off */
@@ -81,6 +86,10 @@ void fp_serve_memory_loaded(struct serve *serve);
 void fp_serve_memory_look(struct serve *serve);
 /* What each table holds, by name. */
 json_t *fp_serve_say_memory(const struct serve *serve);
+
+/* serve_names.c: hears of containers while they last; the second, with each batch until the runc root is there. */
+void fp_serve_names_begin(struct serve *serve);
+void fp_serve_names_watch(struct serve *serve);
 
 /* serve_ours.c: leaves out what our own programs do, as far as they run below what is recorded; and hears of new ones. */
 void fp_serve_ours_look(struct serve *serve);

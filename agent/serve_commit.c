@@ -203,6 +203,7 @@ int fp_serve_commit(struct serve *serve)
 	fp_capture_release(serve->capture);
 	fp_serve_memory_look(serve);
 	fp_serve_ours_look(serve);
+	fp_serve_names_watch(serve);
 	serve->drains = 0;
 	return 0;
 }

@@ -23,6 +23,8 @@ static const char usage[] =
 	"  --store PATH            put straight into a store instead: one node, no aggregator\n"
 	"  --node NAME             name of this node (default: host name)\n"
 	"  --runc-root DIR         where the container runtime keeps its state (default /run/runc)\n"
+	"  --host-root DIR         where the host's files are, for what docker, containerd, CRI-O, podman and the kubelet wrote\n"
+	"                          (default /)\n"
 	"  --forwarded-for IP:PORT add X-Forwarded-For with the caller's ip:port to plain HTTP requests\n"
 	"                          that go to this gateway without one (default: touch nothing)\n"
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
@@ -45,7 +47,7 @@ static const char usage[] =
 
 enum { OPT_DEPTH = 256, OPT_LIMIT, OPT_CA, OPT_CERT, OPT_KEY, OPT_NO_PIN, OPT_KEEP_PINS, OPT_FORWARDED, OPT_NO_TLS,
        OPT_FOREGROUND,
-       OPT_RAW, OPT_WITHOUT, OPT_MEMORY };
+       OPT_RAW, OPT_WITHOUT, OPT_MEMORY, OPT_HOST_ROOT };
 
 static int parse_number(const char *name, const char *text, unsigned long most, unsigned long *ret)
 {
@@ -104,6 +106,9 @@ static int take_option(struct fp_serve_options *options, int option)
 	case OPT_MEMORY:
 		r = parse_number("memory", optarg, 1u << 16, &number);
 		options->memory = (size_t)number << 20;
+		break;
+	case OPT_HOST_ROOT:
+		options->host_root = optarg;
 		break;
 	case OPT_DEPTH:
 		r = parse_number("container-depth", optarg, 16, &number);
@@ -183,11 +188,13 @@ int fp_serve_options_parse(int argc, char **argv, struct fp_serve_options *optio
 		{"no-pin", no_argument, NULL, OPT_NO_PIN},     {"keep-pins", no_argument, NULL, OPT_KEEP_PINS},
 		{"no-tls", no_argument, NULL, OPT_NO_TLS},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
 		{"raw", no_argument, NULL, OPT_RAW},	       {"memory", required_argument, NULL, OPT_MEMORY},
+		{"host-root", required_argument, NULL, OPT_HOST_ROOT},
 		{"without", required_argument, NULL, OPT_WITHOUT},
 		{"help", no_argument, NULL, 'h'},              {0}};
 	int option, r;
 
 	options->runc_root = "/run/runc";
+	options->host_root = "/";
 	options->container_depth = 1;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {

@@ -14,7 +14,7 @@
 #define FP_MEMORY_BESIDE_RING (24u << 20)
 
 struct fp_serve_options {
-	const char *node, *cgroup, *runc_root, *store, *state, *record;
+	const char *node, *cgroup, *runc_root, *host_root, *store, *state, *record;
 	struct fp_uplink_options uplink;
 	const char *forwarded_for; /* gateway whose calls get a header; NULL: none do */
 	bool no_tls; /* do not read what goes through TLS libraries */

@@ -7,6 +7,7 @@
 #include "agent/bpf/failed.bpf.h"
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
+#include "agent/bpf/made.bpf.h"
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring.bpf.h"

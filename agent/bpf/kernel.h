@@ -353,8 +353,13 @@ struct kernfs_node {
 	unsigned long long id;
 };
 
+struct cgroup_root {
+	int hierarchy_id; /* 0: the second version's */
+};
+
 struct cgroup {
 	int level;
+	struct cgroup_root *root;
 	struct kernfs_node *kn;
 	struct cgroup *ancestors[0]; /* since 6.1 */
 };

@@ -119,6 +119,12 @@ struct fp_ours_seen {
 };
 #define FP_TICK 10000000 /* ns; USER_HZ is 100 on every machine we know */
 
+/* Cgroups made lately, and where: from the root of the hierarchy.  Longer paths are cut. */
+#define FP_MADE_MAX 512
+struct fp_made {
+	char path[256];
+};
+
 struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;

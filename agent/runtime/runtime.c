@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 /* The kernel allows more; no runtime nests deeper, and no node has more. */
 #define DEPTH_MAX 32
 #define DIRECTORIES_MAX 200000
+#define KEEP_GONE_MS 10000
 
 struct record {
 	uint64_t cgroup; /* 0: the directory is not there (yet) */
@@ -28,6 +30,7 @@ struct record {
 	ino_t file;
 	struct fp_state state;
 	uint64_t asked; /* by path only: first question, ms of CLOCK_MONOTONIC */
+	uint64_t gone; /* named, its cgroup not known: when runc had removed it, ms */
 	bool complete; /* the same: other files have told the rest */
 	UT_hash_handle by_cgroup, by_name;
 };
@@ -38,6 +41,8 @@ struct fp_runtime {
 	struct record *cgroups; /* by cgroup id, in order of discovery */
 	struct record *names; /* by name: what is under the runc root */
 	unsigned patience;
+	fp_runtime_made_fn made;
+	void *made_arg;
 };
 
 /* --- records ---------------------------------------------------------------- */
@@ -164,6 +169,24 @@ static void closedirp(DIR **dir)
 		closedir(*dir);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* One whose cgroup was gone before we looked is kept for a while: who saw the cgroup being made may still ask. */
+static bool may_be_asked_for(struct record *record)
+{
+	if (record->cgroup)
+		return false;
+	if (!record->gone)
+		record->gone = now_ms();
+	return now_ms() - record->gone < KEEP_GONE_MS;
+}
+
 /* Names of containers that are gone make room. */
 static void drop_gone(struct fp_runtime *runtime, int root)
 {
@@ -171,7 +194,7 @@ static void drop_gone(struct fp_runtime *runtime, int root)
 	struct stat st;
 
 	HASH_ITER(by_name, runtime->names, record, next)
-		if (fstatat(root, record->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		if (fstatat(root, record->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT && !may_be_asked_for(record))
 			release_name(runtime, record);
 }
 
@@ -246,14 +269,6 @@ static char *copy(struct fp_str text)
 	return text.len ? strndup(text.data, text.len) : NULL;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* What other runtimes say of it.  To be asked again while they may still be writing. */
 static int complete(const struct fp_runtime *runtime, struct record *record)
 {
@@ -306,6 +321,29 @@ static int search_path(struct fp_runtime *runtime, uint64_t cgroup, struct recor
 	return walk.above ? 0 : add_by_path(runtime, cgroup, path.data);
 }
 
+/* It is gone before we looked; who saw it being made knows where, and nobody writes of it any more. */
+static int search_gone(struct fp_runtime *runtime, uint64_t cgroup)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer path = FP_BUFFER_INIT;
+	struct record *record, *next;
+	char below[PATH_MAX];
+	int r;
+
+	if (!runtime->made || runtime->made(runtime->made_arg, cgroup, below, sizeof(below)) < 0)
+		return -ENOENT;
+	fp_buffer_add_format(&path, "%s%s", runtime->cgroup_dir, below);
+	if (path.failed)
+		return -ENOMEM;
+	HASH_ITER(by_name, runtime->names, record, next)
+		if (!record->cgroup && record->state.cgroup_path && strcmp(record->state.cgroup_path, path.data) == 0)
+			return claim(runtime, record, cgroup);
+	r = add_by_path(runtime, cgroup, path.data);
+	record = r == 0 ? find_cgroup(runtime, cgroup) : NULL;
+	if (record)
+		record->asked = 0;
+	return r;
+}
+
 /* --- life cycle and question --------------------------------------------------- */
 
 int fp_runtime_open(const char *cgroup_dir, const char *runc_root, struct fp_runtime **ret_runtime)
@@ -349,6 +387,17 @@ void fp_runtime_set_patience(struct fp_runtime *runtime, unsigned ms)
 	runtime->patience = ms;
 }
 
+void fp_runtime_set_made_fn(struct fp_runtime *runtime, fp_runtime_made_fn fn, void *arg)
+{
+	runtime->made = fn;
+	runtime->made_arg = arg;
+}
+
+int fp_runtime_scan(struct fp_runtime *runtime)
+{
+	return scan_runc_root(runtime);
+}
+
 int fp_runtime_set_host_root(struct fp_runtime *runtime, const char *root)
 {
 	char *copied = strdup(strcmp(root, "/") == 0 ? "" : root);
@@ -360,9 +409,11 @@ int fp_runtime_set_host_root(struct fp_runtime *runtime, const char *root)
 	return 0;
 }
 
+/* Of one that is over nobody will write any more. */
 static bool must_wait(const struct fp_runtime *runtime, const struct record *record)
 {
-	return !record->name && record->asked && !record->complete && runtime->runc_root && now_ms() - record->asked < runtime->patience;
+	return !record->name && record->asked && !record->complete && runtime->runc_root && now_ms() - record->asked < runtime->patience &&
+	       cgroup_of(record->state.cgroup_path) == record->cgroup;
 }
 
 int fp_runtime_lookup(struct fp_runtime *runtime, uint64_t cgroup, struct fp_container *ret_container)
@@ -378,6 +429,8 @@ int fp_runtime_lookup(struct fp_runtime *runtime, uint64_t cgroup, struct fp_con
 	}
 	if (!record) {
 		r = search_path(runtime, cgroup, &above);
+		if (r == -ENOENT)
+			r = search_gone(runtime, cgroup);
 		if (r < 0)
 			return r;
 		record = above ? above : find_cgroup(runtime, cgroup);

@@ -46,6 +46,13 @@ struct fp_runtime *fp_runtime_close(struct fp_runtime *runtime);
 FP_DEFINE_CLEANUP(struct fp_runtime, fp_runtime_close)
 /* Where the host's own files are, when not at / (an agent in a container).  0 or -ENOMEM. */
 int fp_runtime_set_host_root(struct fp_runtime *runtime, const char *root);
+/*
+ * Who knows where a cgroup was that is gone: writes its directory's path below cgroup_dir, with the first slash, into `ret_path` of `size`.  0 or -ENOENT.
+ */
+typedef int (*fp_runtime_made_fn)(void *arg, uint64_t cgroup, char *ret_path, size_t size);
+void fp_runtime_set_made_fn(struct fp_runtime *runtime, fp_runtime_made_fn fn, void *arg);
+/* Takes in what runc has written by now; for who hears of changes below the runc root.  0 or -ENOMEM. */
+int fp_runtime_scan(struct fp_runtime *runtime);
 void fp_runtime_set_patience(struct fp_runtime *runtime, unsigned ms);
 
 /*

@@ -1,0 +1,125 @@
+"""Who a container is: also of one that is over, with all that its runtime wrote of it, before anybody has looked."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from e2e.world import BIN, checked, needs_recording, run
+from test_memory import hierarchy, text_of
+
+AGENT = os.path.join(BIN, "faasprov-agent")
+MOMENT = os.path.join(os.path.dirname(BIN), "tests", "fp_moment")
+COUNT = 8
+WAIT = 240  # seconds
+
+
+@needs_recording
+class ContainerTest(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp(prefix="faasprov-container-")
+        self.addCleanup(shutil.rmtree, self.scratch)
+        self.name = f"faasprov-container-{os.getpid()}"
+        self.cgroup = os.path.join(hierarchy(), self.name)
+        os.mkdir(self.cgroup)
+        self.addCleanup(self.remove_cgroup)
+        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
+        self.store = os.path.join(self.scratch, "store.db")
+        self.start_agent()
+
+    def remove_cgroup(self):
+        self.wait_until(lambda: "populated 0" in text_of(os.path.join(self.cgroup, "cgroup.events")))
+        os.rmdir(self.cgroup)
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + WAIT
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+
+    def end(self, number=signal.SIGKILL):
+        if self.agent.poll() is None:
+            self.agent.send_signal(number)
+        self.agent.wait(timeout=WAIT)
+
+    def start_agent(self):
+        self.agent = subprocess.Popen(
+            [AGENT, "serve", "--cgroup", self.cgroup, "--store", self.store, "--state", self.scratch, "--ring-size", "1",
+             "--runc-root", os.path.join(self.scratch, "runc"), "--host-root", os.path.join(self.scratch, "host"),
+             "--foreground"], stderr=subprocess.DEVNULL)
+        self.addCleanup(self.end)
+        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
+
+    def recorded(self):
+        """The functions of the instances that became the program."""
+        self.end(signal.SIGTERM)
+        graph = json.loads(checked(os.path.join(BIN, "faasprov"), "export", "--store", self.store, "--format", "json"))
+        return sorted((node["function"] or "?", node["instance"] or "?") for node in graph["nodes"]
+                             if node["kind"] == "process" and "moment" in node["label"])
+
+    def make_bundle(self, i, *args):
+        bundle = os.path.join(self.scratch, f"bundle{i}")
+        os.makedirs(os.path.join(bundle, "rootfs", "proc"))
+        shutil.copy(MOMENT, os.path.join(bundle, "rootfs", "moment"))
+        checked("runc", "spec", "--bundle", bundle)
+        with open(os.path.join(bundle, "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        config["process"].update(terminal=False, args=["/moment", *args], cwd="/")
+        config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] == "/proc"]
+        config["linux"]["cgroupsPath"] = f"{self.name}/c{i}"
+        config["annotations"] = {"openfaas.function": f"function{i}", "openfaas.image": "shop:1"}
+        with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        return ["runc", "--root", os.path.join(self.scratch, "runc"), "run", "--bundle", bundle, f"c{i}"]
+
+    def functions(self):
+        agent, = json.loads(checked(AGENT, "--stats", "--cgroup", self.cgroup, "--format", "json"))["agents"]
+        return {row["function"] for row in agent["containers"]}
+
+    def test_runc(self):
+        os.mkdir(os.path.join(self.scratch, "runc"))
+        # one that lasts until its name is known, and some that are over before anybody looks
+        with subprocess.Popen(self.make_bundle(0, "wait"), stdin=subprocess.PIPE) as first:
+            self.wait_until(lambda: "function0" in self.functions())
+            first.stdin.close()
+            self.assertEqual(7, first.wait(timeout=WAIT))
+        for i in range(1, COUNT):
+            done = run(*self.make_bundle(i))
+            self.assertEqual(7, done.returncode, done.stderr)
+            self.assertFalse(os.path.exists(os.path.join(self.cgroup, f"c{i}")))
+        moments = self.recorded()
+        self.assertEqual([f"c{i}" for i in range(COUNT)], sorted(instance for _, instance in moments))
+        self.assertIn(("function0", "c0"), moments)
+        # runc's state of the others lasted some milliseconds: it was read in time or not, but never another's
+        for function, instance in moments:
+            self.assertIn(function, ("?", instance.replace("c", "function")))
+        print(sum(function != "?" for function, _ in moments), "of", COUNT, "functions were known")
+
+    def test_a_cgroup_that_is_gone_at_once(self):
+        ids = [f"{i:064x}" for i in range(1, COUNT + 1)]
+        for number in ids:
+            path = os.path.join(self.cgroup, f"docker-{number}.scope")
+            told = os.path.join(self.scratch, "host", "var/lib/docker/containers", number)
+            os.makedirs(told)
+            with open(os.path.join(told, "config.v2.json"), "w", encoding="utf-8") as file:
+                json.dump({"Name": f"/shop.{number[-1]}", "Config": {"Image": "shop:1", "Labels": {
+                    "com.openfaas.function": "shop"}}}, file)
+        for number in ids:
+            path = os.path.join(self.cgroup, f"docker-{number}.scope")
+
+            def enter(path=path):
+                os.mkdir(path)
+                with open(os.path.join(path, "cgroup.procs"), "w", encoding="ascii") as procs:
+                    procs.write("0")
+            with subprocess.Popen([MOMENT], preexec_fn=enter) as process:
+                self.assertEqual(7, process.wait(timeout=WAIT))
+            os.rmdir(path)
+        moments = self.recorded()
+        self.assertEqual([("shop", number) for number in ids], moments)
+
+
+if __name__ == "__main__":
+    unittest.main()
