@@ -79,6 +79,9 @@ class Watch(threading.Thread):
 class Flooded:
     limit = ring = None  # MiB
 
+    def go_on(self):
+        pass
+
     def setUp(self):
         self.scratch = tempfile.mkdtemp(prefix="faasprov-memory-")
         self.addCleanup(shutil.rmtree, self.scratch)
@@ -207,6 +210,7 @@ class Flooded:
             rows[f"requests {i}"] = number, 200 * 5  # what a watchdog sends and receives is not recorded
             floods.append(flood)
         self.work(*floods)
+        self.go_on()
         agent = self.settled()
         begun = agent["stages"]["requests_begun"]
         lost = sum(row["lost"] for row in agent["containers"])
@@ -226,10 +230,14 @@ class LittleMemoryTest(Flooded, unittest.TestCase):
     """Hardly more than it needs: tables are pushed to their limits, and say so."""
     limit, ring = 25, 1
 
-    def check(self, rows, store):
-        super().check(rows, store)
-        forgotten = {name: table["forgotten"] for name, table in self.last["tables"].items()}
-        self.assertGreater(sum(forgotten.values()), N // 4, forgotten)
+    def go_on(self):
+        """Where the machine is too busy to read everything, it takes more until the tables are full."""
+        deadline = time.monotonic() + WAIT
+        while sum(table["forgotten"] for table in self.stats()["tables"].values()) < 500:
+            self.assertLess(time.monotonic(), deadline)
+            flood, _ = self.start_flood("connections", 2000)
+            self.work(flood)
+            self.settled()
 
 
 @needs_recording
