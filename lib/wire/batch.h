@@ -16,7 +16,8 @@
  *   varint count of columns, then per column varint field id (ascending; 0 is the type of the event), varint count of
  *   places and varint bytes of each
  *   the columns: one varint for each event that has the field (HEAD, NOTE, own ones but the transient), taken apart by
- *   places (batch_columns.h)
+ *   places (batch_columns.h); those of types, threads, times and requests in the order of events, all others of the
+ *   events sorted by type, last 11 bits of the thread and the request's string, by index (those that have all the same in order)
  * A number, or the index of a string in the table (0: empty), is written as the zigzag difference to what is expected:
  * the time, for `last`; the result, for `bytes`; the time or the end of the thread's event before, for `start`; the end
  * before and the bytes, for where a stream is after a send or receive; the value the field last had for the same thread,

@@ -59,3 +59,74 @@ int fp_column_join(const uint8_t *split, const struct fp_column_places *places, 
 			return -EBADMSG;
 	return 0;
 }
+
+/* Past the number that begins there; SIZE_MAX when it has no end. */
+static inline size_t skip(const uint8_t *column, size_t len, size_t at)
+{
+	do {
+		if (at >= len)
+			return SIZE_MAX;
+	} while (column[at++] & GOES_ON);
+	return at;
+}
+
+static inline uint8_t *copy(const uint8_t *number, uint8_t *out)
+{
+	*out = *number;
+	while (*out++ & GOES_ON)
+		*out = *++number;
+	return out;
+}
+
+/* The events of one type, as they are sorted. */
+static inline const uint32_t *sorted_of(const struct fp_column_events *events, unsigned type, const uint32_t **ret_end)
+{
+	*ret_end = events->sorted + events->ends[type];
+	return events->sorted + (type ? events->ends[type - 1] : 0);
+}
+
+static int sort_numbers(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool *has, uint8_t *out)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < events->n; i++)
+		if (has[events->types[i]]) {
+			events->starts[i] = (uint32_t)at;
+			at = skip(column, len, at);
+		}
+	if (at != len)
+		return -EBADMSG;
+	for (unsigned type = 0; type <= UINT8_MAX; type++) {
+		const uint32_t *end, *event = sorted_of(events, type, &end);
+
+		for (; has[type] && event < end; event++)
+			out = copy(column + events->starts[*event], out);
+	}
+	return 0;
+}
+
+static int unsort_numbers(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool *has, uint8_t *out)
+{
+	size_t at = 0;
+
+	for (unsigned type = 0; type <= UINT8_MAX; type++) {
+		const uint32_t *end, *event = sorted_of(events, type, &end);
+
+		for (; has[type] && event < end; event++) {
+			events->starts[*event] = (uint32_t)at;
+			at = skip(column, len, at);
+		}
+	}
+	if (at != len)
+		return -EBADMSG;
+	for (size_t i = 0; i < events->n; i++)
+		if (has[events->types[i]])
+			out = copy(column + events->starts[i], out);
+	return 0;
+}
+
+int fp_column_sort(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool has[UINT8_MAX + 1],
+		   bool back, uint8_t *out)
+{
+	return (back ? unsort_numbers : sort_numbers)(column, len, events, has, out);
+}

@@ -6,6 +6,7 @@
 #ifndef FP_WIRE_BATCH_COLUMNS_H
 #define FP_WIRE_BATCH_COLUMNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,5 +31,21 @@ void fp_column_split(const uint8_t *column, size_t len, const struct fp_column_p
  * together, and `out` room for so many.  -EBADMSG when they are no numbers.
  */
 int fp_column_join(const uint8_t *split, const struct fp_column_places *places, uint8_t *out);
+
+/* Events, some of which have a number in a column. */
+struct fp_column_events {
+	size_t n;
+	const uint32_t *sorted; /* which is the first, the second and so on, once sorted: by type, and then by anything */
+	const uint8_t *types; /* of each, in their own order */
+	uint32_t *starts; /* room for a number of each */
+	uint32_t ends[UINT8_MAX + 1]; /* of each type among the sorted */
+};
+
+/*
+ * The numbers of a column, which events of those types have, from the order of events into that of the sorted ones, or
+ * back; as many bytes.  -EBADMSG when the column, which may be from outside, has not just as many numbers.
+ */
+int fp_column_sort(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool has[UINT8_MAX + 1],
+		   bool back, uint8_t *out);
 
 #endif

@@ -89,6 +89,72 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 	return true;
 }
 
+#define DIGIT_BITS FP_BATCH_SLOT_BITS
+#define DIGITS (1u << DIGIT_BITS)
+
+enum digit { REQUEST_LOW, REQUEST_HIGH, THREAD, TYPE };
+
+static unsigned digit_of(const struct fp_batch_key *key, enum digit digit)
+{
+	switch (digit) {
+	case REQUEST_LOW:
+		return key->request % DIGITS;
+	case REQUEST_HIGH:
+		return key->request >> DIGIT_BITS & (DIGITS - 1);
+	case THREAD:
+		return key->thread;
+	default:
+		return key->type;
+	}
+}
+
+/* From the last digit to the first, each time without changing the order of those that have the same. */
+static void sort_by(const struct fp_batch_key *keys, size_t n, enum digit digit, const uint32_t *from, uint32_t *to)
+{
+	uint32_t next[DIGITS] = {0}, sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		next[digit_of(&keys[i], digit)]++;
+	for (unsigned i = 0; i < DIGITS; i++) {
+		uint32_t count = next[i];
+
+		next[i] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < n; i++) {
+		uint32_t event = from ? from[i] : (uint32_t)i;
+
+		to[next[digit_of(&keys[event], digit)]++] = event;
+	}
+}
+
+void fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers, uint8_t *types,
+		   struct fp_column_events *ret_events)
+{
+	uint32_t *sorted = numbers, *other = numbers + n;
+
+	*ret_events = (struct fp_column_events){.n = n, .sorted = sorted, .starts = other, .types = types};
+	sort_by(keys, n, REQUEST_LOW, NULL, other);
+	sort_by(keys, n, REQUEST_HIGH, other, sorted);
+	sort_by(keys, n, THREAD, sorted, other);
+	sort_by(keys, n, TYPE, other, sorted);
+	for (size_t i = 0; i < n; i++) {
+		types[i] = keys[i].type;
+		ret_events->ends[types[i]]++;
+	}
+	for (unsigned type = 1; type <= UINT8_MAX; type++)
+		ret_events->ends[type] += ret_events->ends[type - 1];
+}
+
+void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], unsigned field, bool ret_has[UINT8_MAX + 1])
+{
+	_Static_assert(FP_EVENT_TYPE_MAX <= UINT8_MAX + 1, "a key's type has a byte");
+
+	memset(ret_has, 0, UINT8_MAX + 1);
+	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
+		ret_has[type] = has(&layouts[type], field);
+}
+
 bool fp_batch_event_valid(const struct fp_event *event)
 {
 	size_t id = FP_REQUEST_ID_SIZE;

@@ -8,9 +8,10 @@
 
 #include "base/buffer.h"
 #include "wire/batch.h"
+#include "wire/batch_columns.h"
 
 #define FP_BATCH_MAGIC "FPB1"
-#define FP_BATCH_FORMAT 4
+#define FP_BATCH_FORMAT 5
 
 /*
  * Distinct strings of one batch.  Bounds what a small hostile frame makes the
@@ -172,6 +173,29 @@ static inline void fp_batch_note(struct fp_batch_former *former, const struct fp
 	former->starts_early[event->type] = event->start != event->time;
 	former->values[fp_batch_slot(event->tid)][FP_BATCH_PLACE_start] = layout->has_last ? event->last : event->time;
 }
+
+/*
+ * What events are sorted by where their numbers are stored: first by type, then by thread, then by request, so that
+ * each is like the one before, however many requests are in flight.  In the order of events are the columns that this
+ * is known by, and times.
+ */
+struct fp_batch_key {
+	uint32_t request; /* index of its string */
+	uint16_t thread; /* its last bits */
+	uint8_t type;
+};
+
+/* `numbers` has room for 2 n, and `types` for n; both belong to the events then. */
+void fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers, uint8_t *types,
+		   struct fp_column_events *ret_events);
+
+static inline bool fp_batch_sorted(unsigned field)
+{
+	return field != 0 && field != FP_FIELD_tid && field != FP_FIELD_time && field != FP_FIELD_request;
+}
+
+/* Which types have the field. */
+void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], unsigned field, bool ret_has[UINT8_MAX + 1]);
 
 /* False when the type is not one of the schema. */
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout);

@@ -203,6 +203,80 @@ static int read_columns(struct fp_batch *batch, size_t pos)
 	return at == rest ? 0 : -EBADMSG;
 }
 
+static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
+{
+	struct column *column = &batch->columns[field];
+
+	return fp_varint_read(batch->numbers, column->end, &column->pos, ret_value);
+}
+
+/* What each event is sorted by, from the columns that are not. */
+static int read_keys(struct fp_batch *batch, struct fp_batch_key *keys)
+{
+	for (uint32_t i = 0; i < batch->header.n_events; i++) {
+		struct fp_event event = {0};
+		uint64_t type, value, *former;
+
+		if (take(batch, 0, &type) < 0 || type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
+			return -EBADMSG;
+		for (unsigned j = 0; j < batch->layouts[type].n; j++) {
+			unsigned field = batch->layouts[type].fields[j];
+
+			if (field != FP_FIELD_tid && field != FP_FIELD_request)
+				continue;
+			if (take(batch, field, &value) < 0)
+				return -EBADMSG;
+			former = fp_batch_former(&batch->former, &batch->layouts[type], j, &event);
+			*former += (uint64_t)fp_unzigzag(value);
+			if (field == FP_FIELD_tid)
+				event.tid = *former;
+			else
+				keys[i].request = (uint32_t)*former;
+		}
+		keys[i].thread = (uint16_t)(event.tid % FP_BATCH_SLOTS);
+		keys[i].type = (uint8_t)type;
+	}
+	fp_batch_rewind(batch);
+	return 0;
+}
+
+/* Puts the columns into the order of events. */
+static int unsort_columns(struct fp_batch *batch)
+{
+	const size_t n = batch->header.n_events;
+	fp_cleanup(fp_freep) struct fp_batch_key *keys = NULL;
+	fp_cleanup(fp_freep) uint32_t *numbers = NULL;
+	fp_cleanup(fp_freep) uint8_t *types = NULL, *room = NULL;
+	struct fp_column_events events;
+	bool has[UINT8_MAX + 1];
+	int r;
+
+	/* each event has a type at least: the count is checked before memory is taken for it */
+	if (n > batch->columns[0].end)
+		return -EBADMSG;
+	keys = calloc(n, sizeof(*keys));
+	numbers = calloc(n, 2 * sizeof(*numbers));
+	types = calloc(n, sizeof(*types));
+	room = malloc(batch->body_len);
+	if (!keys || !numbers || !types || !room)
+		return -ENOMEM;
+	r = read_keys(batch, keys);
+	if (r < 0)
+		return r;
+	fp_batch_sort(keys, n, numbers, types, &events);
+	for (unsigned field = 0; field < FP_FIELD_MAX && r == 0; field++) {
+		const struct column *column = &batch->columns[field];
+
+		if (!fp_batch_sorted(field) || column->begin == column->end)
+			continue;
+		fp_batch_having(batch->layouts, field, has);
+		r = fp_column_sort(batch->numbers + column->begin, column->end - column->begin, &events, has, true, room);
+		if (r == 0)
+			memcpy(batch->numbers + column->begin, room, column->end - column->begin);
+	}
+	return r;
+}
+
 /* Appends what is not the last one already: neighbours are mostly of the same request. */
 static void note(struct fp_buffer *list, const void *item, size_t size)
 {
@@ -263,6 +337,8 @@ int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
 	r = read_strings(batch, &pos);
 	if (r == 0)
 		r = read_columns(batch, pos);
+	if (r == 0)
+		r = unsort_columns(batch);
 	if (r < 0)
 		return r;
 	r = check_events(batch);
@@ -312,13 +388,6 @@ void fp_batch_subjects(const struct fp_batch *batch, struct fp_batch_subjects *r
 	ret_subjects->n_requests = batch->requests.len / FP_REQUEST_ID_SIZE;
 	ret_subjects->cgroups = (const void *)batch->cgroups.data;
 	ret_subjects->n_cgroups = batch->cgroups.len / sizeof(uint64_t);
-}
-
-static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
-{
-	struct column *column = &batch->columns[field];
-
-	return fp_varint_read(batch->numbers, column->end, &column->pos, ret_value);
 }
 
 /* Into `ids`, which has room for FP_STR_MAX bytes; how many, or -EBADMSG. */

@@ -40,6 +40,9 @@ struct fp_batch_writer {
 	uint8_t key[crypto_shorthash_KEYBYTES];
 	ZSTD_CCtx *zstd;
 	struct fp_buffer body, frame;
+	struct fp_buffer keys; /* struct fp_batch_key of each event */
+	struct fp_buffer order; /* what struct fp_column_events points to */
+	struct fp_buffer sorted; /* a column */
 	struct fp_buffer ends; /* size_t each: where runs of bytes that are alike end in the body */
 };
 
@@ -54,6 +57,7 @@ static void writer_clear(struct fp_batch_writer *writer)
 	writer->n_strings = 0;
 	writer->strings_len = 0;
 	fp_buffer_clear(&writer->candidates);
+	fp_buffer_clear(&writer->keys);
 	writer->candidates_index = 0;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_clear(&writer->columns[field]);
@@ -97,6 +101,9 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 	fp_buffer_done(&writer->candidates);
 	fp_buffer_done(&writer->body);
 	fp_buffer_done(&writer->frame);
+	fp_buffer_done(&writer->keys);
+	fp_buffer_done(&writer->order);
+	fp_buffer_done(&writer->sorted);
 	fp_buffer_done(&writer->ends);
 	free(writer);
 	return NULL;
@@ -182,7 +189,7 @@ static bool has_room(struct fp_buffer *column)
 /* Room for one more event in each column. */
 static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout)
 {
-	bool room = has_room(&writer->columns[0]);
+	bool room = has_room(&writer->columns[0]) && fp_buffer_reserve(&writer->keys, sizeof(struct fp_batch_key));
 
 	for (unsigned i = 0; i < layout->n && room; i++)
 		room = has_room(&writer->columns[layout->fields[i]]);
@@ -191,6 +198,7 @@ static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout
 	/* a failure leaves what is there whole */
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		writer->columns[field].failed = false;
+	writer->keys.failed = false;
 	return false;
 }
 
@@ -207,7 +215,10 @@ static size_t put(struct fp_batch_writer *writer, unsigned field, uint64_t value
 static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event,
 		   const uint32_t *indices)
 {
+	struct fp_batch_key *key = (void *)(writer->keys.data + writer->keys.len);
 	size_t size = put(writer, 0, event->type);
+
+	*key = (struct fp_batch_key){.thread = (uint16_t)(event->tid % FP_BATCH_SLOTS), .type = (uint8_t)event->type};
 
 	for (unsigned i = 0; i < layout->n; i++) {
 		unsigned field = layout->fields[i], expectation = layout->expectations[i];
@@ -216,7 +227,10 @@ static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout 
 
 		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(&writer->former, former, expectation, event))));
 		*former = value;
+		if (field == FP_FIELD_request)
+			key->request = (uint32_t)value;
 	}
+	writer->keys.len += sizeof(*key);
 	fp_batch_note(&writer->former, layout, event);
 	writer->size += size;
 }
@@ -340,9 +354,42 @@ static void add_directory(struct fp_batch_writer *writer, struct fp_column_place
 	}
 }
 
-static void add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_places *places)
+/* Lays out what columns are sorted by; false without memory. */
+static bool sort_events(struct fp_batch_writer *writer, struct fp_column_events *ret_events)
+{
+	const size_t n = writer->n_events;
+	uint32_t *numbers;
+	uint8_t *types;
+
+	fp_buffer_clear(&writer->order);
+	numbers = (void *)fp_buffer_reserve(&writer->order, n * (2 * sizeof(*numbers) + sizeof(*types)));
+	if (!numbers)
+		return false;
+	types = (uint8_t *)(numbers + 2 * n);
+	fp_batch_sort((void *)writer->keys.data, n, numbers, types, ret_events);
+	return true;
+}
+
+/* The column with its numbers as they are stored. */
+static const struct fp_buffer *sort_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events)
 {
 	const struct fp_buffer *column = &writer->columns[field];
+	bool has[UINT8_MAX + 1];
+
+	if (!fp_batch_sorted(field) || !column->len)
+		return column;
+	fp_batch_having(writer->layouts, field, has);
+	fp_buffer_clear(&writer->sorted);
+	if (fp_buffer_reserve(&writer->sorted, column->len) &&
+	    fp_column_sort((const uint8_t *)column->data, column->len, events, has, false, (uint8_t *)writer->sorted.data) == 0)
+		writer->sorted.len = column->len;
+	return &writer->sorted;
+}
+
+static void add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events,
+		       const struct fp_column_places *places)
+{
+	const struct fp_buffer *column = sort_column(writer, field, events);
 	char *out = column->len ? fp_buffer_reserve(&writer->body, column->len) : NULL;
 
 	if (!out)
@@ -358,14 +405,19 @@ static int make_body(struct fp_batch_writer *writer)
 {
 	struct fp_column_places places[FP_FIELD_MAX];
 	struct fp_buffer *body = &writer->body;
+	struct fp_column_events events;
 
 	fp_buffer_clear(body);
 	fp_buffer_clear(&writer->ends);
+	if (!sort_events(writer, &events))
+		return -ENOMEM;
 	add_strings(writer);
 	add_directory(writer, places);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		add_column(writer, field, &places[field]);
-	return fp_buffer_error(body) < 0 ? -ENOMEM : fp_buffer_error(&writer->ends);
+		add_column(writer, field, &events, &places[field]);
+	if (fp_buffer_error(body) < 0 || fp_buffer_error(&writer->sorted) < 0)
+		return -ENOMEM;
+	return fp_buffer_error(&writer->ends);
 }
 
 /*

@@ -86,6 +86,31 @@ static void test_hostile(void **state)
 	assert_memory_equal(out, "\x80\x02\x01", 3);
 }
 
+static void test_sorted(void **state)
+{
+	const uint8_t column[] = "\x01\x80\x02\x03\xff\xff\x04"; /* of four of five events: 1, 256, 3, and one of three bytes */
+	const uint8_t types[] = {7, 9, 8, 7, 7};
+	const uint32_t sorted[] = {4, 3, 0, 2, 1};
+	const bool has[UINT8_MAX + 1] = {[7] = true, [9] = true}, all[UINT8_MAX + 1] = {[7] = true, [8] = true, [9] = true};
+	uint8_t out[8] = {0}, again[8] = {0};
+	uint32_t starts[5];
+	struct fp_column_events events = {5, sorted, types, starts, {0}}, none = {0, sorted, types, starts, {0}};
+
+	for (int type = 7; type <= UINT8_MAX; type++)
+		events.ends[type] = type == 7 ? 3 : type == 8 ? 4 : 5;
+	assert_int_equal(fp_column_sort(column, 7, &events, has, false, out), 0);
+	assert_memory_equal(out, "\xff\xff\x04\x03\x01\x80\x02", 7);
+	assert_int_equal(fp_column_sort(out, 7, &events, has, true, again), 0);
+	assert_memory_equal(again, column, 7);
+	assert_int_equal(fp_column_sort(column, 0, &none, has, true, out), 0);
+	/* a number less, one more, and one that goes on beyond the end */
+	for (int back = 0; back < 2; back++) {
+		assert_int_equal(fp_column_sort(column, 7, &events, all, back, out), -EBADMSG);
+		assert_int_equal(fp_column_sort(column, 7, &none, has, back, out), -EBADMSG);
+		assert_int_equal(fp_column_sort(column, 6, &events, has, back, out), -EBADMSG);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -93,6 +118,7 @@ int main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_sorted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
