@@ -370,7 +370,7 @@ static bool sort_events(struct fp_batch_writer *writer, struct fp_column_events 
 	return true;
 }
 
-/* The column with its numbers as they are stored. */
+/* The column with its numbers as they are stored; NULL without memory. */
 static const struct fp_buffer *sort_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events)
 {
 	const struct fp_buffer *column = &writer->columns[field];
@@ -380,25 +380,27 @@ static const struct fp_buffer *sort_column(struct fp_batch_writer *writer, unsig
 		return column;
 	fp_batch_having(writer->layouts, field, has);
 	fp_buffer_clear(&writer->sorted);
-	if (fp_buffer_reserve(&writer->sorted, column->len) &&
-	    fp_column_sort((const uint8_t *)column->data, column->len, events, has, false, (uint8_t *)writer->sorted.data) == 0)
-		writer->sorted.len = column->len;
+	if (!fp_buffer_reserve(&writer->sorted, column->len))
+		return NULL;
+	fp_column_sort((const uint8_t *)column->data, column->len, events, has, false, (uint8_t *)writer->sorted.data);
+	writer->sorted.len = column->len;
 	return &writer->sorted;
 }
 
-static void add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events,
+static bool add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events,
 		       const struct fp_column_places *places)
 {
 	const struct fp_buffer *column = sort_column(writer, field, events);
-	char *out = column->len ? fp_buffer_reserve(&writer->body, column->len) : NULL;
+	char *out = column ? fp_buffer_reserve(&writer->body, column->len) : NULL;
 
 	if (!out)
-		return;
+		return false;
 	fp_column_split((const uint8_t *)column->data, column->len, places, (uint8_t *)out);
 	for (unsigned i = 0; i < places->n; i++) {
 		writer->body.len += places->len[i];
 		add_end(writer);
 	}
+	return true;
 }
 
 static int make_body(struct fp_batch_writer *writer)
@@ -414,10 +416,9 @@ static int make_body(struct fp_batch_writer *writer)
 	add_strings(writer);
 	add_directory(writer, places);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		add_column(writer, field, &events, &places[field]);
-	if (fp_buffer_error(body) < 0 || fp_buffer_error(&writer->sorted) < 0)
-		return -ENOMEM;
-	return fp_buffer_error(&writer->ends);
+		if (!add_column(writer, field, &events, &places[field]))
+			return -ENOMEM;
+	return fp_buffer_error(body) < 0 ? -ENOMEM : fp_buffer_error(&writer->ends);
 }
 
 /*
