@@ -17,7 +17,7 @@
 /* The tables always have so much: with less, nothing could be attributed. */
 #define TABLES_LEAST (4u << 20)
 /* Of the limit, for what the heap cannot give back: holes between what is in use. */
-#define HOLES_SHARE 12
+#define HOLES_SHARE 6
 /* Free memory at the heap's end that is worth giving back. */
 #define TRIM_ABOVE (4u << 20)
 
