@@ -96,7 +96,7 @@ static int sort_numbers(const uint8_t *column, size_t len, const struct fp_colum
 		}
 	if (at != len)
 		return -EBADMSG;
-	for (unsigned type = 0; type <= UINT8_MAX; type++) {
+	for (unsigned type = 0; type < events->n_types; type++) {
 		const uint32_t *end, *event = sorted_of(events, type, &end);
 
 		for (; has[type] && event < end; event++)
@@ -109,7 +109,7 @@ static int unsort_numbers(const uint8_t *column, size_t len, const struct fp_col
 {
 	size_t at = 0;
 
-	for (unsigned type = 0; type <= UINT8_MAX; type++) {
+	for (unsigned type = 0; type < events->n_types; type++) {
 		const uint32_t *end, *event = sorted_of(events, type, &end);
 
 		for (; has[type] && event < end; event++) {

@@ -38,6 +38,7 @@ struct fp_column_events {
 	const uint32_t *sorted; /* which is the first, the second and so on, once sorted: by type, and then by anything */
 	const uint8_t *types; /* of each, in their own order */
 	uint32_t *starts; /* room for a number of each */
+	unsigned n_types; /* each is less */
 	uint32_t ends[UINT8_MAX + 1]; /* of each type among the sorted */
 };
 

@@ -89,26 +89,21 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 	return true;
 }
 
-#define DIGIT_BITS FP_BATCH_SLOT_BITS
-#define DIGITS (1u << DIGIT_BITS)
+#define DIGITS 256
 
-enum digit { REQUEST_LOW, REQUEST_HIGH, THREAD, TYPE };
+/* The last digit first. */
+enum digit { REQUEST_LOW, REQUEST_MIDDLE, REQUEST_HIGH, THREAD_LOW, THREAD_HIGH, TYPE };
 
-static unsigned digit_of(const struct fp_batch_key *key, enum digit digit)
+static uint8_t digit_of(const struct fp_batch_key *key, enum digit digit)
 {
-	switch (digit) {
-	case REQUEST_LOW:
-		return key->request % DIGITS;
-	case REQUEST_HIGH:
-		return key->request >> DIGIT_BITS & (DIGITS - 1);
-	case THREAD:
-		return key->thread;
-	default:
+	if (digit == TYPE)
 		return key->type;
-	}
+	if (digit >= THREAD_LOW)
+		return (uint8_t)(key->thread >> 8 * (digit - THREAD_LOW));
+	return (uint8_t)(key->request >> 8 * digit);
 }
 
-/* From the last digit to the first, each time without changing the order of those that have the same. */
+/* Leaves those that have the same digit in order. */
 static void sort_by(const struct fp_batch_key *keys, size_t n, enum digit digit, const uint32_t *from, uint32_t *to)
 {
 	uint32_t next[DIGITS] = {0}, sum = 0;
@@ -133,26 +128,29 @@ void fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers,
 {
 	uint32_t *sorted = numbers, *other = numbers + n;
 
-	*ret_events = (struct fp_column_events){.n = n, .sorted = sorted, .starts = other, .types = types};
-	sort_by(keys, n, REQUEST_LOW, NULL, other);
-	sort_by(keys, n, REQUEST_HIGH, other, sorted);
-	sort_by(keys, n, THREAD, sorted, other);
-	sort_by(keys, n, TYPE, other, sorted);
+	*ret_events = (struct fp_column_events){.n = n, .sorted = sorted, .starts = other, .types = types,
+						.n_types = FP_EVENT_TYPE_MAX};
+	for (enum digit digit = REQUEST_LOW; digit <= TYPE; digit++) {
+		sort_by(keys, n, digit, digit == REQUEST_LOW ? NULL : sorted, other);
+		memcpy(sorted, other, n * sizeof(*sorted));
+	}
 	for (size_t i = 0; i < n; i++) {
 		types[i] = keys[i].type;
 		ret_events->ends[types[i]]++;
 	}
-	for (unsigned type = 1; type <= UINT8_MAX; type++)
+	for (unsigned type = 1; type < FP_EVENT_TYPE_MAX; type++)
 		ret_events->ends[type] += ret_events->ends[type - 1];
 }
 
-void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], unsigned field, bool ret_has[UINT8_MAX + 1])
+void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], const struct fp_column_events *events,
+		     unsigned field, bool ret_has[UINT8_MAX + 1])
 {
-	_Static_assert(FP_EVENT_TYPE_MAX <= UINT8_MAX + 1, "a key's type has a byte");
+	uint32_t before = 0;
 
+	_Static_assert(FP_EVENT_TYPE_MAX <= UINT8_MAX + 1, "a key's type has a byte");
 	memset(ret_has, 0, UINT8_MAX + 1);
-	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
-		ret_has[type] = has(&layouts[type], field);
+	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; before = events->ends[type++])
+		ret_has[type] = events->ends[type] != before && has(&layouts[type], field);
 }
 
 bool fp_batch_event_valid(const struct fp_event *event)

@@ -194,8 +194,9 @@ static inline bool fp_batch_sorted(unsigned field)
 	return field != 0 && field != FP_FIELD_tid && field != FP_FIELD_time && field != FP_FIELD_request;
 }
 
-/* Which types have the field. */
-void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], unsigned field, bool ret_has[UINT8_MAX + 1]);
+/* Which of the types that there are have the field. */
+void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], const struct fp_column_events *events,
+		     unsigned field, bool ret_has[UINT8_MAX + 1]);
 
 /* False when the type is not one of the schema. */
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout);

@@ -269,7 +269,7 @@ static int unsort_columns(struct fp_batch *batch)
 
 		if (!fp_batch_sorted(field) || column->begin == column->end)
 			continue;
-		fp_batch_having(batch->layouts, field, has);
+		fp_batch_having(batch->layouts, &events, field, has);
 		r = fp_column_sort(batch->numbers + column->begin, column->end - column->begin, &events, has, true, room);
 		if (r == 0)
 			memcpy(batch->numbers + column->begin, room, column->end - column->begin);

@@ -378,7 +378,7 @@ static const struct fp_buffer *sort_column(struct fp_batch_writer *writer, unsig
 
 	if (!fp_batch_sorted(field) || !column->len)
 		return column;
-	fp_batch_having(writer->layouts, field, has);
+	fp_batch_having(writer->layouts, events, field, has);
 	fp_buffer_clear(&writer->sorted);
 	if (!fp_buffer_reserve(&writer->sorted, column->len))
 		return NULL;

@@ -107,7 +107,7 @@ const seen = {};
 let held = ''
 process.stdin.on('data', line => {
   held += line
-  if (held.includes('7') && !held.includes('8')) return
+  if (held.includes('7') !== held.includes('8')) return
   process.stdout.write(held)
   held = ''
 })

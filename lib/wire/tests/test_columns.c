@@ -94,7 +94,7 @@ static void test_sorted(void **state)
 	const bool has[UINT8_MAX + 1] = {[7] = true, [9] = true}, all[UINT8_MAX + 1] = {[7] = true, [8] = true, [9] = true};
 	uint8_t out[8] = {0}, again[8] = {0};
 	uint32_t starts[5];
-	struct fp_column_events events = {5, sorted, types, starts, {0}}, none = {0, sorted, types, starts, {0}};
+	struct fp_column_events events = {5, sorted, types, starts, 10, {0}}, none = {0, sorted, types, starts, 10, {0}};
 
 	for (int type = 7; type <= UINT8_MAX; type++)
 		events.ends[type] = type == 7 ? 3 : type == 8 ? 4 : 5;
