@@ -10,7 +10,9 @@
  *     for.  Given before the only request in flight began, it is not that one's; nor
  *     for certain if given by a loop in which others' timers could run.  What a pool
  *     has done comes back into the loop, in turns that do not tell whose it is.
- * Where it can be, all who may have left it are named, and none is guessed.
+ * Where it can be, all who may have left it are named, and none is guessed.  What a pool brings back, and loops that
+ * did not rest, would cast doubt on much of any server's work: they do where the container has been seen at work
+ * with no request in flight, which one that leaves nothing behind never is.
  */
 #include <errno.h>
 #include <string.h>
@@ -39,7 +41,7 @@ static uint64_t earliest_of(uint64_t due)
 /* It has not rested since others were in flight, so that the timers that they made have not shown. */
 static bool has_not_shown(const struct container *container, const struct loop *loop)
 {
-	return loop->busy && loop->rested < container->changed;
+	return container->leaves_work && loop->busy && loop->rested < container->changed;
 }
 
 /* What is known of it holds for those in flight now.  Where work moves, every rest is told; else those that showed something new. */
@@ -171,13 +173,31 @@ static void note_pool(const struct container *container, struct process *process
 	}
 }
 
-void fp_behind_note(struct fp_attributor *a, const struct container *container, struct thread *thread,
+static bool is_deed(const struct fp_event *event)
+{
+	switch (event->type) {
+	case FP_EVENT_TYPE_OPEN:
+	case FP_EVENT_TYPE_WRITE:
+	case FP_EVENT_TYPE_CONNECT:
+	case FP_EVENT_TYPE_FORK:
+	case FP_EVENT_TYPE_EXEC:
+		return true;
+	case FP_EVENT_TYPE_SEND:
+		return event->family != AF_UNIX_NUMBER;
+	default:
+		return false;
+	}
+}
+
+void fp_behind_note(struct fp_attributor *a, struct container *container, struct thread *thread,
 		    const struct fp_event *event)
 {
 	struct task_key key = {event->tgid, event->process_start};
 	bool is_new = thread->seen_turn != event->turn || !thread->seen_changes;
 	struct process *process;
 
+	if (container->n_in_flight == 0 && container->n_ended && is_deed(event) && !fp_state_is_watchdog(container, event))
+		container->leaves_work = true;
 	if (is_new) {
 		thread->seen_turn = event->turn;
 		thread->seen_changes = container->changes;
@@ -249,7 +269,7 @@ static bool possible_in_pool(struct fp_attributor *a, const struct container *co
 {
 	struct loop *loop;
 
-	if (!thread->since || !process || !process->answers)
+	if (!thread->since || !process || !process->answers || !container->leaves_work)
 		return thread->since && thread->since < container->changed;
 	loop = find_loop(a, container, event, process->loop);
 	if (thread->since < container->changed ||
@@ -285,7 +305,7 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 	if (process && process->moves)
 		return possible_in_any(a, container, process, thread, event);
 	if (thread->polls)
-		return (process && process->answers && possible_from_pool(container, process, has_read)) ||
+		return (process && process->answers && container->leaves_work && possible_from_pool(container, process, has_read)) ||
 		       possible_in_loop(a, container, thread, event);
 	return possible_in_pool(a, container, process, thread, event);
 }

@@ -100,6 +100,7 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->begun);
 	fp_buffer_add_varint(out, container->from_start);
 	fp_buffer_add_varint(out, container->unmarked);
+	fp_buffer_add_varint(out, container->leaves_work);
 	fp_buffer_add_varint(out, container->epoch);
 	fp_buffer_add_varint(out, container->changes);
 	fp_buffer_add_varint(out, container->changed);
@@ -123,6 +124,7 @@ static int restore_container(struct fp_attributor *a, struct input *in)
 	container->begun = get(in) != 0;
 	container->from_start = get(in) != 0;
 	container->unmarked = get(in) != 0;
+	container->leaves_work = get(in) != 0;
 	container->epoch = (unsigned)get(in);
 	container->changes = get(in);
 	container->changed = get(in);

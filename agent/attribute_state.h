@@ -145,6 +145,7 @@ struct container {
 	unsigned n_in_flight;
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n_ended; /* all in all; the newest are kept */
+	bool leaves_work; /* it has done something with no request in flight, after one had ended */
 	unsigned ended_room; /* grows up to FP_ENDED_MAX */
 	uint8_t (*ended)[FP_REQUEST_ID_SIZE];
 	struct fp_idset *all; /* those in flight as a set, made when needed */
@@ -262,7 +263,7 @@ void fp_behind_born(struct thread *thread, const struct fp_event *event);
 void fp_behind_exit(struct fp_attributor *a, const struct thread *thread, const struct process *process,
 		    const struct fp_event *event);
 /* To be called with each event, before it is attributed. */
-void fp_behind_note(struct fp_attributor *a, const struct container *container, struct thread *thread,
+void fp_behind_note(struct fp_attributor *a, struct container *container, struct thread *thread,
 		    const struct fp_event *event);
 /*
  * Could what the thread does have been left behind by a request that has ended, and not be done for the one in flight,

@@ -130,6 +130,14 @@ static void request(void **state, unsigned id, uint64_t turn, uint32_t end)
 	assert_int_equal(event.rule, FP_RULE_CONNECTION);
 }
 
+/* Somebody in the container does something with no request in flight. */
+static void is_at_work_in_between(void **state)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, 77, 77, 1);
+
+	assert_int_equal(note(state, &event), 1);
+}
+
 static void a_timer_that_fires_before_others_can_is_the_requests_own(void **state)
 {
 	rests(state, 1, -1);
@@ -150,6 +158,7 @@ static void a_timer_that_was_pending_before_the_request_can_be_others(void **sta
 	rests(state, 1, -1);
 	request(state, 1, 1, 50);
 	mark(state, FP_MARK_END, 1);
+	is_at_work_in_between(state);
 	rests(state, 2, 20);
 	request(state, 2, 2, 100);
 	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
@@ -228,6 +237,7 @@ static void a_loop_that_has_not_rested_does_not_show_others_timers(void **state)
 	since = test_time;
 	request(state, 1, 1, 50);
 	mark(state, FP_MARK_END, 1);
+	is_at_work_in_between(state);
 	mark(state, FP_MARK_BEGIN, 2);
 	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 2);
 	event.fd = LOOP;
@@ -385,11 +395,27 @@ static void a_pools_result_can_come_in_with_the_next_request(void **state)
 	is_given_work_by_the_loop(state, WORKER, 1);
 	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
 	mark(state, FP_MARK_END, 1);
+	is_at_work_in_between(state);
 	rests(state, 2, -1);
 	request(state, 2, 2, 100);
 	expect_one_of(state, NODE, 2, 1, 2);
 	is_given_work_by_the_loop(state, WORKER, 2);
 	expect_one_of(state, WORKER, 2, 1, 2);
+}
+
+/* Nothing was ever done in between, so that nothing is thought to be left behind. */
+static void a_container_that_leaves_nothing_is_not_in_doubt(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, -1);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	is_given_work_by_the_loop(state, WORKER, 2);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
 /* Where threads of a pool tell the loop nothing, as those of a server that has a thread for each connection, nothing comes back. */
@@ -437,6 +463,7 @@ int main(void)
 		TEST(a_thread_at_work_since_before_is_not_the_requests),
 		TEST(what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt),
 		TEST(a_pools_result_can_come_in_with_the_next_request),
+		TEST(a_container_that_leaves_nothing_is_not_in_doubt),
 		TEST(a_pool_that_tells_the_loop_nothing_brings_nothing_back),
 		TEST(the_first_request_is_alone),
 	};
