@@ -248,6 +248,14 @@ def _against_aim(ratio):
     return "met" if all(high <= AIM for _, high in costs) else "undecided"
 
 
+def _uninterrupted(result):
+    if not result["stored"]:
+        return ""
+    return f""" Slices begin when what was there before
+the agent is recorded; the table above counts that among the bytes of their requests, "In short" does not: that is of loops of {result['options']['uninterrupted']:g} s
+each, recorded without interruption, less what a recording of nothing takes."""
+
+
 def _method(result):
     calls = ", ".join(f"`{name}`" for name in result["alastor_calls"])
     return f"""## How it is measured
@@ -255,9 +263,7 @@ def _method(result):
 All variants are up at the same time, each with its own containers, gateway and database, on one node. In each block, for
 each workload and mode (closed, open), for each load, every variant gets one slice, in random order; before each slice the same load runs for
 {result['options']['warm']:g} s unmeasured. The agent's hook is at the exit of *every* system call of the machine, so agent and
-aggregator run during the slices of rows c and n only, and start anew for them: otherwise variant a would pay, too. Slices begin when what was there before
-the agent is recorded; the table above counts that among the bytes of their requests, "In short" does not: that is of loops of {result['options'].get('uninterrupted') or 0:g} s
-each, recorded without interruption, less what a recording of nothing takes. Row n is
+aggregator run during the slices of rows c and n only, and start anew for them: otherwise variant a would pay, too.{_uninterrupted(result)} Row n is
 what a container pays that nobody records, on a node where the agent runs. Lost records are what the agent counts, over the
 whole run. The load generator, the gateway and the database run on the same processors as the functions.
 

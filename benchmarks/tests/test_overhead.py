@@ -121,8 +121,10 @@ class Evaluate(unittest.TestCase):
         result = made()
         result["uninterrupted"] = [{"concurrency": callers, "requests": requests, "wire": wire, "store": store, "lost": 0}
                                    for callers, requests, wire, store in ((None, 0, 100, 96), (1, 10, 110, 10336), (5, 20, 300, 20556))]
+        result["options"]["uninterrupted"] = 7
         overhead_result.evaluate(result)
         report = overhead_report.report(result)
+        self.assertIn("that is of loops of 7 s", report)
         self.assertIn("| bytes stored for a purchase, 1 at a time, of 10 | 1024 (1 on the wire) | under 1024 | not met |", report)
         self.assertIn("| bytes stored for a purchase, 5 at a time, of 20 | 1023 (10 on the wire) | under 1024 | met |", report)
         self.assertIn("| agent, resident at most | 2.0 MiB | at most 64 MiB | met |", report)
