@@ -1,61 +1,47 @@
 """Who a container is: also of one that is over, with all that its runtime wrote of it, before anybody has looked."""
+import glob
 import json
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
-import time
 import unittest
 
 from e2e.world import BIN, checked, needs_recording, run
-from test_memory import hierarchy, text_of
+from recorded_cgroup import AGENT, WAIT, RecordedCgroup, hierarchy
 
-AGENT = os.path.join(BIN, "faasprov-agent")
 MOMENT = os.path.join(os.path.dirname(BIN), "tests", "fp_moment")
 COUNT = 8
-WAIT = 240  # seconds
 
 
 @needs_recording
-class ContainerTest(unittest.TestCase):
+class ContainerTest(RecordedCgroup, unittest.TestCase):
+    kind = "container"
+
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix="faasprov-container-")
-        self.addCleanup(shutil.rmtree, self.scratch)
-        self.name = f"faasprov-container-{os.getpid()}"
-        self.cgroup = os.path.join(hierarchy(), self.name)
-        os.mkdir(self.cgroup)
-        self.addCleanup(self.remove_cgroup)
-        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
+        super().setUp()
         self.store = os.path.join(self.scratch, "store.db")
+        self.addCleanup(self.remove_groups_of_controllers)
         self.start_agent()
 
-    def remove_cgroup(self):
-        self.wait_until(lambda: "populated 0" in text_of(os.path.join(self.cgroup, "cgroup.events")))
-        os.rmdir(self.cgroup)
-
-    def wait_until(self, condition):
-        deadline = time.monotonic() + WAIT
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)
-
-    def end(self, number=signal.SIGKILL):
-        if self.agent.poll() is None:
-            self.agent.send_signal(number)
-        self.agent.wait(timeout=WAIT)
+    def remove_groups_of_controllers(self):
+        """runc makes the containers' parent in each hierarchy that there is, and removes it in none."""
+        top = os.path.dirname(hierarchy())
+        for path in glob.glob(os.path.join(top, "*", self.name)):
+            if path != self.cgroup:
+                os.rmdir(path)
 
     def start_agent(self):
         self.agent = subprocess.Popen(
             [AGENT, "serve", "--cgroup", self.cgroup, "--store", self.store, "--state", self.scratch, "--ring-size", "1",
              "--runc-root", os.path.join(self.scratch, "runc"), "--host-root", os.path.join(self.scratch, "host"),
              "--foreground"], stderr=subprocess.DEVNULL)
-        self.addCleanup(self.end)
+        self.addCleanup(self.end, self.agent)
         self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
 
     def recorded(self):
         """The functions of the instances that became the program."""
-        self.end(signal.SIGTERM)
+        self.end(self.agent, signal.SIGTERM)
         graph = json.loads(checked(os.path.join(BIN, "faasprov"), "export", "--store", self.store, "--format", "json"))
         return sorted((node["function"] or "?", node["instance"] or "?") for node in graph["nodes"]
                              if node["kind"] == "process" and "moment" in node["label"])

@@ -4,33 +4,20 @@ FAASPROV_FLOOD=100000 makes so many of each kind (default 5,000), and tries the 
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
 from e2e.world import BIN, checked, needs_recording, run
+from recorded_cgroup import AGENT, WAIT, RecordedCgroup, text_of
 
-AGENT = os.path.join(BIN, "faasprov-agent")
 FLOOD = os.path.join(os.path.dirname(BIN), "tests", "fp_flood")
 N = int(os.environ.get("FAASPROV_FLOOD", "5000"))
 KEPT = 256  # connections that the flood leaves open
 MIB = 1 << 20
-WAIT = 240  # seconds
-
-
-def hierarchy():
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        return next(line.split()[1] for line in mounts if line.split()[2] == "cgroup2")
-
-
-def text_of(path):
-    with open(path, encoding="ascii", errors="replace") as file:
-        return file.read()
 
 
 class Watch(threading.Thread):
@@ -76,39 +63,16 @@ class Watch(threading.Thread):
         self.join()
 
 
-class Flooded:
+class Flooded(RecordedCgroup):
+    kind = "memory"
     limit = ring = None  # MiB
 
     def go_on(self):
         pass
 
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix="faasprov-memory-")
-        self.addCleanup(shutil.rmtree, self.scratch)
-        self.cgroup = os.path.join(hierarchy(), f"faasprov-memory-{os.getpid()}")
-        self.make_cgroup(self.cgroup)
-        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
+        super().setUp()
         self.cgroups = 0
-
-    def make_cgroup(self, path):
-        os.mkdir(path)
-        self.addCleanup(self.remove_cgroup, path)
-
-    def remove_cgroup(self, path):
-        # who was killed is there a moment longer
-        self.wait_until(lambda: "populated 0" in text_of(os.path.join(path, "cgroup.events")))
-        os.rmdir(path)
-
-    def wait_until(self, condition):
-        deadline = time.monotonic() + WAIT
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-
-    def end(self, process, number=signal.SIGKILL):
-        if process.poll() is None:
-            process.send_signal(number)
-        process.wait(timeout=WAIT)
 
     def away(self):
         """An aggregator that takes connections and says nothing."""

@@ -1,19 +1,15 @@
 """What the agent and the aggregator do is not recorded, even where they run in a cgroup that is: no batch makes the next one."""
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from e2e.world import BIN, checked, needs_recording, run
-from test_memory import hierarchy, text_of
+from recorded_cgroup import AGENT, RecordedCgroup, text_of
 
-AGENT = os.path.join(BIN, "faasprov-agent")
-WAIT = 240  # seconds
 # Sits in a read; told to, makes a hundred writes, and says so.
 WORKER = """
 import os
@@ -27,42 +23,12 @@ while os.read(0, 1):
 
 
 @needs_recording
-class SelfTest(unittest.TestCase):
+class SelfTest(RecordedCgroup, unittest.TestCase):
+    kind = "self"
+
     def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix="faasprov-self-")
-        self.addCleanup(shutil.rmtree, self.scratch)
-        self.cgroup = os.path.join(hierarchy(), f"faasprov-self-{os.getpid()}")
-        self.make_cgroup(self.cgroup)
-        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
+        super().setUp()
         self.store = os.path.join(self.scratch, "store.db")
-
-    def make_cgroup(self, path):
-        os.mkdir(path)
-        self.addCleanup(self.remove_cgroup, path)
-        return os.stat(path).st_ino
-
-    def remove_cgroup(self, path):
-        self.wait_until(lambda: "populated 0" in text_of(os.path.join(path, "cgroup.events")))
-        os.rmdir(path)
-
-    def wait_until(self, condition):
-        deadline = time.monotonic() + WAIT
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-
-    def end(self, process, number=signal.SIGKILL):
-        if process.poll() is None:
-            process.send_signal(number)
-        process.wait(timeout=WAIT)
-
-    def start_in(self, cgroup, *argv, **options):
-        def enter():
-            with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
-                procs.write("0")
-        process = subprocess.Popen(argv, preexec_fn=enter, **options)
-        self.addCleanup(self.end, process)
-        return process
 
     def start_aggregator(self, cgroup, port=0):
         state = tempfile.mkdtemp(dir=self.scratch)

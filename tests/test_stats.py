@@ -1,18 +1,15 @@
 """What --stats says is what programs did, to the last record: of an agent that runs, was held up, or is dead."""
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
-from e2e.world import BIN, needs_recording, run
+from e2e.world import needs_recording, run
+from recorded_cgroup import AGENT, RecordedCgroup
 
-AGENT = os.path.join(BIN, "faasprov-agent")
 CALLS = 20000  # four times what a ring of 1 MiB holds
 # Sits in a read; told to, makes CALLS writes, and says so: that many records and two more.
 WORKER = f"""
@@ -26,25 +23,13 @@ while os.read(0, 1):
 """
 
 
-def hierarchy():
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        return next(line.split()[1] for line in mounts if line.split()[2] == "cgroup2")
-
-
 @needs_recording
-class StatsTest(unittest.TestCase):
-    def setUp(self):
-        self.scratch = tempfile.mkdtemp(prefix="faasprov-stats-")
-        self.addCleanup(shutil.rmtree, self.scratch)
-        self.cgroup = os.path.join(hierarchy(), f"faasprov-stats-{os.getpid()}")
-        self.make_cgroup(self.cgroup)
-        self.addCleanup(run, AGENT, "--unpin", "--cgroup", self.cgroup)
-        self.agent = None
+class StatsTest(RecordedCgroup, unittest.TestCase):
+    kind = "stats"
 
-    def make_cgroup(self, path):
-        os.mkdir(path)
-        self.addCleanup(os.rmdir, path)
-        return os.stat(path).st_ino
+    def setUp(self):
+        super().setUp()
+        self.agent = None
 
     def start(self, *options):
         ready = os.path.join(self.scratch, "ready")
@@ -56,28 +41,12 @@ class StatsTest(unittest.TestCase):
         self.addCleanup(self.end, self.agent)
         self.wait_until(lambda: os.path.exists(ready))
 
-    def end(self, process, number=signal.SIGKILL):
-        if process.poll() is None:
-            process.send_signal(number)
-        process.wait(timeout=120)
-
-    def wait_until(self, condition):
-        deadline = time.monotonic() + 120
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)
-
     def start_worker(self, name):
         path = os.path.join(self.cgroup, name)
         number = self.make_cgroup(path)
-
-        def enter():
-            with open(os.path.join(path, "cgroup.procs"), "w", encoding="ascii") as procs:
-                procs.write("0")
-        worker = subprocess.Popen([sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  env={"SCRATCH": os.path.join(self.scratch, name)}, preexec_fn=enter)
+        worker = self.start_in(path, sys.executable, "-c", WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               env={"SCRATCH": os.path.join(self.scratch, name)})
         self.addCleanup(worker.stdout.close)
-        self.addCleanup(self.end, worker)
         self.addCleanup(worker.stdin.close)
         self.assertEqual(b"r", os.read(worker.stdout.fileno(), 1))
         return worker, number
