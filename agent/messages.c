@@ -435,6 +435,14 @@ int fp_messages_read(struct fp_messages *m, const struct fp_event *event)
 	}
 }
 
+int fp_messages_next_answer(struct fp_messages *m, const struct fp_event *event)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, m->connections, &event->ino, sizeof(event->ino), connection);
+	return connection && !connection->is_dns ? fp_app_take_answered(&connection->app) : 0;
+}
+
 static struct fp_str text_of(const struct fp_messages *m, const struct held *held, int which)
 {
 	return (struct fp_str){held->len[which] ? m->text.data + held->at[which] : "", held->len[which]};

@@ -34,6 +34,8 @@ void fp_messages_set_asked(struct fp_messages *messages, fp_messages_asked_fn fn
 void fp_messages_served(struct fp_messages *messages, const struct fp_event *event);
 /* Reads the event's payload.  The status of an HTTP answer that is out with it, 0, -ENOMEM, or what was returned. */
 int fp_messages_read(struct fp_messages *messages, const struct fp_event *event);
+/* The status of the next answer that is out with it; 0: there are no more. */
+int fp_messages_next_answer(struct fp_messages *messages, const struct fp_event *event);
 /* Hands on what was read of it, as the event is noted by now.  0, or what fn returned. */
 int fp_messages_hand_on(struct fp_messages *messages, const struct fp_event *event);
 /* Both, of an event that is noted already. */

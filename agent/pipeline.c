@@ -327,7 +327,8 @@ static int note_answered(struct fp_pipeline *p, const struct fp_event *event, in
 		r = fp_attributor_answered(p->attributor, event, (unsigned)status, &end);
 		if (r > 0)
 			r = fp_reducer_add(p->reducer, &end) < 0 ? -ENOMEM : 1;
-	} while (r > 0 && !is_out);
+		status = is_out ? fp_messages_next_answer(p->messages, event) : 0;
+	} while (r > 0 && (status || !is_out));
 	return r < 0 ? r : 0;
 }
 

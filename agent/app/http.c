@@ -19,6 +19,8 @@ static const struct {
 	enum slot slot;
 } wanted[] = {{"host", HOST}, {"x-call-id", CALL_ID}, {"x-forwarded-for", FORWARDED}, {"traceparent", TRACEPARENT}};
 
+/* Answers that go out at once, to a client that asked ahead; of more, the last is told once. */
+#define ANSWERED_MAX 32
 #define HEADER_NAME_MAX 16 /* longer than any wanted one */
 
 struct stream {
@@ -43,7 +45,8 @@ struct fp_http {
 	unsigned unanswered; /* requests that had no final response yet */
 	uint8_t method; /* of the last request */
 	uint8_t role[2]; /* [outgoing]: enum http_parser_type; HTTP_BOTH while not known */
-	int answered; /* status of an answer sent that is complete; 0: none, or told already */
+	uint16_t answered[ANSWERED_MAX]; /* statuses of answers sent that are complete, and not told yet */
+	unsigned n_answered;
 	bool recognised; /* at least one message was whole enough */
 };
 
@@ -71,9 +74,12 @@ struct fp_http *fp_http_free(struct fp_http *http)
 
 int fp_http_take_answered(struct fp_http *http)
 {
-	int status = http->answered;
+	int status = http->answered[0];
 
-	http->answered = 0;
+	if (http->n_answered == 0)
+		return 0;
+	http->n_answered--;
+	memmove(&http->answered[0], &http->answered[1], http->n_answered * sizeof(http->answered[0]));
 	return status;
 }
 
@@ -343,8 +349,11 @@ static int on_message_complete(struct http_parser *parser)
 {
 	struct fp_http *http = parser->data;
 
-	if (parser->type == HTTP_RESPONSE && parser->status_code >= 200 && http->input->outgoing)
-		http->answered = (int)parser->status_code;
+	if (parser->type != HTTP_RESPONSE || parser->status_code < 200 || !http->input->outgoing)
+		return 0;
+	if (http->n_answered < ANSWERED_MAX)
+		http->n_answered++;
+	http->answered[http->n_answered - 1] = (uint16_t)parser->status_code;
 	return 0;
 }
 

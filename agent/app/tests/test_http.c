@@ -38,6 +38,27 @@ static void several_on_one_connection(void **state)
 	      IN("HTTP/1.1 100 Continue\r\n\r\n"), OUT(GET), IN("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"));
 }
 
+/* A client that asked ahead gets its answers at once: each ends one. */
+static void answers_that_go_out_at_once(void **state)
+{
+	static const char asked[] = GET GET GET;
+	static const char answers[] = OK_EMPTY "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+	struct fp_app_connection connection;
+	struct fp_buffer told = FP_BUFFER_INIT;
+
+	fp_app_connection_init(&connection);
+	assert_int_equal(fp_app_feed(&connection, false, asked, sizeof(asked) - 1, sizeof(asked) - 1, collect, &told), 3);
+	assert_int_equal(fp_app_take_answered(&connection), 0);
+	assert_int_equal(fp_app_feed(&connection, true, answers, sizeof(answers) - 1, sizeof(answers) - 1, collect, &told), 3);
+	assert_int_equal(fp_app_take_answered(&connection), 200);
+	assert_int_equal(fp_app_take_answered(&connection), 404);
+	assert_int_equal(fp_app_take_answered(&connection), 0); /* the third has a body that is still to come */
+	assert_int_equal(fp_app_feed(&connection, true, "x", 1, 1, collect, &told), 0);
+	assert_int_equal(fp_app_take_answered(&connection), 200);
+	fp_app_connection_done(&connection);
+	fp_buffer_done(&told);
+}
+
 static void in_pieces(void **state)
 {
 	CHECK(GET_IS, OUT("GET /a HT"), OUT("TP/1.1\r\nHo"), OUT("st: h\r\n\r"), OUT("\n"));
@@ -201,7 +222,8 @@ static void errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(requests), cmocka_unit_test(several_on_one_connection), cmocka_unit_test(in_pieces),
+		cmocka_unit_test(requests), cmocka_unit_test(several_on_one_connection),
+		cmocka_unit_test(answers_that_go_out_at_once), cmocka_unit_test(in_pieces),
 		cmocka_unit_test(bodies), cmocka_unit_test(holes), cmocka_unit_test(cut_heads),
 		cmocka_unit_test(claimed_lengths), cmocka_unit_test(upgrades), cmocka_unit_test(hostile_names),
 		cmocka_unit_test(long_target), cmocka_unit_test(any_pieces), cmocka_unit_test(captured),
