@@ -84,8 +84,8 @@ void fp_attributor_set_forgotten_fn(struct fp_attributor *attributor, fp_forgott
 /*
  * For an agent that goes on where this one was killed: which requests each container has in
  * flight and has served, its watchdog, which processes, threads and bytes on connections belong to which request,
- * and what threads and loops rested on.  Descriptors learn theirs again; until then the weaker rules hold.
- * What does not fit in `room` bytes is counted and left out.
+ * what threads and loops rested on, and whose the sockets and pipes are that were used last: who comes back to another
+ * one is not believed to be the first.  What does not fit in `room` bytes is counted and left out.
  */
 struct fp_buffer;
 void fp_attributor_save(const struct fp_attributor *attributor, size_t room, struct fp_buffer *out);

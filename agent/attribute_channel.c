@@ -136,8 +136,10 @@ static void note_send_unix(struct fp_attributor *a, const struct container *cont
 
 	if (event->family == AF_UNIX_NUMBER && event->remote_lo)
 		HASH_FIND(hh, a->channels, &key, sizeof(key), peer);
-	if (peer)
-		fp_handed_write(a, container, peer, event, context);
+	if (!peer)
+		return;
+	fp_state_use_channel(a, peer);
+	fp_handed_write(a, container, peer, event, context);
 }
 
 static void note_send(struct container *container, struct channel *sock, struct fp_context *ret)
@@ -184,7 +186,11 @@ static void doubt_unknown(struct container *container, struct thread *thread, st
 	bool known = sock->cgroup != 0;
 
 	sock->cgroup = event->cgroup;
-	if (known || event->type != FP_EVENT_TYPE_RECEIVE || event->process_start > container->forgot)
+	if (known || (event->process_start > container->forgot && event->process_start > container->unsaved))
+		return;
+	if (event->type == FP_EVENT_TYPE_SEND)
+		sock->shared = true; /* another may wait for an answer on it */
+	if (event->type != FP_EVENT_TYPE_RECEIVE)
 		return;
 	thread->unsure = true;
 	if (ret->rule == FP_RULE_SOLE)
@@ -200,6 +206,7 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 
 	if (!sock)
 		return;
+	fp_state_use_channel(a, sock);
 	doubt_unknown(container, thread, sock, event, ret);
 	if (event->type == FP_EVENT_TYPE_SOCKET || event->type == FP_EVENT_TYPE_ACCEPT ||
 	    event->type == FP_EVENT_TYPE_CONNECT) {
@@ -243,6 +250,7 @@ void fp_attribute_pipe(struct fp_attributor *a, struct container *container, str
 		pipe = fp_state_channel(a, &key);
 		if (!pipe)
 			return;
+		fp_state_use_channel(a, pipe);
 		pipe->cgroup = event->cgroup;
 		fp_context_clear(&pipe->context);
 		fp_handed_done(pipe);
@@ -253,6 +261,8 @@ void fp_attribute_pipe(struct fp_attributor *a, struct container *container, str
 		return;
 	}
 	HASH_FIND(hh, a->channels, &key, sizeof(key), pipe);
+	if (pipe)
+		fp_state_use_channel(a, pipe);
 	if (pipe && event->type == FP_EVENT_TYPE_WRITE)
 		fp_handed_write(a, container, pipe, event, ret);
 	if (event->type == FP_EVENT_TYPE_READ && (pipe ? fp_handed_read(a, container, thread, pipe, event, ret) :

@@ -13,10 +13,11 @@
  *   - A process that read what is not certainly its own request's, is that one's no longer.
  * A channel that was there before, and one that counting lost, only makes uncertain.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/attribute_state.h"
+#include "agent/attribute_saved.h"
 #include "agent/bpf/shared.h"
 
 struct handed {
@@ -269,4 +270,56 @@ bool fp_handed_read(struct fp_attributor *a, struct container *container, struct
 		fp_context_clear(own);
 	be_anybodys(container, thread, ret);
 	return true;
+}
+
+/* --- over a restart ----------------------------------------------------------------- */
+
+void fp_handed_save(const struct channel *channel, struct fp_buffer *out)
+{
+	const struct handed *handed = channel->handed;
+
+	fp_buffer_add_varint(out, handed != NULL);
+	if (!handed)
+		return;
+	const uint64_t numbers[] = {
+		handed->written,	  handed->read,		     handed->writer.id,		handed->writer.start,
+		handed->writing_process.id, handed->writing_process.start, handed->mixed,	handed->several_writers,
+		handed->several_processes, handed->several_requests, handed->epoch,		handed->ahead.thread.id,
+		handed->ahead.thread.start, handed->ahead.process.id, handed->ahead.process.start, handed->ahead.turn};
+
+	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
+	fp_saved_add_context(out, &handed->last);
+	fp_saved_add_context(out, &handed->ahead.doubted);
+}
+
+static void restore_key(struct fp_saved *in, struct task_key *ret)
+{
+	ret->id = fp_saved_get(in);
+	ret->start = fp_saved_get(in);
+}
+
+int fp_handed_restore(struct channel *channel, struct fp_saved *in)
+{
+	struct handed *handed;
+	int r;
+
+	if (fp_saved_get(in) == 0)
+		return in->bad ? -EBADMSG : 0;
+	handed = channel->handed = calloc(1, sizeof(*handed));
+	if (!handed)
+		return -ENOMEM;
+	handed->written = fp_saved_get(in);
+	handed->read = fp_saved_get(in);
+	restore_key(in, &handed->writer);
+	restore_key(in, &handed->writing_process);
+	handed->mixed = fp_saved_get(in) != 0;
+	handed->several_writers = fp_saved_get(in) != 0;
+	handed->several_processes = fp_saved_get(in) != 0;
+	handed->several_requests = fp_saved_get(in) != 0;
+	handed->epoch = (unsigned)fp_saved_get(in);
+	restore_key(in, &handed->ahead.thread);
+	restore_key(in, &handed->ahead.process);
+	handed->ahead.turn = fp_saved_get(in);
+	r = fp_saved_context(in, &handed->last);
+	return r == 0 ? fp_saved_context(in, &handed->ahead.doubted) : r;
 }

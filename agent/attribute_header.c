@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/attribute_state.h"
+#include "agent/attribute_saved.h"
 #include "base/text.h"
 
 /* As of the watchdog's marks: a UUID has 36, clients may send anything. */
@@ -120,11 +120,12 @@ static uint64_t mix(uint64_t x)
 
 /*
  * An id of its own, the same whenever the same events are read: the moment in ns,
- * the place in the stream and the socket, stirred so that a few digits name it.
+ * the place in the stream and the socket, stirred so that a few digits name it; and of
+ * several heads that were read at once, which of them it is.
  */
-static void make_id(const struct fp_event *event, uint8_t id[FP_REQUEST_ID_SIZE])
+static void make_id(const struct fp_event *event, unsigned nth, uint8_t id[FP_REQUEST_ID_SIZE])
 {
-	uint64_t hi = mix(event->time + 0x9e3779b97f4a7c15), lo;
+	uint64_t hi = mix(event->time + 0x9e3779b97f4a7c15 + nth), lo;
 
 	hi ^= mix(event->process_start ^ event->netns << 32);
 	lo = mix(hi ^ event->ino) ^ mix(event->rx_end << 32 ^ event->rx_base ^ event->remote_port << 16);
@@ -237,6 +238,16 @@ static int end_request(struct fp_attributor *a, struct wire_request *request, co
 	return 1;
 }
 
+/* How many heads the event had brought before this one. */
+static unsigned nth_of(struct fp_attributor *a, const struct fp_event *event)
+{
+	if (a->asked.ino != event->ino || a->asked.time != event->time)
+		a->asked.n = 0;
+	a->asked.ino = event->ino;
+	a->asked.time = event->time;
+	return a->asked.n++;
+}
+
 static int begin_request(struct fp_attributor *a, struct container *container, struct channel *sock,
 			 const struct fp_event *event, const struct fp_asked *asked, struct fp_event *ret_begin)
 {
@@ -249,7 +260,7 @@ static int begin_request(struct fp_attributor *a, struct container *container, s
 	request->cgroup = event->cgroup;
 	request->len = asked->call_id.len < CALL_ID_MAX ? asked->call_id.len : CALL_ID_MAX;
 	memcpy(request->call_id, asked->call_id.data, request->len);
-	make_id(event, request->id);
+	make_id(event, nth_of(a, event), request->id);
 	append(a, request);
 	r = set_waiting(a, container, sock, event->ino);
 	if (r < 0)
@@ -332,4 +343,50 @@ int fp_attributor_answered(struct fp_attributor *a, const struct fp_event *event
 	if (sock)
 		sock->answering = false;
 	return 1;
+}
+
+/* --- over a restart ----------------------------------------------------------------- */
+
+struct wire_request *fp_header_next(const struct fp_attributor *a, const struct wire_request *request)
+{
+	struct wire_request *oldest;
+
+	if (!request)
+		return a->wire_requests;
+	if (request->later)
+		return request->later;
+	HASH_FIND(hh, a->wire_requests, &request->ino, sizeof(request->ino), oldest);
+	return oldest ? oldest->hh.next : NULL;
+}
+
+void fp_header_save(const struct wire_request *request, struct fp_buffer *out)
+{
+	fp_buffer_add_varint(out, request->ino);
+	fp_buffer_add_varint(out, request->cgroup);
+	fp_buffer_add(out, request->id, sizeof(request->id));
+	fp_buffer_add_varint(out, request->len);
+	fp_buffer_add(out, request->call_id, request->len);
+}
+
+int fp_header_restore(struct fp_attributor *a, struct fp_saved *in)
+{
+	struct wire_request *request = calloc(1, sizeof(*request));
+	uint64_t len;
+
+	if (!request)
+		return -ENOMEM;
+	request->ino = fp_saved_get(in);
+	request->cgroup = fp_saved_get(in);
+	fp_saved_bytes(in, request->id, sizeof(request->id));
+	len = fp_saved_get(in);
+	if (len > CALL_ID_MAX)
+		in->bad = true;
+	request->len = in->bad ? 0 : (size_t)len;
+	fp_saved_bytes(in, request->call_id, request->len);
+	if (in->bad) {
+		free(request);
+		return -EBADMSG;
+	}
+	append(a, request);
+	return 0;
 }

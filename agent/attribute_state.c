@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A channel that is used all the time need not move to the table's end each time. */
+#define CHANNEL_PLACE_TIME (FP_NS_PER_SEC / 4)
+
 int fp_attributor_new(struct fp_attributor **ret_attributor)
 {
 	*ret_attributor = calloc(1, sizeof(**ret_attributor));
@@ -124,6 +127,15 @@ DEFINE_GET(channel, channels, struct channel_key)
 DEFINE_GET(loop, loops, struct loop_key)
 
 DEFINE_GET(container, containers, uint64_t)
+
+void fp_state_use_channel(struct fp_attributor *a, struct channel *channel)
+{
+	if (a->now - channel->placed < CHANNEL_PLACE_TIME)
+		return;
+	channel->placed = a->now;
+	HASH_DEL(a->channels, channel);
+	HASH_ADD(hh, a->channels, key, sizeof(channel->key), channel);
+}
 
 void fp_attributor_doubt(struct fp_attributor *a, uint64_t cgroup)
 {

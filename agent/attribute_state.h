@@ -115,6 +115,7 @@ struct channel {
 	struct channel_key key;
 	bool used;
 	uint64_t cgroup; /* 0: nothing was done on it that attribution has to know */
+	uint64_t placed; /* when it took its place in the table, whose order is that of use: what is saved is the end of it */
 	struct fp_context context;
 	uint32_t tx_base, rx_base; /* as first seen; later readings could be torn */
 	uint64_t peer_ino; /* unix; of a place in memory: whose it is */
@@ -136,6 +137,7 @@ struct container {
 	bool used;
 	uint64_t forgot; /* when the last was forgotten that it did: a thread, loop or connection; */
 	uint64_t forgot_process; /* a process and whose it is */
+	uint64_t unsaved; /* when an agent was killed that had not saved whose all connections were */
 	struct task_key watchdog;
 	bool has_watchdog;
 	bool begun; /* it has served a request: no longer start-up */
@@ -167,6 +169,10 @@ struct fp_attributor {
 	struct wire_request *wire_requests; /* attribute_header.c */
 	struct read_request *read_requests; /* attribute_readers.c, with the next */
 	struct made_process *made_processes;
+	struct {
+		uint64_t ino, time;
+		unsigned n; /* heads that the last event which brought some has brought so far */
+	} asked;
 	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
 	char wire_peer[FP_ADDRESS_TEXT_SIZE];
 	struct fp_idset *whole_run;
@@ -187,6 +193,8 @@ struct process *fp_state_process(struct fp_attributor *a, const struct task_key 
 struct stream *fp_state_stream(struct fp_attributor *a, const struct stream_key *key);
 struct channel *fp_state_channel(struct fp_attributor *a, const struct channel_key *key);
 struct loop *fp_state_loop(struct fp_attributor *a, const struct loop_key *key);
+/* It is in use: takes its place among the last. */
+void fp_state_use_channel(struct fp_attributor *a, struct channel *channel);
 struct container *fp_state_container(struct fp_attributor *a, const uint64_t *cgroup);
 void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread);
 void fp_state_drop_process(struct fp_attributor *a, struct process *process);

@@ -5,24 +5,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "agent/attribute.h"
 #include "agent/tests/events.h"
-
-static int setup(void **state)
-{
-	return fp_attributor_new((struct fp_attributor **)state);
-}
-
-static int teardown(void **state)
-{
-	fp_attributor_free(*state);
-	return 0;
-}
+#include "agent/tests/killed.h"
 
 static int note(void **state, struct fp_event *event)
 {
-	int r = fp_attributor_note(*state, event);
+	int r;
 
+	go_on_if_killed(state);
+	r = fp_attributor_note(*state, event);
 	assert_true(r >= 0);
 	return r;
 }
@@ -377,6 +371,65 @@ static void shared_connections_are_nobodys(void **state)
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 5);
 	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 6);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+}
+
+/* More connections than are saved: an agent that goes on knows the last ones, and that there were others. */
+static void what_was_not_saved_is_not_believed(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	enter_by_assist(state, NODE, id_1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	for (unsigned i = 0; i < 1100; i++)
+		on_socket(state, FP_EVENT_TYPE_SOCKET, 1000 + i, 1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 43, 1);
+	is_killed = true;
+	enter_by_assist(state, NODE, id_2);
+	is_killed = false;
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 2);
+	enter_by_assist(state, NODE, id_none);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 42, 3);
+	assert_both_named(&event);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 43, 4);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
+	/* nobody can have used one that was made since */
+	enter_by_assist(state, NODE, id_2);
+	on_socket(state, FP_EVENT_TYPE_SOCKET, 44, 5);
+	on_socket(state, FP_EVENT_TYPE_SEND, 44, 5);
+	enter_by_assist(state, NODE, id_none);
+	event = on_socket(state, FP_EVENT_TYPE_RECEIVE, 44, 6);
+	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 2);
+}
+
+/* Whatever is cut off or changed of what was saved is refused or read, and never more than was there. */
+static void what_is_saved_is_checked(void **state)
+{
+	struct fp_buffer saved = FP_BUFFER_INIT;
+	struct fp_attributor *other;
+	uint64_t left_out;
+	size_t pos;
+
+	two_in_flight(state);
+	enter_by_assist(state, NODE, id_1);
+	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
+	fp_attributor_save(*state, 1 << 20, &saved);
+	for (size_t len = 0; len < saved.len; len++) {
+		uint8_t kept = (uint8_t)saved.data[len];
+
+		assert_int_equal(fp_attributor_new(&other), 0);
+		pos = 0;
+		assert_int_equal(fp_attributor_restore(other, (const uint8_t *)saved.data, len, &pos, &left_out), -EBADMSG);
+		fp_attributor_free(other);
+		assert_int_equal(fp_attributor_new(&other), 0);
+		pos = 0;
+		saved.data[len] = (char)0xff;
+		fp_attributor_restore(other, (const uint8_t *)saved.data, saved.len, &pos, &left_out);
+		assert_true(pos <= saved.len);
+		saved.data[len] = (char)kept;
+		fp_attributor_free(other);
+	}
+	fp_buffer_done(&saved);
 }
 
 static struct fp_event on_pipe(void **state, enum fp_event_type type, uint64_t tgid, uint64_t ino, uint64_t turn)
@@ -817,8 +870,6 @@ static void unread_is_not_judged(void **state)
 	assert_int_equal(names_the_second(state, NODE), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -836,21 +887,23 @@ int main(void)
 		TEST(answers_bring_the_context_back),
 		TEST(pooled_connections_change_hands),
 		TEST(shared_connections_are_nobodys),
+		TEST_ONCE(what_was_not_saved_is_not_believed),
+		TEST_ONCE(what_is_saved_is_checked),
 		TEST(a_pipe_is_its_makers),
 		TEST(children_inherit_for_life),
 		TEST(a_child_that_reads_its_own_stays_with_its_request),
 		TEST(a_fork_modes_child_is_exact),
 		TEST(only_the_watchdog_may_mark),
-		TEST(only_the_watchdog_is_told),
+		TEST_ONCE(only_the_watchdog_is_told),
 		TEST(no_function_becomes_a_watchdog),
 		TEST(who_said_no_hello_marks_nothing),
 		TEST(marks_that_make_no_sense_are_refused),
 		TEST(loss_makes_us_doubt),
 		TEST(the_watchdogs_own_work_is_no_requests),
 		TEST(the_end_of_an_idle_connection_enters_nothing),
-		TEST(an_effect_can_have_come_since_the_threads_last_call),
+		TEST_ONCE(an_effect_can_have_come_since_the_threads_last_call) /* after a restart: since longer ago */,
 		TEST(a_unix_peer_that_has_gone_is_known),
-		TEST(a_whole_run_is_one_request),
+		TEST_ONCE(a_whole_run_is_one_request),
 		TEST(the_assist_cannot_lend_a_requests_own_process),
 		TEST(who_has_not_read_cannot_know),
 		TEST(a_parent_reads_for_its_children),

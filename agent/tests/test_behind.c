@@ -8,32 +8,16 @@
 #include "agent/attribute.h"
 #include "agent/bpf/shared.h"
 #include "agent/tests/events.h"
-#include "base/buffer.h"
+
+static int begin(void **state);
+#define BEGIN_TEST begin
+#include "agent/tests/killed.h"
 
 enum { LOOP = 12, WORKER = 201, MS = 1000000, PORT = 40000 };
 
-/* The agent is killed and goes on before each event: what was told of rests is not told again. */
-static bool is_killed;
-
-static void go_on_from_what_was_saved(void **state)
-{
-	struct fp_buffer saved = FP_BUFFER_INIT;
-	uint64_t left_out = 1;
-	size_t pos = 0;
-
-	fp_attributor_save(*state, 1 << 20, &saved);
-	fp_attributor_free(*state);
-	assert_int_equal(fp_attributor_new((struct fp_attributor **)state), 0);
-	assert_int_equal(fp_attributor_restore(*state, (const uint8_t *)saved.data, saved.len, &pos, &left_out), 0);
-	assert_int_equal(pos, saved.len);
-	assert_int_equal(left_out, 0);
-	fp_buffer_done(&saved);
-}
-
 static int note(void **state, struct fp_event *event)
 {
-	if (is_killed)
-		go_on_from_what_was_saved(state);
+	go_on_if_killed(state);
 	return fp_attributor_note(*state, event);
 }
 
@@ -41,26 +25,7 @@ static int begin(void **state)
 {
 	struct fp_event event = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
 
-	assert_int_equal(fp_attributor_new((struct fp_attributor **)state), 0);
 	return note(state, &event);
-}
-
-static int setup(void **state)
-{
-	is_killed = false;
-	return begin(state);
-}
-
-static int setup_killed(void **state)
-{
-	is_killed = true;
-	return begin(state);
-}
-
-static int teardown(void **state)
-{
-	fp_attributor_free(*state);
-	return 0;
 }
 
 static void mark(void **state, unsigned which, unsigned id)
@@ -445,9 +410,6 @@ static void the_first_request_is_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name)                                              \
-	cmocka_unit_test_setup_teardown(name, setup, teardown), \
-	cmocka_unit_test_setup_teardown(name, setup_killed, teardown)
 		TEST(a_timer_that_fires_before_others_can_is_the_requests_own),
 		TEST(a_timer_that_was_pending_before_the_request_can_be_others),
 		TEST(what_was_pending_is_over_when_nothing_is_waited_for),

@@ -7,19 +7,9 @@
 
 #include "agent/attribute.h"
 #include "agent/tests/events.h"
+#include "agent/tests/killed.h"
 
 enum { SERVER = 8080, OUTSIDE = 7, SERVER_INO = 500 };
-
-static int setup(void **state)
-{
-	return fp_attributor_new((struct fp_attributor **)state);
-}
-
-static int teardown(void **state)
-{
-	fp_attributor_free(*state);
-	return 0;
-}
 
 static struct fp_str text(const char *string)
 {
@@ -41,11 +31,19 @@ static struct fp_event from_outside(enum fp_event_type type, uint64_t turn, unsi
 	return event;
 }
 
+static void note(void **state, struct fp_event *event)
+{
+	go_on_if_killed(state);
+	fp_attributor_note(*state, event);
+}
+
 static int ask(void **state, struct fp_event *event, const char *call_id, struct fp_event made[FP_ASKED_EVENTS])
 {
 	const struct fp_asked asked = {.call_id = text(call_id), .url = text("/x")};
-	int n = fp_attributor_asked(*state, event, &asked, made);
+	int n;
 
+	go_on_if_killed(state);
+	n = fp_attributor_asked(*state, event, &asked, made);
 	assert_true(n >= 0);
 	assert_int_equal(fp_attributor_note(*state, event), 1);
 	return n;
@@ -78,11 +76,11 @@ static void begins_and_ends(void **state)
 
 	come_in(state, SERVER_INO, "k", id);
 	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, SERVER_INO);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_memory_equal(event.request.data, id, FP_REQUEST_ID_SIZE);
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_DERIVED);
 	event = from_outside(FP_EVENT_TYPE_SEND, SERVER_INO, SERVER_INO);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(event.rule, FP_RULE_HEADER);
 	assert_int_equal(fp_attributor_answered(*state, &event, 201, &end), 1);
 	assert_int_equal(end.type, FP_EVENT_TYPE_END);
@@ -90,7 +88,7 @@ static void begins_and_ends(void **state)
 	assert_memory_equal(end.request.data, id, FP_REQUEST_ID_SIZE);
 	assert_int_equal(fp_attributor_answered(*state, &event, 201, &end), 0);
 	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9999);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
 }
 
@@ -122,7 +120,7 @@ static void a_marking_watchdog_is_believed_alone(void **state)
 	struct fp_event made[FP_ASKED_EVENTS], mark = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
 	struct fp_event event = from_outside(FP_EVENT_TYPE_RECEIVE, 1, SERVER_INO);
 
-	fp_attributor_note(*state, &mark);
+	note(state, &mark);
 	assert_int_equal(ask(state, &event, "k", made), 0);
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_NONE);
 }
@@ -134,13 +132,13 @@ static void a_server_does_not_become_a_watchdog(void **state)
 	uint8_t id[FP_REQUEST_ID_SIZE];
 
 	come_in(state, SERVER_INO, "k", id);
-	fp_attributor_note(*state, &mark);
+	note(state, &mark);
 	assert_int_equal(mark.type, FP_EVENT_TYPE_REFUSED);
 	event = from_outside(FP_EVENT_TYPE_SEND, SERVER_INO, SERVER_INO);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(fp_attributor_answered(*state, &event, 200, &end), 1);
 	again = make_mark(WATCHDOG, FP_MARK_BEGIN, 3);
-	fp_attributor_note(*state, &again);
+	note(state, &again);
 	assert_int_equal(again.type, FP_EVENT_TYPE_REFUSED);
 }
 
@@ -151,15 +149,15 @@ static void a_late_agents_first_request_is_in_flight_once(void **state)
 	uint8_t id[FP_REQUEST_ID_SIZE];
 
 	come_in(state, SERVER_INO, "k", id);
-	fp_attributor_note(*state, &mark);
+	note(state, &mark);
 	assert_int_equal(mark.type, FP_EVENT_TYPE_BEGIN);
 	mark = make_mark(WATCHDOG, FP_MARK_END, 3);
-	fp_attributor_note(*state, &mark);
+	note(state, &mark);
 	assert_int_equal(mark.type, FP_EVENT_TYPE_END);
 	assert_int_equal(fp_attributor_stats(*state)->begun, 2);
 	assert_int_equal(fp_attributor_stats(*state)->ended, 2);
 	mark = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9999);
-	fp_attributor_note(*state, &mark);
+	note(state, &mark);
 	assert_int_equal(mark.attribution, FP_ATTRIBUTION_NONE);
 }
 
@@ -179,7 +177,7 @@ static void the_next_on_a_connection_ends_the_one_before(void **state)
 
 	come_in(state, SERVER_INO, "k", first);
 	event = from_outside(FP_EVENT_TYPE_SEND, 1, SERVER_INO); /* an answer whose end is not seen */
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	event = from_outside(FP_EVENT_TYPE_RECEIVE, 2, SERVER_INO);
 	assert_int_equal(ask(state, &event, "l", made), 2);
 	assert_int_equal(made[0].type, FP_EVENT_TYPE_END);
@@ -209,7 +207,7 @@ static void answer(void **state, const uint8_t id[FP_REQUEST_ID_SIZE])
 {
 	struct fp_event event = from_outside(FP_EVENT_TYPE_SEND, 9, SERVER_INO), end;
 
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(fp_attributor_answered(*state, &event, 200, &end), 1);
 	assert_memory_equal(end.request.data, id, FP_REQUEST_ID_SIZE);
 }
@@ -229,24 +227,50 @@ static void asked_ahead_all_wait(void **state)
 		assert_any_of(&event, ids, i + 1);
 	}
 	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 9);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_any_of(&event, ids, 3);
 	event = from_outside(FP_EVENT_TYPE_SEND, 9, SERVER_INO);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_any_of(&event, ids, 3);
 	answer(state, ids[0]);
 	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 10);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_any_of(&event, &ids[1], 2);
 	answer(state, ids[1]);
 	/* of the last one alone what is sent is certain again */
 	event = from_outside(FP_EVENT_TYPE_SEND, 11, SERVER_INO);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(event.rule, FP_RULE_HEADER);
 	assert_memory_equal(event.request.data, ids[2], FP_REQUEST_ID_SIZE);
 	answer(state, ids[2]);
 	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 12);
-	fp_attributor_note(*state, &event);
+	note(state, &event);
+	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
+}
+
+/* Three heads that came with one read: three requests, of which it is any's. */
+static void heads_that_are_read_at_once_are_as_many_requests(void **state)
+{
+	struct fp_event made[FP_ASKED_EVENTS], event = from_outside(FP_EVENT_TYPE_RECEIVE, 9, SERVER_INO);
+	const struct fp_asked asked = {.call_id = text("k"), .url = text("/x")};
+	uint8_t ids[3][FP_REQUEST_ID_SIZE];
+
+	go_on_if_killed(state);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(fp_attributor_asked(*state, &event, &asked, made), 1);
+		keep_id(made[0].request, ids[i]);
+	}
+	assert_int_equal(fp_attributor_note(*state, &event), 1);
+	assert_any_of(&event, ids, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		event = from_outside(FP_EVENT_TYPE_SEND, 9, SERVER_INO);
+		note(state, &event);
+		answer(state, ids[i]);
+		for (unsigned j = i + 1; j < 3; j++)
+			assert_memory_not_equal(ids[i], ids[j], FP_REQUEST_ID_SIZE);
+	}
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, 12);
+	note(state, &event);
 	assert_int_equal(event.unit, FP_UNIT_BACKGROUND);
 }
 
@@ -261,7 +285,7 @@ static void a_connections_end_is_that_of_all_who_wait(void **state)
 	assert_int_equal(ask(state, &event, "l", made), 1);
 	event = from_outside(FP_EVENT_TYPE_RECEIVE, 10, SERVER_INO);
 	event.bytes = 0;
-	fp_attributor_note(*state, &event);
+	note(state, &event);
 	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 1);
 	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 1);
 	assert_int_equal(fp_attributor_answered(*state, &event, 0, &end), 0);
@@ -340,20 +364,21 @@ static void asking_others_begins_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(begins_and_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(begin_says_what_was_asked, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_an_id_nothing_begins, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_marking_watchdog_is_believed_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_server_does_not_become_a_watchdog, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_late_agents_first_request_is_in_flight_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_name_twice_is_two, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_next_on_a_connection_ends_the_one_before, setup, teardown),
-		cmocka_unit_test_setup_teardown(asked_ahead_all_wait, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_connections_end_is_that_of_all_who_wait, setup, teardown),
-		cmocka_unit_test_setup_teardown(asking_far_ahead_ends_the_oldest, setup, teardown),
-		cmocka_unit_test_setup_teardown(passed_on_within_the_container, setup, teardown),
-		cmocka_unit_test_setup_teardown(passed_on_under_a_name_that_two_bear, setup, teardown),
-		cmocka_unit_test_setup_teardown(asking_others_begins_nothing, setup, teardown),
+		TEST(begins_and_ends),
+		TEST(begin_says_what_was_asked),
+		TEST(without_an_id_nothing_begins),
+		TEST(a_marking_watchdog_is_believed_alone),
+		TEST(a_server_does_not_become_a_watchdog),
+		TEST(a_late_agents_first_request_is_in_flight_once),
+		TEST(one_name_twice_is_two),
+		TEST(the_next_on_a_connection_ends_the_one_before),
+		TEST(asked_ahead_all_wait),
+		TEST(heads_that_are_read_at_once_are_as_many_requests),
+		TEST(a_connections_end_is_that_of_all_who_wait),
+		TEST(asking_far_ahead_ends_the_oldest),
+		TEST(passed_on_within_the_container),
+		TEST(passed_on_under_a_name_that_two_bear),
+		TEST(asking_others_begins_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
