@@ -392,6 +392,141 @@ function claim (handle, invocation) {
   if (typeof handle?.getAsyncId === 'function') own(handle.getAsyncId(), invocation)
 }
 
+// Where answers come in the order of what was asked, each is of who asked: so it is with Redis.  What goes out on a
+// connection and what comes in is counted from its first byte on, as long as it is that protocol; what several answers
+// came in together is handed on one by one.  Who asked is known of a command that an invocation wrote by itself: of two
+// that are written without a pause, and of what is written before the first answer, it may have waited in a client's
+// queue, for somebody else.
+const QUEUE = Symbol('faasprov.queue')
+const COMMAND = 0x2a
+const NOT_ANSWERED_ONCE = /^(?:[ps]?(?:un)?subscribe|monitor|p?sync|client (?:reply|tracking))\b/i
+const BEGINNING = 64 // of a line or a command, what has to be known of it
+
+// Follows that protocol in one direction; `ended` is called with where each command or answer ends and how it began.
+class Redis {
+  constructor (ended) {
+    this.ended = ended
+    this.frames = 0 // that are left of what has begun
+    this.bytes = 0 // that are left of a string, with its line's end
+    this.line = ''
+    this.words = ''
+  }
+
+  // False: it is something else.
+  take (data) {
+    for (let at = 0; at < data.length;) {
+      const before = at
+      if (this.bytes > 0) {
+        at += Math.min(this.bytes, data.length - at)
+        this.bytes -= at - before
+        if (this.words.length < BEGINNING) this.words += data.latin1Slice(before, Math.min(at, before + BEGINNING))
+      } else {
+        const end = data.indexOf(10, at)
+        at = end < 0 ? data.length : end + 1
+        if (this.line.length < BEGINNING) this.line += data.latin1Slice(before, Math.min(at, before + BEGINNING))
+        if (end < 0) return true
+        if (!this.begin(this.line[0], Number.parseInt(this.line.slice(1), 10))) return false
+        this.line = ''
+      }
+      if (this.frames > 0 || this.bytes > 0) continue
+      this.ended(at, this.words)
+      this.words = ''
+    }
+    return true
+  }
+
+  begin (kind, n) {
+    if (this.frames === 0) this.frames = 1
+    if ('+-:_,(#'.includes(kind)) {
+      this.frames--
+    } else if ('$=!'.includes(kind) && n >= -1) {
+      this.frames--
+      if (n >= 0) this.bytes = n + 2
+    } else if ('*~%'.includes(kind) && n >= -1) {
+      this.frames += (kind === '%' ? 2 : 1) * Math.max(n, 0) - 1
+    } else {
+      return false // also what answers nothing, and what is told beside an answer
+    }
+    return true
+  }
+}
+
+class Queue {
+  constructor () {
+    this.waiting = [] // whose each command is that was not answered yet; 0: not known
+    this.writer = 0 // of the last command
+    this.run = -1 // in which it was written; -1: something has come since
+    this.answered = false
+    this.written = 0
+    this.ends = []
+    this.commands = new Redis((end, words) => this.ask(end, words))
+    this.answers = new Redis(end => this.ends.push(end))
+    this.fits = true
+  }
+
+  write (data) {
+    this.last = 0
+    this.length = data.length
+    this.written += data.length
+    this.fits = this.commands.take(data) && this.fits
+  }
+
+  ask (end, words) {
+    const invocation = working()
+    const again = this.run !== -1 && this.run === context() && invocation === this.writer
+    const whole = this.last === 0 && end === this.length
+    if (again && this.waiting.length > 0) this.waiting[this.waiting.length - 1] = 0
+    this.waiting.push(this.answered && invocation > 0 && whole && !again ? invocation : 0)
+    this.writer = invocation
+    this.run = context()
+    this.last = end
+    if (NOT_ANSWERED_ONCE.test(words.replace('\r\n', ' '))) this.fits = false
+  }
+
+  // Hands on what came, each piece for whose it is.
+  read (socket, data) {
+    let at = 0
+    let result
+    this.run = -1
+    this.answered = true
+    this.ends = []
+    this.fits &&= socket.bytesWritten === this.written && this.answers.take(data) && this.ends.length <= this.waiting.length
+    if (!this.fits) {
+      socket[QUEUE] = false
+      return push.call(socket, data)
+    }
+    const { ends } = this
+    for (const end of ends) {
+      result = during(-this.waiting.shift(), push, socket, [data.subarray(at, end)])
+      at = end
+    }
+    if (at < data.length) result = during(-(this.waiting[0] ?? 0), push, socket, [data.subarray(at)])
+    this.run = -1
+    return result
+  }
+}
+
+function bytesOf (data, encoding) {
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  return Buffer.from(String(data), Buffer.isEncoding(encoding) ? encoding : undefined)
+}
+
+const { push, write: writeAny } = Socket.prototype
+Socket.prototype.push = function (data) {
+  const queue = this[QUEUE]
+  return queue && data?.length > 0 ? queue.read(this, data) : push.apply(this, arguments)
+}
+Socket.prototype.write = function (data, encoding) {
+  let queue = this[QUEUE]
+  if (queue === undefined) {
+    const begins = typeof data === 'string' ? data.charCodeAt(0) : data?.[0]
+    queue = begins === COMMAND && !this.server && !this[WRITER] && this.bytesRead === 0 && new Queue()
+    this[QUEUE] = queue
+  }
+  if (queue) queue.write(bytesOf(data, encoding))
+  return writeAny.apply(this, arguments)
+}
+
 // Pools that are known to hold questions back are told to do so for whoever asked.
 const load = Module._load
 Module._load = function (request) {

@@ -309,6 +309,134 @@ if (cluster.isPrimary) {
 }
 """, beginning=""))
 
+    # A server of Redis' protocol that says what the test tells it to, and a client that keeps what is to be done with
+    # each answer: ask(5) says whose that is when it comes.
+    REDIS = r"""
+const net = require('net')
+const redis = net.createServer(socket => { peer = socket.on('data', data => { heard += data }) }).listen(0, '127.0.0.1')
+const callbacks = []
+let peer, client, heard = '', rest = ''
+function command (...words) { return `*${words.length}\r\n` + words.map(word => `$${word.length}\r\n${word}\r\n`).join('') }
+function answer (...numbers) { return numbers.map(n => `$2\r\na${n}\r\n`).join('') }
+async function until (condition) { while (!condition()) await turn() }
+async function hears (n) { await until(() => heard.split('ECHO').length > n) }
+async function tells (text) {
+  const before = client.bytesRead
+  peer.write(text)
+  await until(() => client.bytesRead >= before + text.length)
+}
+function answered () { return new Promise(resolve => callbacks.push(word => { said.push(word + ':' + says()); resolve() })) }
+function ask (n, text = command('ECHO', 'a' + n)) {
+  client.write(text)
+  return answered()
+}
+async function connect () {
+  await once(redis, 'listening')
+  client = net.connect(redis.address().port, '127.0.0.1').on('data', data => {
+    rest += data
+    for (let one; (one = /^[^$]*\$2\r\n(..)\r\n/.exec(rest)); rest = rest.slice(one[0].length)) callbacks.shift()(one[1])
+  })
+  await once(client, 'connect')
+}
+async function begin () {
+  await connect()
+  const first = ask(0)
+  await hears(1)
+  await tells(answer(0))
+  await first
+  said.length = 0
+}
+function end () {
+  client.destroy()
+  redis.close()
+  show()
+  done()
+}
+"""
+
+    def run_redis(self, program):
+        return self.run_node("(async () => {\n" + program + "\nend()\n})()", BEGINNING + self.REDIS)
+
+    def test_answers_that_come_in_order_are_for_who_asked(self):
+        """Three ask on one connection before any answer; then one asks twice."""
+        self.assertEqual(["a5:5 a6:6 a7:7 a6:6 a5:5 a5:5"], self.run_redis("""
+await begin()
+const all = [5, 6, 7].map(n => request(n, () => ask(n)))
+await hears(4)
+await tells(answer(5, 6, 7))
+await Promise.all(all)
+const again = [6, 5].map(n => request(n, async () => { await ask(n); if (n === 5) await ask(n) }))
+await hears(6)
+await tells(answer(6, 5))
+await hears(7)
+await tells(answer(5))
+await Promise.all(again)
+"""))
+
+    def test_an_answer_in_pieces_is_whole(self):
+        self.assertEqual(["a5:5 a6:6", "true"], self.run_redis(r"""
+await begin()
+let all = ''
+client.prependListener('data', data => { all += data })
+const asked = [5, 6].map(n => request(n, () => ask(n)))
+await hears(3)
+for (const piece of ['$', '2\r', '\na5\r\n$2', '\r\na', '6\r\n']) await tells(piece)
+await Promise.all(asked)
+process.on('exit', () => console.log(all === answer(5, 6)))
+"""))
+
+    def test_what_a_client_may_have_held_back_is_nobodys(self):
+        """Until the first answer; and what one writes without a pause."""
+        self.assertEqual(["a5:0 a6:0"], self.run_redis("""
+await connect()
+const all = [5, 6].map(n => request(n, () => ask(n)))
+await hears(2)
+await tells(answer(5, 6))
+await Promise.all(all)
+"""))
+        self.assertEqual(["a5:0 a6:0 a7:0 a8:0 a9:9"], self.run_redis("""
+await begin()
+const all = [request(5, () => Promise.all([ask(5), ask(6)]))]
+await hears(3)
+all.push(request(7, () => Promise.all([ask(7, command('ECHO', 'a7') + command('ECHO', 'a8')), answered()])))
+await hears(5)
+all.push(request(9, () => ask(9)))
+await hears(6)
+await tells(answer(5, 6, 7, 8, 9))
+await Promise.all(all)
+"""))
+
+    def test_where_the_order_ends_nothing_is_said(self):
+        """More answers than commands, something else than an answer, and what is not answered once."""
+        for unasked in ("+1\r\n+2\r\n+3\r\n", ">1\r\n+a\r\n", "strange\r\n"):
+            self.assertEqual(["a5:0 a6:0"], self.run_redis("""
+await begin()
+const all = [5, 6].map(n => request(n, () => ask(n)))
+await hears(3)
+await tells(%r + answer(5, 6))
+await Promise.all(all)
+""" % unasked))
+        self.assertEqual(["a5:0 a6:0"], self.run_redis("""
+await begin()
+client.write(command('SUBSCRIBE', 'news'))
+const all = [5, 6].map(n => request(n, () => ask(n)))
+await hears(3)
+await tells('*3\\r\\n+subscribe\\r\\n+news\\r\\n:1\\r\\n' + answer(5, 6))
+await Promise.all(all)
+"""))
+
+    def test_another_protocols_answers_are_nobodys(self):
+        self.assertEqual(["a5:0 a6:0"], self.run_redis("""
+await connect()
+client.write('hello')
+await until(() => heard)
+await tells('hello')
+const all = [5, 6].map(n => request(n, () => ask(n)))
+await hears(2)
+await tells(answer(5, 6))
+await Promise.all(all)
+"""))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,9 +8,11 @@ import unittest
 from e2e.world import ROOT, LabCase, needs_recording
 
 ORACLE = os.path.join(ROOT, "tests", "oracle")
-# What several requests send over one connection at once is told apart by nobody, nor is the work of a process that reads
-# its orders by itself: all are named.
-SHARED = {"shared", "lines"}
+# What several requests send over one connection at once by a protocol of their own is told apart by nobody, nor is the
+# work of a process that reads its orders by itself: all are named.
+UNKNOWN = {"unknown", "lines"}
+# Nor, until its first answer, what a client of Redis may have held back: two operations of each of the first at once.
+AT_FIRST = {"shared": 2 * 4}
 # Runtimes without an assist.
 UNASSISTED = ("oracle-go", "oracle-c")
 VERDICTS = ("right", "WRONG", "named", "MISSED", "none")
@@ -31,7 +33,7 @@ class SeveralAtOnce(LabCase):
             cls.lab("invoke", function, "--count", "10")
             cls.lab("invoke", function, "--count", "10", "--concurrency", "8")
             cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?pools=1")
-            cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?child=1&behind=1&database=1")
+            cls.lab("invoke", function, "--count", "10", "--concurrency", "4", "--path", "?child=1&behind=1&database=1&unknown=1")
         for function in UNASSISTED:
             cls.lab("invoke", function, "--count", "10", "--path", "?child=1")
             cls.lab("invoke", function, "--count", "20", "--concurrency", "8")
@@ -71,7 +73,7 @@ class SeveralAtOnce(LabCase):
                     "after-thread", "early-pool", "early-pool-later", "after-early", "late-pool", "late-pool-later",
                     "after-late", "made-pool", "made-pool-later", "after-made", "lines", "after-lines"):
             self.assertEqual(2 * 10, self.seen(way), way)
-        for way in ("pooled", "after-pooled", "shared", "aio-behind", "aio-child", "aio-after-child"):
+        for way in ("pooled", "after-pooled", "shared", "unknown", "aio-behind", "aio-child", "aio-after-child"):
             self.assertEqual(2 * 10, self.seen(way), way)
         for way in ("fork-sync", "fork-pipe-file", "fork-child", "fork-behind"):
             self.assertEqual(2 * 2 * 20, self.seen(way), way)
@@ -89,8 +91,8 @@ class SeveralAtOnce(LabCase):
             self.assertGreaterEqual(self.seen("argv", f"oracle-{function}"), times, function)
 
     def test_with_the_assist_nothing_is_ambiguous(self):
-        self.assertEqual([], [row for row in self.counts if row.get("named") and row["way"] not in SHARED
-                              and row["function"] not in UNASSISTED])
+        self.assertEqual([], [row for row in self.counts if row.get("named", 0) > AT_FIRST.get(row["way"], 0)
+                              and row["way"] not in UNKNOWN and row["function"] not in UNASSISTED])
 
     def test_a_process_tree_of_a_request_is_exact(self):
         # what comes out of a pipe is its maker's, by a rule of its own

@@ -87,6 +87,10 @@ module.exports = async (event, context) => {
     await database.shared(token, answer => touch(answer, 'shared'))
     touch(token, 'after-shared')
   }
+  if (event.query.unknown) {
+    await database.unknown(token, answer => touch(answer, 'unknown'))
+    touch(token, 'after-unknown')
+  }
   if (event.query.child) {
     await new Promise((resolve, reject) =>
       execFile('/bin/sh', ['-c', CHILD, 'child', token, file(token, '')], error => error ? reject(error) : resolve()))
