@@ -60,6 +60,18 @@ static const struct {
 #include "agent/calls.def"
 };
 
+#if defined(__x86_64__)
+/* The same of 32-bit calls: where each stands in `native_of`. */
+static const struct {
+	uint32_t place;
+	uint32_t native;
+} foreign_calls[] = {
+#define FP_FOREIGN_CALL(number, name, native) {number, SYS_##native},
+#define FP_FOREIGN_PART(gate, number, native) {FP_FOREIGN_##gate + (number), SYS_##native},
+#include "agent/calls32.def"
+};
+#endif
+
 static const char *const families[] = {
 #define FAMILY_NAME(name, HANDLERS) #name,
 	FP_FAMILIES(FAMILY_NAME)
@@ -194,6 +206,10 @@ static int load_programs(struct fp_capture *capture, const struct fp_capture_opt
 	skeleton->rodata->ring_size = capture->about.ring_size;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		skeleton->rodata->handler_of[calls[i].number] = (uint8_t)calls[i].handler;
+#if defined(__x86_64__)
+	for (size_t i = 0; i < sizeof(foreign_calls) / sizeof(foreign_calls[0]); i++)
+		skeleton->rodata->native_of[foreign_calls[i].place] = (uint16_t)(foreign_calls[i].native + 1);
+#endif
 	bpf_map__set_max_entries(skeleton->maps.ring, (uint32_t)capture->about.ring_size);
 	attach_only_sources(skeleton);
 	fp_capture_leave_out_missing(capture, options->without, spare);

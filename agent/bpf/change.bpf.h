@@ -168,6 +168,47 @@ __noinline int record_passed(__u64 cgroup, __u32 fd, __u64 operation)
 	return 0;
 }
 
+/* A pipe has no name; it is announced when made, so that attribution learns by whom. */
+static __always_inline int record_pipe_end(struct call *call, __u32 fd)
+{
+	struct file *file = file_of(fd);
+	struct identity who;
+
+	if (!file)
+		return 0;
+	identify_file(file, &who);
+	BEGIN_RECORD(record, open, OPEN, call->cgroup, 0, 0, fd);
+	record->r.fd = fd;
+	record->r.object = who.object;
+	record->r.dev = who.dev;
+	record->r.ino = who.ino;
+	record->r.gen = who.gen;
+	record->r.flags = record->r.mode = 0;
+	record->r.path.offset = sizeof(record->r);
+	record->r.path.len = 0;
+	emit(record);
+	return 0;
+}
+
+struct descriptor_pair {
+	int fd[2];
+};
+
+/* The pair of descriptors that pipe and socketpair have written to user space. */
+static __always_inline int read_pair(struct descriptor_pair *pair, unsigned long user)
+{
+	return bpf_probe_read_user(pair, sizeof(*pair), (void *)user);
+}
+
+static __always_inline int record_pipe(struct call *call, unsigned long user)
+{
+	struct descriptor_pair pair;
+
+	if (read_pair(&pair, user) < 0)
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
+	return record_pipe_end(call, pair.fd[0]); /* one inode, two ends */
+}
+
 struct control_head {
 	unsigned long len;
 	int level, type;
@@ -190,27 +231,41 @@ static long pass_one(__u32 i, struct rights *rights)
 	return 0;
 }
 
+#define NARROW_HEAD 12
+static __always_inline int read_control(struct control_head *head, unsigned long control)
+{
+	__u32 narrow[3];
+
+	if (!is_foreign())
+		return bpf_probe_read_user(head, sizeof(*head), (void *)control);
+	if (bpf_probe_read_user(narrow, sizeof(narrow), (void *)control) < 0)
+		return -1;
+	head->len = narrow[0];
+	head->level = narrow[1];
+	head->type = narrow[2];
+	return 0;
+}
+
 /* The descriptors in what recvmsg left behind: the first control message of that kind among some. */
 static __always_inline int record_rights(struct call *call, unsigned long control, unsigned long len)
 {
-	struct control_head head;
+	struct control_head head = {};
 	struct rights rights;
-	__u32 n;
+	__u32 n, size = is_foreign() ? NARROW_HEAD : sizeof(head), word = is_foreign() ? 4 : sizeof(long);
 
-	for (int i = 0; i < CONTROLS_MAX && len >= sizeof(head); i++) {
-		if (bpf_probe_read_user(&head, sizeof(head), (void *)control) < 0 || head.len < sizeof(head) ||
-		    head.len > len)
+	for (int i = 0; i < CONTROLS_MAX && len >= size; i++) {
+		if (read_control(&head, control) < 0 || head.len < size || head.len > len)
 			return 0;
 		if (head.level == SOL_SOCKET && head.type == SCM_RIGHTS) {
-			n = (head.len - sizeof(head)) / sizeof(int);
+			n = (head.len - size) / sizeof(int);
 			rights.cgroup = call->cgroup;
-			rights.array = control + sizeof(head);
+			rights.array = control + size;
 			bpf_loop(n < FP_PASSED_MAX ? n : FP_PASSED_MAX, pass_one, &rights, 0);
 			if (n > FP_PASSED_MAX)
 				count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
 			return 0;
 		}
-		head.len = (head.len + sizeof(long) - 1) & ~(sizeof(long) - 1);
+		head.len = (head.len + word - 1) & ~(unsigned long)(word - 1);
 		if (head.len > len)
 			return 0;
 		control += head.len;

@@ -136,6 +136,7 @@ struct call {
 	struct pt_regs *regs;
 	long result;
 	__u64 cgroup;
+	__u64 number; /* of the native table, whichever way it came */
 };
 
 #if defined(__TARGET_ARCH_x86)
@@ -157,6 +158,8 @@ static __always_inline int is_foreign(void)
 
 	return task->thread_info.status & TS_COMPAT;
 }
+/* x32: 64-bit registers, 32-bit pointers.  After a signal's return the number is -1, and none. */
+static __always_inline int is_of_third_kind(struct pt_regs *regs) { return !is_foreign() && regs->orig_ax >> 30 == 1; }
 #elif defined(__TARGET_ARCH_arm64)
 static __always_inline long call_number(struct pt_regs *regs) { return regs->syscallno; }
 /* x0 holds the result by now; the kernel keeps the first argument beside it */
@@ -166,7 +169,15 @@ static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
 static __always_inline unsigned long call_stack(struct pt_regs *regs) { return regs->sp; }
+#define TIF_32BIT 22
+/* Calls of 32 bits are not taken apart: they are of the third kind. */
 static __always_inline int is_foreign(void) { return 0; }
+static __always_inline int is_of_third_kind(struct pt_regs *regs)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return task->thread_info.flags >> TIF_32BIT & 1;
+}
 #define CALL_OPENAT 56
 /* Calls by which pools move bytes: close, read, write, readv, writev, pread64, pwrite64, preadv, pwritev. */
 #define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
@@ -395,6 +406,8 @@ static __always_inline __u32 board_place(__u64 board)
 	__u64 number = call_number(regs);
 	unsigned short place = 0;
 
+	if (is_foreign()) /* numbers of another table; runtimes that show a board have none */
+		return 0;
 	if (number == CALL_OPENAT)
 		return (__u32)call_arg4(regs) >> 12;
 	if (!MOVES_BYTES(number) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)

@@ -10,7 +10,7 @@
 #include "agent/bpf/made.bpf.h"
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/tls.bpf.h"
-#include "agent/bpf/uring.bpf.h"
+#include "agent/bpf/uring_more.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -25,6 +25,8 @@ struct {
 	__type(value, __u32);
 } calls SEC(".maps");
 
+#define ENOSYS 38
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 {
@@ -32,9 +34,10 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 
 	if (!is_recorded())
 		return 0;
-	if (is_foreign())
-		return count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
-	number = call_number(regs);
+	/* of which nothing is known but that it was made */
+	if (is_of_third_kind(regs))
+		return result == -ENOSYS ? 0 : count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
+	number = is_foreign() ? number_of_call() : (__u64)call_number(regs);
 	if (number >= FP_CALLS_MAX)
 		return 0;
 	if (is_failure(result) && tells_failures(handler_of[number]))
@@ -59,10 +62,13 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	int BPF_PROG(name, struct pt_regs *regs, long result)                                      \
 	{                                                                                          \
 		struct call call = {.regs = regs, .result = result, .cgroup = container_cgroup()};  \
-		unsigned long a1 = call_arg1(regs), a2 = call_arg2(regs), a3 = call_arg3(regs);    \
-		unsigned long a4 = call_arg4(regs), a5 = call_arg5(regs);                          \
+		struct arguments made = {};                                                        \
+		unsigned long a1, a2, a3, a4, a5;                                                  \
                                                                                                    \
-		switch (handler_of[call_number(regs) & (FP_CALLS_MAX - 1)]) {                      \
+		take_arguments(&made, regs);                                                       \
+		a1 = made.a[0], a2 = made.a[1], a3 = made.a[2], a4 = made.a[3], a5 = made.a[4];    \
+		call.number = made.number;                                                         \
+		switch (handler_of[made.number & (FP_CALLS_MAX - 1)]) {                            \
 			HANDLERS(HANDLER_CASE)                                                     \
 		}                                                                                  \
 		return 0;                                                                          \
@@ -108,22 +114,12 @@ static __always_inline int moved_vector(struct call *call, __u32 fd, unsigned lo
 	return record_moved(call, fd, &data, out);
 }
 
-struct user_msghdr_head {
-	void *name;
-	int name_len;
-	int pad;
-	struct iovec *vector;
-	unsigned long n;
-	unsigned long control, control_len;
-	unsigned long flags;
-};
-
 static __always_inline int moved_message(struct call *call, __u32 fd, unsigned long message, unsigned long how, int out)
 {
 	struct user_msghdr_head head = {};
 	struct data data;
 
-	bpf_probe_read_user(&head, sizeof(head), (void *)message);
+	read_message(&head, message);
 	first_piece(head.vector, head.n, &data);
 	if (head.name_len)
 		data.address = head.name;
@@ -139,15 +135,18 @@ struct many {
 	__u32 fd;
 	int out;
 };
+/* Each with how many bytes of it were moved. */
 #define MANY_SIZE (sizeof(struct user_msghdr_head) + 8)
+#define NARROW_MESSAGE 28
 
 static long moved_one_of_many(__u32 i, struct many *many)
 {
-	unsigned long message = many->messages + i * MANY_SIZE;
+	__u32 size = is_foreign() ? NARROW_MESSAGE : sizeof(struct user_msghdr_head);
+	unsigned long message = many->messages + i * (is_foreign() ? NARROW_MESSAGE + 4 : MANY_SIZE);
 	struct call call = {.cgroup = many->cgroup};
 	__u32 len = 0;
 
-	bpf_probe_read_user(&len, sizeof(len), (void *)(message + sizeof(struct user_msghdr_head)));
+	bpf_probe_read_user(&len, sizeof(len), (void *)(message + size));
 	call.result = len;
 	moved_message(&call, many->fd, message, many->how, many->out);
 	return 0;
@@ -256,7 +255,10 @@ static long submitted_one(__u32 i, struct submission *submission)
 	struct iocb iocb = {};
 	__u64 at = 0;
 
-	bpf_probe_read_user(&at, sizeof(at), (void *)(submission->list + i * sizeof(at)));
+	if (is_foreign())
+		bpf_probe_read_user(&at, sizeof(__u32), (void *)(submission->list + i * sizeof(__u32)));
+	else
+		bpf_probe_read_user(&at, sizeof(at), (void *)(submission->list + i * sizeof(at)));
 	if (!at || bpf_probe_read_user(&iocb, sizeof(iocb), (void *)at) < 0) {
 		count_loss(call.cgroup, FP_LOSS_CAUSE_FAULT);
 		return 0;
@@ -278,47 +280,6 @@ static __always_inline int submitted(struct call *call, __u64 list)
 		count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
 	bpf_loop(call->result < FP_MESSAGES_MAX ? call->result : FP_MESSAGES_MAX, submitted_one, &submission, 0);
 	return 0;
-}
-
-/* A pipe has no name; it is announced when made, so that attribution learns by whom. */
-static __always_inline int record_pipe_end(struct call *call, __u32 fd)
-{
-	struct file *file = file_of(fd);
-	struct identity who;
-
-	if (!file)
-		return 0;
-	identify_file(file, &who);
-	BEGIN_RECORD(record, open, OPEN, call->cgroup, 0, 0, fd);
-	record->r.fd = fd;
-	record->r.object = who.object;
-	record->r.dev = who.dev;
-	record->r.ino = who.ino;
-	record->r.gen = who.gen;
-	record->r.flags = record->r.mode = 0;
-	record->r.path.offset = sizeof(record->r);
-	record->r.path.len = 0;
-	emit(record);
-	return 0;
-}
-
-struct descriptor_pair {
-	int fd[2];
-};
-
-/* The pair of descriptors that pipe and socketpair have written to user space. */
-static __always_inline int read_pair(struct descriptor_pair *pair, unsigned long user)
-{
-	return bpf_probe_read_user(pair, sizeof(*pair), (void *)user);
-}
-
-static __always_inline int record_pipe(struct call *call, unsigned long user)
-{
-	struct descriptor_pair pair;
-
-	if (read_pair(&pair, user) < 0)
-		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
-	return record_pipe_end(call, pair.fd[0]); /* one inode, two ends */
 }
 
 static __always_inline int record_socketpair(struct call *call, unsigned long user)
@@ -384,15 +345,18 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(of_failures, struct pt_regs *regs, long result)
 {
 	struct tried tried = {.cgroup = container_cgroup(), .result = result, .dirfd = AT_FDCWD, .fd = NO_DESCRIPTOR, .pidfd = -1};
-	__u8 handler = handler_of[call_number(regs) & (FP_CALLS_MAX - 1)];
+	struct arguments made = {};
+	__u8 handler;
 
+	take_arguments(&made, regs);
+	handler = handler_of[made.number & (FP_CALLS_MAX - 1)];
 	if (handler >= FP_HANDLER_FIRST_NAME && handler <= FP_HANDLER_LAST_NAME)
 		forget_touched();
-	if (handler == FP_HANDLER_on_write && call_arg1(regs) == FP_BOARD_DESCRIPTOR)
-		return take_board(call_arg2(regs), call_arg3(regs));
+	if (handler == FP_HANDLER_on_write && made.a[0] == FP_BOARD_DESCRIPTOR)
+		return take_board(made.a[1], made.a[2]);
 	if (is_watchdog(tried.cgroup))
 		return 0;
-	understand(&tried, handler, call_arg1(regs), call_arg2(regs), call_arg3(regs), call_arg4(regs), call_arg5(regs));
+	understand(&tried, handler, made.a[0], made.a[1], made.a[2], made.a[3], made.a[4]);
 	if (!tried.name)
 		return record_failed(&tried);
 	return is_absolute(tried.name) ? record_failed_absolute(&tried) : record_failed_name(&tried);
@@ -519,7 +483,7 @@ HANDLER(on_add_key, record_control(call.cgroup, result, FP_OPERATION_KIND_KEYS, 
 HANDLER(on_request_key, record_control(call.cgroup, result, FP_OPERATION_KIND_KEYS, 257))
 HANDLER(on_module, record_control(call.cgroup, result, FP_OPERATION_KIND_MODULE, 0))
 HANDLER(on_kexec, record_control(call.cgroup, result, FP_OPERATION_KIND_KEXEC, 0))
-HANDLER(on_system, record_control(call.cgroup, result, FP_OPERATION_KIND_SYSTEM, call_number(call.regs)))
+HANDLER(on_system, record_control(call.cgroup, result, FP_OPERATION_KIND_SYSTEM, call.number))
 HANDLER(on_clock, record_control(call.cgroup, result, FP_OPERATION_KIND_CLOCK, 0))
 HANDLER(on_fanotify, record_control(call.cgroup, result, FP_OPERATION_KIND_FANOTIFY, a1))
 HANDLER(on_personality, if (a1 != 0xffffffff) record_control(call.cgroup, result, FP_OPERATION_KIND_PERSONALITY, a1))
@@ -545,6 +509,19 @@ struct user_time {
 	long seconds, part;
 };
 
+static __always_inline int read_time(struct user_time *time, const void *user)
+{
+	__s32 narrow[2];
+
+	if (!has_narrow_times())
+		return bpf_probe_read_user(time, sizeof(*time), user);
+	if (bpf_probe_read_user(narrow, sizeof(narrow), user) < 0)
+		return -1;
+	time->seconds = narrow[0];
+	time->part = narrow[1];
+	return 0;
+}
+
 static __always_inline __u64 limit_of_time(const void *user, __u64 unit)
 {
 	struct user_time time = {};
@@ -552,7 +529,7 @@ static __always_inline __u64 limit_of_time(const void *user, __u64 unit)
 	if (!user)
 		return NO_LIMIT;
 	/* what cannot be read is taken for the shortest of waits */
-	if (bpf_probe_read_user(&time, sizeof(time), user) < 0 || time.seconds < 0 || time.part < 0)
+	if (read_time(&time, user) < 0 || time.seconds < 0 || time.part < 0)
 		return NS_PER_MS;
 	return (__u64)time.seconds >= LIMIT_MAX / NS_PER_S ? LIMIT_MAX : time.seconds * NS_PER_S + time.part * unit;
 }
@@ -724,6 +701,8 @@ static __always_inline int record_mark(struct call *call, __u64 arg2, __u64 id_h
 static __always_inline int any_prctl(struct call *call, __u64 option, __u64 arg2, __u64 id_hi, __u64 id_lo,
 				     const void *details)
 {
+	if (option == FP_MARK_PRCTL && is_foreign()) /* its arguments have no room for an id */
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_FOREIGN_CALL);
 	if (option == FP_MARK_PRCTL)
 		return record_mark(call, arg2, id_hi, id_lo, details);
 	if (call->result >= 0 && is_telling_prctl(option))
@@ -975,11 +954,15 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 	struct call call = {.cgroup = recorded_cgroup()};
 	int opcode, way;
 
-	if (!call.cgroup || !request)
+	if (!call.cgroup)
 		return 0;
 	call.result = BPF_CORE_READ(cqe, res);
+	if (!request)
+		return is_watchdog(call.cgroup) ? 0 : complete_repeated(call.cgroup, argument(ctx, 0), BPF_CORE_READ(cqe, user_data), call.result);
 	opcode = BPF_CORE_READ(request, opcode);
 	way = way_of(opcode);
+	if (is_repeated(request, opcode))
+		forget_repeated(argument(ctx, 1));
 	if (is_by_name(opcode) && !is_watchdog(call.cgroup))
 		complete_asked(call.cgroup, argument(ctx, 1), call.result, opcode);
 	if (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT)
@@ -987,7 +970,7 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -EINPROGRESS))
 		return 0;
 	if (way)
-		return is_watchdog(call.cgroup) ? 0 : uring_moved(call.cgroup, request, call.result, way);
+		return is_watchdog(call.cgroup) ? 0 : uring_moved(call.cgroup, request, argument(ctx, 1), call.result, way);
 	return uring_done(&call, request, opcode);
 }
 
@@ -1004,8 +987,12 @@ int BPF_PROG(on_uring_submit, struct io_kiocb *request)
 	if (!cgroup)
 		return 0;
 	opcode = BPF_CORE_READ(request, opcode);
-	if (!(BPF_CORE_READ(request, flags) & REQUEST_SKIPS_COMPLETION))
+	if (opcode == OP_RECV_ZC) /* its completions are told nowhere */
+		return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
+	if (!(BPF_CORE_READ(request, flags) & REQUEST_SKIPS_COMPLETION) || is_repeated(request, opcode)) {
+		note_submitted(argument(ctx, 0), opcode);
 		return is_by_name(opcode) ? note_asked(argument(ctx, 0), opcode) : 0;
+	}
 	if (!way_of(opcode) && !is_unseen(opcode))
 		return 0;
 	return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);

@@ -14,9 +14,9 @@
 #define MAP_ANONYMOUS 0x20
 
 /* The functions that make a record are of their own for the verifier, like walk_path_of. */
-__noinline int record_open(__u64 cgroup, long fd, __u64 flags)
+__noinline int record_open_file(__u64 cgroup, __u64 of_file, long fd, __u64 flags)
 {
-	struct file *file = file_of(fd);
+	struct file *file = (void *)of_file;
 	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct identity who;
 
@@ -35,6 +35,11 @@ __noinline int record_open(__u64 cgroup, long fd, __u64 flags)
 	PUT_PATH(record, file);
 	emit(record);
 	return 0;
+}
+
+static __always_inline int record_open(__u64 cgroup, long fd, __u64 flags)
+{
+	return record_open_file(cgroup, (__u64)file_of(fd), fd, flags);
 }
 
 /* Eventfds alone of what has no kind are written eight bytes to. */

@@ -272,13 +272,76 @@ struct kernel_siginfo {
 };
 
 struct thread_info {
+	unsigned long flags;
 	unsigned int status;
+};
+
+struct io_ring_ctx;
+
+struct io_cqe {
+	unsigned long long user_data;
 };
 
 struct io_kiocb {
 	struct file *file;
 	unsigned char opcode;
 	unsigned long long flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+	void *async_data;
+};
+
+struct msghdr {
+	void *msg_name;
+};
+
+struct __kernel_sockaddr_storage {
+	unsigned short ss_family;
+};
+
+struct io_async_msghdr { /* the kernel's copy, from the submission on */
+	int namelen;
+	unsigned long controllen;
+	struct msghdr msg;
+	struct __kernel_sockaddr_storage addr;
+};
+
+struct user_msghdr;
+
+struct io_sr_msg {
+	union {
+		struct user_msghdr *umsg;
+	};
+	unsigned int msg_flags;
+	unsigned short flags;
+};
+
+struct io_msg {
+	unsigned int cmd;
+};
+
+struct io_pipe {
+	int *fds;
+	unsigned int file_slot;
+};
+
+struct io_rsrc_node {
+	union {
+		unsigned long file_ptr;
+	};
+};
+
+struct io_rsrc_data { /* since 6.13 */
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
 };
 
 struct open_how {
@@ -319,6 +382,7 @@ struct io_open {
 };
 
 struct io_accept {
+	int iou_flags;
 	unsigned int file_slot;
 };
 
@@ -343,9 +407,8 @@ struct io_splice {
 	unsigned int flags;
 };
 
-struct io_ring_ctx;
-
 struct io_uring_cqe {
+	unsigned long long user_data;
 	int res;
 };
 
@@ -416,7 +479,7 @@ struct linux_binprm {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, cx, r10, r8, r9, ax;
+	unsigned long di, si, dx, cx, bx, bp, r10, r8, r9, ax;
 	unsigned long orig_ax, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)

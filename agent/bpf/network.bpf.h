@@ -196,18 +196,34 @@ struct data {
 	unsigned long len;
 	const void *address; /* of a datagram, as user space gave or got it; NULL: the socket's own */
 	unsigned long how; /* MSG_* */
+	__u64 request; /* of a ring, whose address is the kernel's own copy (asked_address); 0: none */
 };
+
+static __always_inline int read_piece(struct iovec *piece, const struct iovec *vector, int i)
+{
+	struct {
+		__u32 base, len;
+	} narrow;
+
+	if (!is_foreign())
+		return bpf_probe_read_user(piece, sizeof(*piece), vector + i);
+	if (bpf_probe_read_user(&narrow, sizeof(narrow), (void *)vector + i * sizeof(narrow)) < 0)
+		return -1;
+	piece->base = (void *)(unsigned long)narrow.base;
+	piece->len = narrow.len;
+	return 0;
+}
 
 static __always_inline void first_piece(const struct iovec *vector, unsigned long n, struct data *data)
 {
-	struct iovec piece;
+	struct iovec piece = {};
 
 	data->base = 0;
 	data->len = 0;
 	data->address = 0;
-	data->how = 0;
+	data->how = data->request = 0;
 	for (int i = 0; i < 2 && i < (int)n; i++) {
-		if (bpf_probe_read_user(&piece, sizeof(piece), vector + i) < 0)
+		if (read_piece(&piece, vector, i) < 0)
 			return;
 		data->base = piece.base;
 		data->len = piece.len;
@@ -216,11 +232,53 @@ static __always_inline void first_piece(const struct iovec *vector, unsigned lon
 	}
 }
 
+struct user_msghdr_head {
+	void *name;
+	int name_len;
+	int pad;
+	struct iovec *vector;
+	unsigned long n;
+	unsigned long control, control_len;
+	unsigned long flags;
+};
+
+static __always_inline void read_message(struct user_msghdr_head *head, unsigned long message)
+{
+	__u32 narrow[7] = {};
+
+	if (!is_foreign()) {
+		bpf_probe_read_user(head, sizeof(*head), (void *)message);
+		return;
+	}
+	bpf_probe_read_user(narrow, sizeof(narrow), (void *)message);
+	head->name = (void *)(unsigned long)narrow[0];
+	head->name_len = narrow[1];
+	head->vector = (void *)(unsigned long)narrow[2];
+	head->n = narrow[3];
+	head->control = narrow[4];
+	head->control_len = narrow[5];
+	head->flags = narrow[6];
+}
+
 struct user_address {
 	__u16 family, port;
 	__u32 v4; /* IPv6: its flow label */
 	struct in6_addr v6;
 };
+
+static __always_inline void put_remote(struct endpoints *e, struct user_address *address)
+{
+	if (address->family == AF_INET) {
+		e->remote_hi = 0;
+		e->remote_lo = MAPPED_IPV4 | swap32(address->v4);
+	} else if (address->family == AF_INET6) {
+		e->remote_hi = half(address->v6.in6_u.u6_addr32[0], address->v6.in6_u.u6_addr32[1]);
+		e->remote_lo = half(address->v6.in6_u.u6_addr32[2], address->v6.in6_u.u6_addr32[3]);
+	} else {
+		return;
+	}
+	e->remote_port = __builtin_bswap16(address->port);
+}
 
 /* A datagram's own address stands in the place of the peer's, which a socket without connection has not. */
 static __always_inline void fill_address(struct endpoints *e, const void *user)
@@ -229,16 +287,27 @@ static __always_inline void fill_address(struct endpoints *e, const void *user)
 
 	if (!user || bpf_probe_read_user(&address, 8, user) < 0)
 		return;
-	if (address.family == AF_INET) {
-		e->remote_hi = 0;
-		e->remote_lo = MAPPED_IPV4 | swap32(address.v4);
-	} else if (address.family == AF_INET6 && bpf_probe_read_user(&address, sizeof(address), user) == 0) {
-		e->remote_hi = half(address.v6.in6_u.u6_addr32[0], address.v6.in6_u.u6_addr32[1]);
-		e->remote_lo = half(address.v6.in6_u.u6_addr32[2], address.v6.in6_u.u6_addr32[3]);
-	} else {
+	if (address.family == AF_INET6 && bpf_probe_read_user(&address, sizeof(address), user) < 0)
 		return;
-	}
-	e->remote_port = __builtin_bswap16(address.port);
+	put_remote(e, &address);
+}
+
+/* Where datagrams go that were asked for through a ring, by request: what was submitted is gone when it is done. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FP_ASKED_ADDRESSES_MAX);
+	__type(key, __u64);
+	__type(value, struct user_address);
+} asked_addresses SEC(".maps");
+
+static __always_inline void fill_asked(struct endpoints *e, __u64 request)
+{
+	struct user_address *address = bpf_map_lookup_elem(&asked_addresses, &request);
+
+	if (!address)
+		return;
+	put_remote(e, address);
+	bpf_map_delete_elem(&asked_addresses, &request);
 }
 
 /* A call that moved `result` bytes, by any of many calls. */
@@ -283,6 +352,8 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 		e.rx_end += moved->result; /* they are still to be read */
 	if (e.family != AF_UNIX)
 		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
+	if (data->request && e.protocol != IPPROTO_TCP)
+		fill_asked(&e, data->request);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, FP_PAYLOAD_MAX, how, moved->result);
 		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);

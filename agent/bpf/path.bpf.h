@@ -6,7 +6,7 @@
 #ifndef FP_AGENT_BPF_PATH_H
 #define FP_AGENT_BPF_PATH_H
 
-#include "agent/bpf/common.bpf.h"
+#include "agent/bpf/foreign.bpf.h"
 
 #define S_IFMT 0170000
 #define PATH_ROOM 1024

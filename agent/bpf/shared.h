@@ -18,6 +18,11 @@
 
 /* System call numbers below this can be recorded. */
 #define FP_CALLS_MAX 512
+/* 32-bit calls (agent/calls32.def): their numbers lie below the first of these, behind them what is behind the gates. */
+#define FP_FOREIGN_SOCKET 480
+#define FP_FOREIGN_PARTS 32
+#define FP_FOREIGN_IPC (FP_FOREIGN_SOCKET + FP_FOREIGN_PARTS)
+#define FP_FOREIGN_MAX (FP_FOREIGN_IPC + FP_FOREIGN_PARTS)
 
 #define FP_MARK_PRCTL 0x46505256
 #define FP_MARK_ROOM 1024
@@ -129,6 +134,11 @@ struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;
 };
+
+/* Under way through rings at a time; of more than that some have no address, which is counted. */
+#define FP_ASKED_ADDRESSES_MAX 1024
+/* Requests of rings that complete more than once; of more some are not known any more, which is counted. */
+#define FP_REPEATED_MAX 4096
 
 /* `flags` of an open, beside the O_* of the call */
 #define FP_OPEN_CREATED (1ull << 32)

@@ -275,8 +275,8 @@ static __always_inline void note_names(struct touched *touched, struct inode *in
 /* Whether the call now made is one that gives, takes or uses names. */
 static __always_inline __u8 naming_handler(void)
 {
-	struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-	__u8 handler = handler_of[call_number(regs) & (FP_CALLS_MAX - 1)];
+	__u64 number = number_of_call();
+	__u8 handler = number < FP_CALLS_MAX ? handler_of[number & (FP_CALLS_MAX - 1)] : 0;
 
 	return handler >= FP_HANDLER_FIRST_NAME && handler <= FP_HANDLER_LAST_NAME ? handler : 0;
 }
@@ -331,8 +331,6 @@ __noinline int touch(__u64 of_inode)
 	struct naming *naming;
 	__u8 handler;
 
-	if (is_foreign())
-		return 0;
 	handler = naming_handler();
 	if (!handler) {
 		if (is_through_ring())

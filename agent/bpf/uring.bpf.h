@@ -20,6 +20,7 @@ enum {
 	OP_SEND = 26, OP_RECV = 27, OP_SPLICE = 30, OP_TEE = 33, OP_SHUTDOWN = 34, OP_FSETXATTR = 41, OP_SETXATTR = 42,
 	OP_SOCKET = 45, OP_URING_CMD = 46, OP_SEND_ZC = 47, OP_SENDMSG_ZC = 48, OP_READ_MULTISHOT = 49,
 	OP_FTRUNCATE = 55, OP_BIND = 56, OP_LISTEN = 57, OP_RECV_ZC = 58, OP_READV_FIXED = 60, OP_WRITEV_FIXED = 61,
+	OP_MSG_RING = 40, OP_FGETXATTR = 43, OP_GETXATTR = 44, OP_FIXED_FD_INSTALL = 54, OP_PIPE = 62, OP_URING_CMD128 = 64,
 };
 
 /* 1: bytes come in, 2: bytes go out, 0: something else */
@@ -43,57 +44,164 @@ static __always_inline int is_unseen(int opcode)
 	case OP_SPLICE: case OP_TEE: case OP_RENAMEAT: case OP_UNLINKAT: case OP_MKDIRAT: case OP_SYMLINKAT:
 	case OP_LINKAT: case OP_SETXATTR: case OP_URING_CMD: case OP_FALLOCATE: case OP_FSETXATTR: case OP_FTRUNCATE:
 	case OP_OPENAT: case OP_OPENAT2: case OP_CONNECT: case OP_ACCEPT: case OP_SHUTDOWN: case OP_BIND:
+	case OP_FGETXATTR: case OP_GETXATTR: case OP_PIPE: case OP_FIXED_FD_INSTALL: case OP_URING_CMD128:
 		return 1;
 	}
 	return 0;
 }
 
-/* Of its own for the verifier, like walk_path_of. */
-__noinline int uring_moved_file(__u64 cgroup, __u64 of_file, long result, int way)
+/*
+ * Those that go on until they fail: each time something comes they complete, and the kernel tells of all but the last
+ * completion without the request.
+ */
+#define ACCEPT_REPEATED 1
+#define RECEIVE_REPEATED 2
+#define SEND_BUNDLE 16
+static __always_inline int is_repeated(struct io_kiocb *request, int opcode)
 {
-	struct moved moved = {.cgroup = cgroup, .result = result, .fd = NO_DESCRIPTOR, .outgoing = way == 2};
+	switch (opcode) {
+	case OP_ACCEPT:
+		return BPF_CORE_READ((struct io_accept *)request, iou_flags) & ACCEPT_REPEATED;
+	case OP_RECV: case OP_RECVMSG:
+		return BPF_CORE_READ((struct io_sr_msg *)request, flags) & RECEIVE_REPEATED;
+	case OP_SEND:
+		return BPF_CORE_READ((struct io_sr_msg *)request, flags) & SEND_BUNDLE;
+	case OP_READ_MULTISHOT:
+		return 1;
+	}
+	return 0;
+}
+
+/* How the kernel was asked to receive, or where the process wants to have the sender's address: of a message alone. */
+static __always_inline void take_manner(struct data *data, struct io_kiocb *request, int opcode)
+{
+	struct io_sr_msg *message = (void *)request;
+	struct user_msghdr_head head = {};
+
+	if (opcode == OP_RECV || opcode == OP_RECVMSG)
+		data->how = BPF_CORE_READ(message, msg_flags) & (MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE);
+	if (opcode != OP_RECVMSG || is_repeated(request, opcode))
+		return;
+	read_message(&head, (unsigned long)BPF_CORE_READ(message, umsg));
+	if (head.name_len)
+		data->address = head.name;
+}
+
+struct ring_move {
+	__u64 cgroup;
+	long result;
+	int way;
+	struct data data;
+};
+
+/* Of its own for the verifier, like walk_path_of. */
+__noinline int uring_moved_file(struct ring_move *move, __u64 of_file)
+{
 	struct file *file = (void *)of_file;
 	struct identity who;
 
+	if (!move)
+		return 0;
 	if (!file)
-		return count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL);
+		return count_loss(move->cgroup, FP_LOSS_CAUSE_RING_CALL);
 	identify_file(file, &who);
-	if (who.object == FP_OBJECT_KIND_SOCKET)
+	if (who.object == FP_OBJECT_KIND_SOCKET) {
+		struct moved moved = {.cgroup = move->cgroup, .result = move->result, .fd = NO_DESCRIPTOR,
+				      .outgoing = move->way == 2, .data = move->data};
+
 		return record_transfer_socket(&moved, of_file);
-	return record_transfer(cgroup, result, &who, NO_DESCRIPTOR, moved.outgoing);
+	}
+	return record_transfer(move->cgroup, move->result, &who, NO_DESCRIPTOR, move->way == 2);
 }
 
-static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, long result, int way)
+/* What a message that was received brought along in descriptors. */
+static __always_inline int uring_passed(__u64 cgroup, struct io_kiocb *request, int opcode)
 {
-	return uring_moved_file(cgroup, (__u64)BPF_CORE_READ(request, file), result, way);
+	struct io_sr_msg *message = (void *)request;
+	struct user_msghdr_head head = {};
+	struct call call = {.cgroup = cgroup};
+
+	if (opcode != OP_RECVMSG || is_repeated(request, opcode))
+		return 0;
+	read_message(&head, (unsigned long)BPF_CORE_READ(message, umsg));
+	return head.control_len ? record_rights(&call, head.control, head.control_len) : 0;
 }
 
+static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, __u64 number, long result, int way)
+{
+	struct ring_move move = {.cgroup = cgroup, .result = result, .way = way, .data = {.request = number}};
+	int opcode = BPF_CORE_READ(request, opcode);
+
+	take_manner(&move.data, request, opcode);
+	uring_moved_file(&move, (__u64)BPF_CORE_READ(request, file));
+	return uring_passed(cgroup, request, opcode);
+}
+
+#define MESSAGE_BRINGS_FILE 1 /* IORING_MSG_SEND_FD */
 #define FD_IN_FIXED (1u << 31) /* SPLICE_F_FD_IN_FIXED: the number is a place in the ring's own table */
 
 static __always_inline int uring_moved_between(struct call *call, struct io_kiocb *request)
 {
+	struct ring_move move = {.cgroup = call->cgroup, .result = call->result, .way = 1};
 	struct io_splice *splice = (void *)request;
 	struct file *in = 0;
 
 	if (!(BPF_CORE_READ(splice, flags) & FD_IN_FIXED))
 		in = file_of(BPF_CORE_READ(splice, splice_fd_in));
-	uring_moved_file(call->cgroup, (__u64)in, call->result, 1);
-	return uring_moved(call->cgroup, request, call->result, 2);
+	uring_moved_file(&move, (__u64)in);
+	move.way = 2;
+	return uring_moved_file(&move, (__u64)BPF_CORE_READ(request, file));
 }
 
-/* What it opened is in the ring's own table, where we do not look. */
-static __always_inline int is_without_descriptor(struct io_kiocb *request, int opcode)
+/* Where in the ring's own table what was opened is to lie, from 1 on; 0: it has a descriptor. */
+static __always_inline __u32 own_place(struct io_kiocb *request, int opcode)
 {
 	switch (opcode) {
 	case OP_OPENAT:
 	case OP_OPENAT2:
-		return BPF_CORE_READ((struct io_open *)request, file_slot) != 0;
+		return BPF_CORE_READ((struct io_open *)request, file_slot);
 	case OP_ACCEPT:
-		return BPF_CORE_READ((struct io_accept *)request, file_slot) != 0;
+		return BPF_CORE_READ((struct io_accept *)request, file_slot);
 	case OP_SOCKET:
-		return BPF_CORE_READ((struct io_socket *)request, file_slot) != 0;
+		return BPF_CORE_READ((struct io_socket *)request, file_slot);
+	case OP_PIPE:
+		return BPF_CORE_READ((struct io_pipe *)request, file_slot);
 	}
 	return 0;
+}
+
+#define ANY_PLACE 0xffffffffu /* which one the kernel has chosen is the result */
+#define FILE_FLAGS 3ul /* of the pointer, beside it */
+
+static __always_inline struct file *file_of_ring(struct io_kiocb *request, __u32 place, long result)
+{
+	struct io_ring_ctx *ring = BPF_CORE_READ(request, ctx);
+	struct io_rsrc_node **nodes, *node = 0;
+	__u32 at = place == ANY_PLACE ? result : place - 1;
+
+	if (!bpf_core_field_exists(struct io_file_table, data) || at >= BPF_CORE_READ(ring, file_table.data.nr))
+		return 0;
+	nodes = BPF_CORE_READ(ring, file_table.data.nodes);
+	bpf_probe_read_kernel(&node, sizeof(node), &nodes[at]);
+	return node ? (void *)(BPF_CORE_READ(node, file_ptr) & ~FILE_FLAGS) : 0;
+}
+
+/* What a descriptor or a place in the ring's table stands for when the operation is done. */
+static __always_inline struct file *opened_by_ring(struct io_kiocb *request, int opcode, long result)
+{
+	__u32 place = own_place(request, opcode);
+
+	return place ? file_of_ring(request, place, result) : file_of(result);
+}
+
+/* Two ends whose numbers stand where the process wanted to have them. */
+static __always_inline int uring_piped(struct call *call, struct io_kiocb *request)
+{
+	struct io_pipe *pipe = (void *)request;
+
+	if (BPF_CORE_READ(pipe, file_slot))
+		return count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL);
+	return record_pipe(call, (unsigned long)BPF_CORE_READ(pipe, fds));
 }
 
 /* One that completed and moved no bytes. */
@@ -102,18 +210,30 @@ static __always_inline int uring_done(struct call *call, struct io_kiocb *reques
 	__u64 file = (__u64)BPF_CORE_READ(request, file), cgroup = call->cgroup;
 	long result = call->result;
 
-	if (is_without_descriptor(request, opcode))
-		return count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL);
+	long fd = own_place(request, opcode) ? NO_DESCRIPTOR : result;
+	__u64 opened = 0;
+
+	if (opcode == OP_OPENAT || opcode == OP_OPENAT2 || opcode == OP_ACCEPT || opcode == OP_SOCKET) {
+		opened = (__u64)opened_by_ring(request, opcode, result);
+		if (!opened) /* closed in between, or in a table that we do not know */
+			return count_loss(call->cgroup, FP_LOSS_CAUSE_RING_CALL);
+	}
 	switch (opcode) {
 	case OP_OPENAT:
 	case OP_OPENAT2:
-		return record_open(cgroup, result, BPF_CORE_READ((struct io_open *)request, how.flags));
+		return record_open_file(cgroup, opened, fd, BPF_CORE_READ((struct io_open *)request, how.flags));
 	case OP_CONNECT:
 		return record_connect(cgroup, result, file, NO_DESCRIPTOR);
 	case OP_ACCEPT:
-		return record_accept(cgroup, result, (__u64)file_of(result), result);
+		return record_accept(cgroup, result, opened, fd);
 	case OP_SOCKET:
-		return record_socket(cgroup, result, (__u64)file_of(result), result);
+		return record_socket(cgroup, result, opened, fd);
+	case OP_PIPE:
+		return uring_piped(call, request);
+	case OP_FIXED_FD_INSTALL: /* what has a place gets a number as well */
+		return record_open(cgroup, result, 0);
+	case OP_MSG_RING:
+		return BPF_CORE_READ((struct io_msg *)request, cmd) == MESSAGE_BRINGS_FILE ? count_loss(cgroup, FP_LOSS_CAUSE_RING_CALL) : 0;
 	case OP_BIND:
 		return record_bind(cgroup, result, file, NO_DESCRIPTOR);
 	case OP_LISTEN:

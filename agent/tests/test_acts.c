@@ -341,32 +341,6 @@ static void a_program_in_memory_is_known(void **state)
 	assert_non_null(memmem(executed->path.data, executed->path.len, "memfd:hidden", 12));
 }
 
-#if defined(__x86_64__)
-static int call_as_32_bit(void)
-{
-	long result;
-
-	/* close(-1) by the old gate: number 6 is another call in the 64-bit table */
-	__asm__ volatile("int $0x80" : "=a"(result) : "a"(6), "b"(-1) : "memory", "r8", "r9", "r10", "r11");
-	return result != -EBADF;
-}
-
-static uint64_t n_foreign;
-
-static void take_foreign(void *arg, uint64_t of_cgroup, uint32_t cause, uint64_t lost)
-{
-	if (of_cgroup == cgroup.id && cause == FP_LOSS_FOREIGN_CALL)
-		n_foreign += lost;
-}
-
-static void a_32_bit_call_is_counted_and_not_misread(void **state)
-{
-	record(call_as_32_bit);
-	fp_capture_take_losses(capture, take_foreign, NULL);
-	assert_int_equal(n_foreign, 1);
-}
-#endif
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,9 +352,6 @@ int main(void)
 		cmocka_unit_test(a_ring_talks_and_is_heard),
 		cmocka_unit_test(a_script_is_loaded),
 		cmocka_unit_test(a_program_in_memory_is_known),
-#if defined(__x86_64__)
-		cmocka_unit_test(a_32_bit_call_is_counted_and_not_misread),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -6,6 +6,8 @@
 #include "agent/tests/recorded.h"
 #include "agent/tests/through_ring.h"
 
+#include <netinet/in.h>
+
 #define RING(...) through_ring(ring, &p, (struct io_uring_sqe){__VA_ARGS__})
 #define NAME(text) ((uintptr_t)(text))
 
@@ -140,12 +142,164 @@ static void a_ring_that_no_call_empties_is_seen(void **state)
 	assert_moved();
 }
 
+/* Accepts and receives that go on: two completions each of one request. */
+static int talk_repeatedly(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int server = socket(AF_INET, SOCK_STREAM, 0), callers[2], called;
+	struct io_uring_params p = {0};
+	socklen_t len = sizeof(address);
+	int ring = syscall(SYS_io_uring_setup, 1, &p);
+	static char room[4][64];
+
+	if (ring < 0 || bind(server, (void *)&address, len) || listen(server, 4) || getsockname(server, (void *)&address, &len))
+		return 1;
+	for (int i = 0; i < 2; i++)
+		callers[i] = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(callers[0], (void *)&address, len))
+		return 2;
+	called = RING(.opcode = IORING_OP_ACCEPT, .fd = server, .ioprio = IORING_ACCEPT_MULTISHOT, .user_data = 7);
+	told[0] = ino_of_fd(called);
+	if (called < 0 || connect(callers[1], (void *)&address, len))
+		return 2;
+	told[1] = ino_of_fd(next_result(ring, &p));
+	if (RING(.opcode = IORING_OP_PROVIDE_BUFFERS, .fd = 4, .addr = NAME(room), .len = 64, .buf_group = 3))
+		return 3;
+	if (write(callers[0], "hello", 5) != 5 ||
+	    RING(.opcode = IORING_OP_RECV, .fd = called, .ioprio = IORING_RECV_MULTISHOT, .flags = IOSQE_BUFFER_SELECT,
+		 .buf_group = 3, .user_data = 8) != 5)
+		return 4;
+	return write(callers[0], "hello you", 9) != 9 || next_result(ring, &p) != 9;
+}
+
+static void a_request_that_completes_more_than_once_is_told_each_time(void **state)
+{
+	if (!may_use_rings())
+		skip();
+	share();
+	record(talk_repeatedly);
+	assert_int_equal(count(FP_EVENT_TYPE_ACCEPT), 2);
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_ACCEPT, i)->ino, told[i]);
+		assert_true(nth(FP_EVENT_TYPE_ACCEPT, i)->remote_port == nth(FP_EVENT_TYPE_CONNECT, i)->local_port);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->ino, told[0]);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->bytes, i ? 9 : 5);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->rx_end - nth(FP_EVENT_TYPE_RECEIVE, i)->rx_base, i ? 14 : 5);
+	}
+}
+
+static int datagram_socket(struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(*address);
+
+	*address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return bind(fd, (void *)address, len) || getsockname(fd, (void *)address, &len) ? -1 : fd;
+}
+
+/* Datagrams to an address of their own; what is looked at stays; what brings descriptors. */
+static int send_through_a_ring(void)
+{
+	struct sockaddr_in to, from;
+	int receiver = datagram_socket(&to), sender = datagram_socket(&from), pair[2];
+	char data[8] = "dgram", in[64], control[CMSG_SPACE(sizeof(int))];
+	struct iovec out = {data, 5}, into = {in, sizeof(in)};
+	struct sockaddr_in whence;
+	struct msghdr sent = {.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &out, .msg_iovlen = 1};
+	struct msghdr came = {.msg_name = &whence, .msg_namelen = sizeof(whence), .msg_iov = &into, .msg_iovlen = 1};
+	struct msghdr passed = {.msg_iov = &out, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct io_uring_params p = {0};
+	int ring = syscall(SYS_io_uring_setup, 1, &p);
+
+	if (ring < 0 || receiver < 0 || sender < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return 1;
+	told[0] = ntohs(to.sin_port);
+	told[1] = ntohs(from.sin_port);
+	told[2] = ino_of_fd(sender);
+	if (RING(.opcode = IORING_OP_SENDMSG, .fd = sender, .addr = NAME(&sent), .len = 1) != 5 ||
+	    RING(.opcode = IORING_OP_SEND, .fd = sender, .addr = NAME(data), .len = 4, .addr2 = NAME(&to), .addr_len = sizeof(to)) != 4)
+		return 2;
+	if (RING(.opcode = IORING_OP_RECVMSG, .fd = receiver, .addr = NAME(&came), .len = 1) != 5 ||
+	    RING(.opcode = IORING_OP_RECV, .fd = receiver, .addr = NAME(in), .len = 64, .msg_flags = MSG_PEEK) != 4 ||
+	    RING(.opcode = IORING_OP_RECV, .fd = receiver, .addr = NAME(in), .len = 64) != 4)
+		return 3;
+	CMSG_FIRSTHDR(&passed)->cmsg_len = CMSG_LEN(sizeof(int));
+	CMSG_FIRSTHDR(&passed)->cmsg_level = SOL_SOCKET;
+	CMSG_FIRSTHDR(&passed)->cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&passed)), &sender, sizeof(int));
+	if (RING(.opcode = IORING_OP_SENDMSG, .fd = pair[0], .addr = NAME(&passed), .len = 1) != 5)
+		return 4;
+	return RING(.opcode = IORING_OP_RECVMSG, .fd = pair[1], .addr = NAME(&passed), .len = 1) != 5;
+}
+
+static void a_ring_sends_to_an_address_and_passes_descriptors(void **state)
+{
+	if (!may_use_rings())
+		skip();
+	share();
+	record(send_through_a_ring);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->local_port, told[1]);
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->remote_port, told[0]);
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->remote_lo, 0xffff7f000001);
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->bytes, 5 - i);
+	}
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 4);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[1]);
+	assert_true(nth(FP_EVENT_TYPE_RECEIVE, 1)->flags & FP_RECEIVE_PEEKED);
+	assert_false(nth(FP_EVENT_TYPE_RECEIVE, 2)->flags & FP_RECEIVE_PEEKED);
+	assert_int_equal(count(FP_EVENT_TYPE_PASS), 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_PASS, 0)->ino, told[2]);
+}
+
+/* Opened into the ring's own table; given a number afterwards. */
+static int open_into_the_table(void)
+{
+	struct io_uring_params p = {0};
+	int ring = syscall(SYS_io_uring_setup, 1, &p), places[3] = {-1, -1, -1};
+
+	if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, places, 3))
+		return 1;
+	if (RING(.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = NAME(path("direct")), .open_flags = O_CREAT | O_RDWR,
+		 .len = 0600, .file_index = 2))
+		return 2;
+	if (RING(.opcode = IORING_OP_SOCKET, .fd = AF_INET, .off = SOCK_DGRAM, .file_index = 3))
+		return 3;
+	told[1] = RING(.opcode = 54 /* FIXED_FD_INSTALL, since 6.8 */, .fd = 1, .flags = IOSQE_FIXED_FILE);
+	return 0;
+}
+
+static void what_a_ring_keeps_to_itself_is_known(void **state)
+{
+	const struct fp_event *opened;
+
+	if (!may_use_rings())
+		skip();
+	share();
+	record(open_into_the_table);
+	opened = nth(FP_EVENT_TYPE_OPEN, 0);
+	assert_text(opened->path, path("direct"));
+	assert_int_equal(opened->ino, ino_of(path("direct")));
+	assert_true(opened->flags & FP_OPEN_CREATED);
+	assert_int_equal(opened->fd, UINT32_MAX);
+	assert_int_equal(nth(FP_EVENT_TYPE_SOCKET, 0)->family, AF_INET);
+	assert_int_equal(nth(FP_EVENT_TYPE_SOCKET, 0)->protocol, IPPROTO_UDP);
+	if ((int)told[1] < 0)
+		return;
+	assert_int_equal(nth(FP_EVENT_TYPE_OPEN, 1)->fd, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_OPEN, 1)->ino, opened->ino);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_told_as_the_kernel_has_them),
 		cmocka_unit_test(files_of_the_ring_are_known),
 		cmocka_unit_test(a_ring_that_no_call_empties_is_seen),
+		cmocka_unit_test(a_request_that_completes_more_than_once_is_told_each_time),
+		cmocka_unit_test(a_ring_sends_to_an_address_and_passes_descriptors),
+		cmocka_unit_test(what_a_ring_keeps_to_itself_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
