@@ -112,6 +112,8 @@ struct thread_state {
 	__u64 fresh; /* 1: of a process whose work moves: that it woke has not been told */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
 	__u64 last; /* end of its last record */
+	__u64 woken; /* when it was woken last, which can be long before it came back from its wait */
+	__u64 giver; /* when who woke it had come back to its loop; 0: that has none, or is of another process */
 	/* of a process's first thread: the board that speaks for threads without one of their own */
 	__u64 tables;
 	__u64 tables_exec;
@@ -427,6 +429,28 @@ static __always_inline __u64 whole_number(__u64 bits)
 }
 
 /*
+ * Whose the resource is: where it was noted when it was made, else where connections are.  An entry is the number
+ * and whose it is, as one: clang would add to a pointer by `or`, which the verifier refuses.
+ */
+static __always_inline __s32 owner_of(__u64 board, __u64 resource)
+{
+	__u64 owner, set[FP_BOARD_LASTING_WAYS];
+
+	if (bpf_probe_read_user(&owner, sizeof(owner), (void *)(board + FP_BOARD_OWNERS +
+								sizeof(owner) * (resource % FP_BOARD_OWNERS_MAX))) < 0)
+		return 0;
+	if ((__u32)owner == (__u32)resource)
+		return (__s32)(owner >> 32);
+	if (bpf_probe_read_user(set, sizeof(set), (void *)(board + FP_BOARD_LASTING +
+							   sizeof(set) * (resource % FP_BOARD_LASTING_SETS))) < 0)
+		return 0;
+	for (int i = 0; i < FP_BOARD_LASTING_WAYS; i++)
+		if ((__u32)set[i] == (__u32)resource)
+			return (__s32)(set[i] >> 32);
+	return 0;
+}
+
+/*
  * Whose the callback is that the thread runs: the board's first id while it
  * holds, else by the number of its resource.  A number whose place others have
  * taken says nothing.
@@ -435,9 +459,9 @@ static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2]
 {
 	const __u64 board = state->board;
 	struct { __u64 id[2], within; } first;
-	struct { __u32 resource; __s32 number; } owner;
-	__u64 bits, resource;
 	__u32 number, place, holds;
+	__s32 owner;
+	__u64 bits;
 
 	if (bpf_probe_read_user(&bits, sizeof(bits), (void *)state->running) < 0 ||
 	    bpf_probe_read_user(&first, sizeof(first), (void *)board) < 0)
@@ -447,12 +471,10 @@ static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2]
 		id[1] = first.id[1];
 		return 0;
 	}
-	resource = whole_number(bits);
-	if (bpf_probe_read_user(&owner, sizeof(owner), (void *)(board + FP_BOARD_OWNERS +
-								sizeof(owner) * (resource % FP_BOARD_OWNERS_MAX))) < 0 ||
-	    owner.resource != (__u32)resource || !owner.number)
+	owner = owner_of(board, whole_number(bits));
+	if (!owner)
 		return -1;
-	number = owner.number < 0 ? -(__u32)owner.number : (__u32)owner.number;
+	number = owner < 0 ? -(__u32)owner : (__u32)owner;
 	place = 1 + number % (FP_BOARD_IDS_MAX - 1);
 	if (bpf_probe_read_user(&holds, sizeof(holds), (void *)(board + FP_BOARD_NUMBERS + sizeof(holds) * place)) < 0 ||
 	    holds != number)

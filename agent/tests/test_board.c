@@ -138,6 +138,13 @@ static void put_owner(unsigned resource, int number)
 	put_id(FP_BOARD_IDS + 16ull * place, id);
 }
 
+/* What lasts is noted in one of four places, and looked at there when the other table does not have it. */
+static void put_holder(unsigned resource, unsigned way, int number)
+{
+	memcpy(board + FP_BOARD_LASTING + 8ull * (resource % FP_BOARD_LASTING_SETS * FP_BOARD_LASTING_WAYS + way),
+	       (int[]){ (int)resource, number }, 8);
+}
+
 static int touch_in(double number)
 {
 	running = number;
@@ -166,13 +173,21 @@ static int with_numbers(void)
 	if (touch_in(BEYOND) || touch_in(0) || touch_in(-1) || touch_in(0.0 / 0.0) || touch_in(1e300) || touch_in(50))
 		return 1;
 	put_owner(3, 7);
+	for (unsigned way = 0; way < FP_BOARD_LASTING_WAYS; way++)
+		put_holder(3 + FP_BOARD_OWNERS_MAX + way * FP_BOARD_LASTING_SETS, way, way % 2 ? -8 : 5);
+	put_holder(4, 0, 5); /* and not when it has */
+	for (unsigned way = 0; way < FP_BOARD_LASTING_WAYS; way++)
+		if (touch_in(3 + FP_BOARD_OWNERS_MAX + way * FP_BOARD_LASTING_SETS))
+			return 1;
+	if (touch_in(3) || touch_in(4) || touch_in(3 + FP_BOARD_OWNERS_MAX + 4 * FP_BOARD_LASTING_SETS))
+		return 1;
 	memcpy(board + FP_BOARD_NUMBERS + 4 * (1 + 7), &other, 4); /* the place serves another by now */
 	return touch_in(3) || touch_in(4);
 }
 
 static void what_runs_is_known_by_its_number(void **state)
 {
-	const uint64_t ids[] = { 9, 9, 7, 8, 5, 0, 6, 0, 0, 0, 0, 9, 0, 8 };
+	const uint64_t ids[] = { 9, 9, 7, 8, 5, 0, 6, 0, 0, 0, 0, 9, 5, 8, 5, 8, 7, 8, 0, 0, 8 };
 
 	record(with_numbers);
 	for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)

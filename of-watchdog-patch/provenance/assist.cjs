@@ -25,6 +25,7 @@ const BOARD_DESCRIPTOR = 0x46505256
 const DESCRIPTORS = 4096
 const PLACES = 4096
 const RESOURCES = 1 << 17 // a request of some size makes a few hundred
+const LASTING = 1024 // sets of four: connections
 const MODE_BITS = 12
 const HEADER = 'x-faasprov-request'
 const ID = /^[0-9a-f]{32}$/
@@ -35,7 +36,7 @@ const BOARD = 'faasprov.board' // the same: what it shows of its board
 const LENT = Symbol('faasprov.board')
 const OUTPUTS = Symbol('faasprov.outputs')
 
-const board = Buffer.alloc(64 + 2 * DESCRIPTORS + 20 * PLACES + 8 * RESOURCES)
+const board = Buffer.alloc(64 + 2 * DESCRIPTORS + 20 * PLACES + 8 * RESOURCES + 32 * LASTING)
 // A thread that ends does more when its own memory is gone, and maybe another's: what a worker thread shows is its parent's.
 const lent = isMainThread ? undefined : getEnvironmentData(BOARD)
 const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent, 0, 64) : board
@@ -44,6 +45,7 @@ const descriptors = new Uint16Array(board.buffer, board.byteOffset + 64, DESCRIP
 const ids = new Int32Array(board.buffer, board.byteOffset + 64 + 2 * DESCRIPTORS, 4 * PLACES)
 const numbers = new Int32Array(board.buffer, ids.byteOffset + ids.byteLength, PLACES) // which invocation each place holds
 const owners = new Int32Array(board.buffer, numbers.byteOffset + numbers.byteLength, 2 * RESOURCES) // a number, whose it is
+const lasting = new Int32Array(board.buffer, owners.byteOffset + owners.byteLength, 8 * LASTING) // the same
 
 // --- invocations: numbers from 1; the last ones have a place on the board ------
 
@@ -86,7 +88,36 @@ function own (resource, invocation) {
 
 function ownerOf (resource) {
   const at = 2 * (resource & (RESOURCES - 1))
-  return owners[at] === (resource | 0) ? owners[at + 1] : 0
+  return owners[at] === (resource | 0) ? owners[at + 1] : holderOf(resource)
+}
+
+// What lasts changes hands: it is noted apart, because in the table above it would take the place of what was made since.
+const changed = new Float64Array(4 * LASTING) // when each did
+let changes = 0
+
+function hold (resource, invocation) {
+  const at = 2 * (resource & (RESOURCES - 1))
+  if (owners[at] === (resource | 0)) owners[at + 1] = invocation
+  const set = 4 * (resource & (LASTING - 1))
+  let into = set // itself, or what has not changed for longest
+  for (let i = set; i < set + 4; i++) {
+    if (lasting[2 * i] === (resource | 0)) {
+      into = i
+      break
+    }
+    if (changed[i] < changed[into]) into = i
+  }
+  lasting[2 * into] = resource
+  lasting[2 * into + 1] = invocation
+  changed[into] = ++changes
+}
+
+function holderOf (resource) {
+  const set = 4 * (resource & (LASTING - 1))
+  for (let i = set; i < set + 4; i++) {
+    if (lasting[2 * i] === (resource | 0)) return lasting[2 * i + 1]
+  }
+  return 0
 }
 
 // --- whom this thread works for -----------------------------------------------------
@@ -389,7 +420,7 @@ function claimAll (socket, invocation) {
 }
 
 function claim (handle, invocation) {
-  if (typeof handle?.getAsyncId === 'function') own(handle.getAsyncId(), invocation)
+  if (typeof handle?.getAsyncId === 'function') hold(handle.getAsyncId(), invocation)
 }
 
 // Where answers come in the order of what was asked, each is of who asked: so it is with Redis.  What goes out on a

@@ -10,7 +10,7 @@ ASSIST = os.path.join(ROOT, "of-watchdog-patch", "provenance", "assist.cjs")
 # Takes what the assist shows to the recorder, and reads it as that does (lib/schema/mark.def): the first byte of an id.
 SHOWN = """
 const fs = require('fs'), { writeSync } = fs
-const IDS = 64 + 2 * 4096, NUMBERS = IDS + 16 * 4096, OWNERS = NUMBERS + 4 * 4096
+const IDS = 64 + 2 * 4096, NUMBERS = IDS + 16 * 4096, OWNERS = NUMBERS + 4 * 4096, LASTING = OWNERS + 8 * (1 << 17)
 let board, running
 fs.writeSync = (descriptor, what, ...more) => {
   if (descriptor !== 0x46505256) return writeSync(descriptor, what, ...more)
@@ -20,8 +20,11 @@ fs.writeSync = (descriptor, what, ...more) => {
 globalThis.says = () => {
   const resource = running?.readDoubleLE()
   if (running === undefined || resource === board.readDoubleLE(16)) return board[0]
-  const owner = OWNERS + 8 * (resource % (1 << 17)), number = Math.abs(board.readInt32LE(owner + 4)), place = 1 + number % 4095
-  if (board.readUInt32LE(owner) !== resource % 2 ** 32 || board.readInt32LE(NUMBERS + 4 * place) !== number) return 0
+  const places = [OWNERS + 8 * (resource % (1 << 17)), ...[0, 1, 2, 3].map(i => LASTING + 32 * (resource % 1024) + 8 * i)]
+  const owner = places.find(at => board.readUInt32LE(at) === resource % 2 ** 32)
+  if (owner === undefined) return 0
+  const number = Math.abs(board.readInt32LE(owner + 4)), place = 1 + number % 4095
+  if (board.readInt32LE(NUMBERS + 4 * place) !== number) return 0
   return board[IDS + 16 * place]
 }
 """
@@ -281,6 +284,60 @@ const { port1, port2 } = new MessageChannel();
   done()
 })()
 """))
+
+    def test_a_connection_takes_nobodys_place(self):
+        """What is made after a connection was has the place in the table that the connection's number has, and neither loses its own."""
+        lines = self.run_node("""
+const { AsyncResource } = require('async_hooks')
+const made = []
+// Resources until one has the place of the number.
+function makeLike (number) {
+  let resource
+  do {
+    resource = new AsyncResource('made')
+  } while ((resource.asyncId() - number) % (1 << 17) !== 0)
+  made.push(resource)
+}
+handlers.length = 0
+server.removeAllListeners('request')
+let asked
+server.on('request', (request, response) => {
+  if (made.length === 0) {
+    makeLike(request.socket._handle.getAsyncId())
+    makeLike(request.socket.parser.getAsyncId())
+    request.once('data', () => {
+      say() // in the parser's own context: 1
+      request.on('data', () => {})
+      request.once('end', () => response.end())
+    })
+    asked.end('body')
+  } else {
+    say() // 2
+    for (const resource of made) resource.runInAsyncScope(say) // 1 1
+    response.end()
+  }
+})
+async function ask (n, agent) {
+  await listening
+  const headers = { 'X-Faasprov-Request': n.toString(16).padStart(2, '0').repeat(16) }
+  asked = http.request({ port: server.address().port, agent, headers, method: 'POST' })
+  if (n === 1) asked.flushHeaders()
+  else asked.end()
+  const [response] = await once(asked, 'response')
+  response.resume()
+  await once(response, 'end')
+}
+async function main () {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  await ask(1, agent)
+  await ask(2, agent)
+  agent.destroy()
+  done()
+  show()
+}
+main()
+""")
+        self.assertEqual(["1 2 1 1"], lines)
 
     def test_a_server_of_several_processes_works_for_whose_request_each_reads(self):
         self.assertEqual(["5 6 7"], self.run_node("""
