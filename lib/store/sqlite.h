@@ -25,12 +25,12 @@
 	FP_STATEMENT(BATCH_REQUEST, "SELECT b.id, hash, frame FROM request_batch r JOIN batch b ON b.id = r.batch" \
 				    " WHERE r.request = ?1 ORDER BY b.id")                                        \
 	FP_STATEMENT(BATCH_INSTANCE, "SELECT b.id, hash, frame FROM instance_batch i JOIN batch b ON"             \
-				     " b.id = i.batch WHERE i.cgroup = ?1 AND i.host = ?2 AND i.boot = ?3"        \
+				     " b.id = i.batch WHERE i.cgroup = ?1 AND b.host = ?2 AND b.boot = ?3"        \
 				     " ORDER BY b.id")                                                            \
 	FP_STATEMENT(BATCH_BETWEEN, "SELECT id, hash, frame FROM batch WHERE first <= ?2 AND last >= ?1"          \
 				    " ORDER BY id")                                                               \
 	FP_STATEMENT(REQUEST_BATCH, "INSERT INTO request_batch VALUES (?1, ?2)")                                  \
-	FP_STATEMENT(INSTANCE_BATCH, "INSERT INTO instance_batch VALUES (?1, ?2, ?3, ?4)")                        \
+	FP_STATEMENT(INSTANCE_BATCH, "INSERT INTO instance_batch VALUES (?1, ?2)")                                \
 	FP_STATEMENT(TOTALS, "SELECT count(*), sum(events), sum(bytes), min(first), max(last) FROM batch")        \
 	FP_STATEMENT(NEWEST, "SELECT max(id) FROM batch")                                                         \
 	FP_STATEMENT(OWNER, "SELECT store FROM graph")                                                            \

@@ -171,8 +171,7 @@ static int put_requests(struct fp_sqlite *store, const struct fp_buffer *request
 	return 0;
 }
 
-static int put_instances(struct fp_sqlite *store, const struct fp_buffer *cgroups,
-			 const struct fp_batch_header *header, sqlite3_int64 id)
+static int put_instances(struct fp_sqlite *store, const struct fp_buffer *cgroups, sqlite3_int64 id)
 {
 	uint64_t cgroup = 0, former = 0;
 
@@ -187,9 +186,7 @@ static int put_instances(struct fp_sqlite *store, const struct fp_buffer *cgroup
 		if (r < 0)
 			return r;
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)cgroup);
-		sqlite3_bind_text(s, 2, header->host, -1, SQLITE_STATIC);
-		sqlite3_bind_blob(s, 3, header->boot, sizeof(header->boot), SQLITE_STATIC);
-		r = fp_sqlite_run(store, &store->evidence, FP_RUN_INSTANCE_BATCH, s, sqlite3_bind_int64(s, 4, id));
+		r = fp_sqlite_run(store, &store->evidence, FP_RUN_INSTANCE_BATCH, s, sqlite3_bind_int64(s, 2, id));
 		if (r < 0)
 			return r;
 	}
@@ -211,7 +208,7 @@ static int put_new(struct fp_sqlite *store, const uint8_t *frame, size_t len, st
 	if (r == 0)
 		r = put_requests(store, &requests, id);
 	if (r == 0)
-		r = put_instances(store, &cgroups, header, id);
+		r = put_instances(store, &cgroups, id);
 	fp_buffer_done(&requests);
 	fp_buffer_done(&cgroups);
 	return r < 0 ? r : 1;

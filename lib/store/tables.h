@@ -14,7 +14,7 @@
 #ifndef FP_STORE_TABLES_H
 #define FP_STORE_TABLES_H
 
-#define FP_SQLITE_VERSION 2
+#define FP_SQLITE_VERSION 3
 /* PRAGMA application_id of the evidence and of the graph: "FPs1", "FPg1". */
 #define FP_SQLITE_EVIDENCE 0x46507331
 #define FP_SQLITE_GRAPH 0x46506731
@@ -24,8 +24,9 @@
 #define FP_SQL_IDENTITY(application) \
 	"PRAGMA application_id = " FP_SQL_NUMBER(application) ";" FP_SQL_VERSION(FP_SQLITE_VERSION)
 
-/* Of a request's id so many bytes are in the index: ids are random, and another's batch among the answers does no harm. */
-#define FP_REQUEST_KEY_SIZE 8
+/* Of a request's id so many bytes are in the index: ids are random, and another's batch among the answers does no harm
+ * (of a store with ten million requests, one in 400). */
+#define FP_REQUEST_KEY_SIZE 4
 
 #define FP_NODE_COLUMNS(F, C)                     \
 	F(id, "INTEGER PRIMARY KEY", NUM, )       \
@@ -111,8 +112,8 @@
 	"CREATE TRIGGER batch_same BEFORE UPDATE ON batch BEGIN SELECT raise(ABORT, 'evidence stays'); END;"   \
 	"CREATE TABLE request_batch (request BLOB NOT NULL, batch INTEGER NOT NULL,"                           \
 	" PRIMARY KEY (request, batch)) WITHOUT ROWID;"                                                        \
-	"CREATE TABLE instance_batch (cgroup INTEGER NOT NULL, host TEXT NOT NULL, boot BLOB NOT NULL,"        \
-	" batch INTEGER NOT NULL, PRIMARY KEY (cgroup, host, boot, batch)) WITHOUT ROWID;"
+	"CREATE TABLE instance_batch (cgroup INTEGER NOT NULL, batch INTEGER NOT NULL,"                        \
+	" PRIMARY KEY (cgroup, batch)) WITHOUT ROWID;"
 
 /* `store` names the evidence that the graph was made from. */
 #define FP_SQL_GRAPH                                                                                           \

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "store/tables.h"
 #include "store/tests/util.h"
 
 static struct fp_store *open_store(void **state, enum fp_store_mode mode)
@@ -594,10 +595,10 @@ static void poke(void **state, const char *name, long at, int byte)
 static void test_other_version(void **state)
 {
 	fp_store_close(open_store(state, FP_STORE_CREATE));
-	poke(state, "s.db", 63, 3);
+	poke(state, "s.db", 63, 99);
 	for (int mode = FP_STORE_READ; mode <= FP_STORE_CREATE; mode++)
-		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "made by version 3"), -EPROTO);
-	poke(state, "s.db", 63, 2);
+		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "made by version 99"), -EPROTO);
+	poke(state, "s.db", 63, FP_SQLITE_VERSION);
 	poke(state, "s.db", 71, 0);
 	for (int mode = FP_STORE_READ; mode <= FP_STORE_CREATE; mode++)
 		assert_int_equal(try_open(state, "s.db", (enum fp_store_mode)mode, "another kind"), -EBADMSG);
