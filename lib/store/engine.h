@@ -25,6 +25,7 @@ struct fp_store_engine {
 		    char error[FP_STORE_ERROR_SIZE]);
 	void (*close)(struct fp_store *store);
 	int (*check)(struct fp_store *store);
+	int (*set_cache)(struct fp_store *store, size_t bytes);
 
 	int (*group_begin)(struct fp_store *store);
 	int (*group_commit)(struct fp_store *store);

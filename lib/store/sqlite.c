@@ -239,11 +239,21 @@ static int sqlite_check(struct fp_store *base)
 	return r > 0 ? check_db(store, &store->graph) : r;
 }
 
+static int sqlite_set_cache(struct fp_store *base, size_t bytes)
+{
+	struct fp_sqlite *store = fp_sqlite_of(base);
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%zu", bytes >> 10);
+	return fp_sqlite_exec(store, &store->evidence, sql);
+}
+
 const struct fp_store_engine fp_store_sqlite = {
 	.scheme = "sqlite",
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.check = sqlite_check,
+	.set_cache = sqlite_set_cache,
 	.group_begin = fp_sqlite_group_begin,
 	.group_commit = fp_sqlite_group_commit,
 	.group_abort = fp_sqlite_group_abort,

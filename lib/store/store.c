@@ -55,6 +55,13 @@ int fp_store_check(struct fp_store *store)
 	return store->engine->check(store);
 }
 
+int fp_store_set_cache(struct fp_store *store, size_t bytes)
+{
+	if (bytes < FP_STORE_CACHE_MIN)
+		return -EINVAL;
+	return store->engine->set_cache(store, bytes);
+}
+
 static int fail(struct fp_store *store, int error, const char *sentence)
 {
 	snprintf(store->error, sizeof(store->error), "%s", sentence);

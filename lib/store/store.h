@@ -27,6 +27,10 @@ enum fp_store_mode { FP_STORE_READ, FP_STORE_WRITE, FP_STORE_CREATE };
 /* `url`: a path (SQLite).  On failure *ret_store is NULL and ret_error, if given, says why in one line. */
 int fp_store_open(const char *url, enum fp_store_mode mode, struct fp_store **ret_store, char ret_error[256]);
 struct fp_store *fp_store_close(struct fp_store *store);
+/* Less helps nobody: SQLite's pages that one batch touches. */
+#define FP_STORE_CACHE_MIN (256u << 10)
+/* Most that the engine keeps of the evidence in memory (64 MiB unless it is said).  0, -EINVAL: less than the least, others. */
+int fp_store_set_cache(struct fp_store *store, size_t bytes);
 /* The last failure as a sentence; belongs to the store. */
 const char *fp_store_error(const struct fp_store *store);
 /*

@@ -1,10 +1,12 @@
 /* The store: what is put is found again by every way that leads to it, and stays. */
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -671,6 +673,47 @@ static void test_odd_path(void **state)
 	assert_string_equal(fp_folder_list(state), "a b?c#d%41'e:f a b?c#d%41'e:f-graph");
 }
 
+/* A batch of 128 KiB that cannot be packed. */
+static void store_noise(struct fp_chain *chain, struct fp_store *store)
+{
+	struct fp_event event = {.type = FP_EVENT_TYPE_OPEN, .object = FP_OBJECT_FILE};
+	uint8_t *frame;
+	char path[FP_STR_MAX];
+	size_t len;
+
+	for (unsigned i = 0; i < 32; i++) {
+		assert_int_equal(getrandom(path, sizeof(path), 0), sizeof(path));
+		event.path = (struct fp_str){path, sizeof(path)};
+		assert_int_equal(fp_batch_writer_add(chain->writer, &event), 0);
+	}
+	frame = fp_chain_next(chain, 1, 42, &len);
+	assert_int_equal(fp_chain_put(store, frame, len), 1);
+	free(frame);
+}
+
+/* What the engine keeps in memory of a store of several MiB, written and read, is what it was allowed. */
+static void test_cache(void **state)
+{
+	struct fp_store *store = open_store(state, FP_STORE_CREATE);
+	struct seen seen = {0};
+	struct fp_chain chain;
+	size_t before, after;
+
+	assert_int_equal(fp_store_set_cache(store, FP_STORE_CACHE_MIN - 1), -EINVAL);
+	assert_int_equal(fp_store_set_cache(store, FP_STORE_CACHE_MIN), 0);
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	fp_chain_init(&chain, 7);
+	for (unsigned i = 0; i < 20; i++)
+		store_noise(&chain, store);
+	fp_chain_done(&chain);
+	assert_int_equal(fp_store_each_batch(store, 0, see_batch, &seen), 0);
+	assert_int_equal(seen.n, 20);
+	after = mallinfo2().uordblks + mallinfo2().hblkhd;
+	assert_true(seen.bytes > 4 * FP_STORE_CACHE_MIN);
+	assert_in_range(after > before ? after - before : 0, 0, 2 * FP_STORE_CACHE_MIN);
+	fp_store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fp_folder_setup, fp_folder_teardown)
 
 int main(void)
@@ -688,6 +731,7 @@ int main(void)
 		TEST(test_reading_makes_no_files),
 		TEST(test_foreign_graph),
 		TEST(test_odd_path),
+		TEST(test_cache),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
