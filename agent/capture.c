@@ -216,8 +216,7 @@ static int load_programs(struct fp_capture *capture, const struct fp_capture_opt
 	return faasprov_bpf__load(skeleton);
 }
 
-/* What the kernel says that a map or program takes. */
-static uint64_t charged_for(int fd)
+uint64_t fp_capture_charged_for(int fd)
 {
 	fp_cleanup(fp_fclosep) FILE *file = NULL;
 	unsigned long long bytes;
@@ -238,9 +237,9 @@ static uint64_t charged_for_all(const struct faasprov_bpf *skeleton)
 	uint64_t sum = 0;
 
 	bpf_object__for_each_map(map, skeleton->obj)
-		sum += charged_for(bpf_map__fd(map));
+		sum += fp_capture_charged_for(bpf_map__fd(map));
 	bpf_object__for_each_program(program, skeleton->obj)
-		sum += charged_for(bpf_program__fd(program));
+		sum += fp_capture_charged_for(bpf_program__fd(program));
 	return sum;
 }
 
@@ -498,10 +497,22 @@ bool fp_capture_wants_existing(const struct fp_capture *capture)
 	return !capture->about.existing;
 }
 
+static int note_existing(struct fp_capture *capture, uint64_t told)
+{
+	if (capture->about.existing == told)
+		return 0;
+	capture->about.existing = told;
+	return capture->pins.lock >= 0 ? pin_about(capture) : 0;
+}
+
 int fp_capture_existing_told(struct fp_capture *capture)
 {
-	capture->about.existing = 1;
-	return capture->pins.lock >= 0 ? pin_about(capture) : 0;
+	return note_existing(capture, 1);
+}
+
+int fp_capture_existing_untold(struct fp_capture *capture)
+{
+	return note_existing(capture, 0);
 }
 
 int fp_capture_start(struct fp_capture *capture, char ret_error[256])

@@ -56,6 +56,8 @@ unsigned fp_capture_pid_level(void);
 bool fp_capture_wants_existing(const struct fp_capture *capture);
 /* It is told, and kept.  0 or negative errno. */
 int fp_capture_existing_told(struct fp_capture *capture);
+/* Somebody has come of whom it is to be told, and kept; whoever takes over before that tells all again. */
+int fp_capture_existing_untold(struct fp_capture *capture);
 
 /* What this process of the container reads, writes and sends is not recorded from now on. */
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
@@ -129,6 +131,8 @@ uint64_t fp_capture_missing_hooks(const struct fp_capture *capture);
 int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks);
 
 /* What the kernel charges for this kernel side's maps and programs, the ring among them; task storage, which grows with the tasks, is not. */
+/* What the kernel says that a map or program takes, by its descriptor. */
+uint64_t fp_capture_charged_for(int fd);
 uint64_t fp_capture_memory(const struct fp_capture *capture);
 
 /* What the kernel accepts, as text for people, one hook a line, to `fd` 1.  0 when recording is possible. */

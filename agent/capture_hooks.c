@@ -18,6 +18,7 @@ static const struct {
 	{"io_uring_submit_req", "on_uring_submit", "operations through io_uring without completion", FP_LOSS_RING_HOOK},
 	{"inode_set_ctime_to_ts", "on_ctime_set", "files that calls by name are about", 0},
 	{"ctime_ns_xchg", "on_ctime_changed", "the same, on file systems with fine timestamps", 0},
+	{"cgroup_attach_task", "on_moved", "processes that come from other cgroups", 0},
 	{"cgroup_mkdir", "on_cgroup_made", "names of containers that are over in a moment", 0},
 	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment", 0},
 };

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { STRINGS = 4 };
+enum { STRINGS = 5 };
 
 struct container_entry {
 	uint64_t cgroup;
-	char *strings[STRINGS]; /* id, function, image, cgroup path */
+	char *strings[STRINGS]; /* id, function, image, cgroup path, replica */
 	UT_hash_handle hh;
 };
 
@@ -33,7 +33,8 @@ void fp_containers_done(struct fp_containers *containers)
 
 void fp_containers_encode(struct fp_buffer *buffer, uint64_t cgroup, const struct fp_container *container)
 {
-	const char *strings[STRINGS] = {container->id, container->function, container->image, container->cgroup_path};
+	const char *strings[STRINGS] = {container->id, container->function, container->image,
+					container->cgroup_path, container->replica};
 	uint64_t number = htole64(cgroup);
 
 	fp_buffer_add(buffer, &number, sizeof(number));
@@ -52,6 +53,8 @@ static int decode_strings(struct container_entry *entry, const char *at, const c
 	for (int i = 0; i < STRINGS; i++) {
 		uint16_t len;
 
+		if (at == end && i == STRINGS - 1) /* recordings of old say nothing of replicas */
+			return 0;
 		if ((size_t)(end - at) < sizeof(len))
 			return -EBADMSG;
 		memcpy(&len, at, sizeof(len));
@@ -105,5 +108,6 @@ int fp_containers_find(const struct fp_containers *containers, uint64_t cgroup, 
 	ret_container->function = entry->strings[1];
 	ret_container->image = entry->strings[2];
 	ret_container->cgroup_path = entry->strings[3];
+	ret_container->replica = entry->strings[4];
 	return 0;
 }

@@ -3,14 +3,15 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "existing.skel.h"
 
@@ -19,10 +20,12 @@
 enum { WALKS = 2 };
 
 struct fp_existing {
-	struct existing_bpf *skeleton;
+	int programs[WALKS]; /* who a process is; what it holds */
+	int wanted; /* the map of what the programs are to tell of */
+	uint64_t memory;
 	int walks[WALKS]; /* iterators, read one after the other; -1: none, or at its end */
 	size_t len;
-	char piece[PIECE_MAX];
+	char *piece; /* while there is a walk */
 };
 
 static uint64_t boottime(void)
@@ -39,51 +42,63 @@ static int load(struct existing_bpf *skeleton, const struct fp_existing_options 
 
 	/* what the records of the ring are made with comes with the headers and is not used */
 	bpf_object__for_each_map(map, skeleton->obj)
-		bpf_map__set_autocreate(map, bpf_map__is_internal(map) || map == skeleton->maps.process_room ||
+		bpf_map__set_autocreate(map, bpf_map__is_internal(map) || map == skeleton->maps.wanted ||
+						     map == skeleton->maps.process_room ||
 						     map == skeleton->maps.descriptor_room ||
 						     map == skeleton->maps.socket_room);
 	skeleton->rodata->root_cgroup = options->root_cgroup;
 	skeleton->rodata->root_level = options->root_level;
 	skeleton->rodata->container_level = options->container_level;
 	skeleton->rodata->pid_level = fp_capture_pid_level();
-	skeleton->rodata->recorded_since = options->before_exec ? UINT64_MAX : boottime();
-	skeleton->rodata->without_cloexec = options->before_exec;
 	return existing_bpf__load(skeleton);
 }
 
-/* The walk goes on when its program's link is closed. */
-static int begin_walk(struct bpf_program *program, int *ret_fd)
+static void close_fd(int *fd)
 {
-	struct bpf_link *link = bpf_program__attach_iter(program, NULL);
-	int fd;
+	fp_closep(fd);
+	*fd = -1;
+}
 
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0)
-		fd = -errno;
-	bpf_link__destroy(link);
-	if (fd < 0)
-		return fd;
-	*ret_fd = fd;
-	return 0;
+static int duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}
+
+/* The descriptors are all that is needed later: what libbpf remembers of the object is much more. */
+static int keep(struct fp_existing *existing, struct existing_bpf *skeleton)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skeleton->obj)
+		existing->memory += fp_capture_charged_for(bpf_map__fd(map));
+	bpf_object__for_each_program(program, skeleton->obj)
+		existing->memory += fp_capture_charged_for(bpf_program__fd(program));
+	existing->programs[0] = duplicate(bpf_program__fd(skeleton->progs.each_process));
+	existing->programs[1] = duplicate(bpf_program__fd(skeleton->progs.each_descriptor));
+	existing->wanted = duplicate(bpf_map__fd(skeleton->maps.wanted));
+	for (int i = 0; i < WALKS; i++)
+		if (existing->programs[i] < 0)
+			return existing->programs[i];
+	return existing->wanted < 0 ? existing->wanted : 0;
 }
 
 int fp_existing_open(const struct fp_existing_options *options, struct fp_existing **ret_existing, char ret_error[256])
 {
 	struct fp_existing *existing = calloc(1, sizeof(*existing));
-	int r = -ENOMEM;
+	struct existing_bpf *skeleton = existing ? existing_bpf__open() : NULL;
+	int r = skeleton ? load(skeleton, options) : existing ? -errno : -ENOMEM;
 
 	if (existing) {
+		existing->wanted = -1;
 		for (int i = 0; i < WALKS; i++)
-			existing->walks[i] = -1;
-		existing->skeleton = existing_bpf__open();
-		r = existing->skeleton ? load(existing->skeleton, options) : -errno;
+			existing->walks[i] = existing->programs[i] = -1;
 	}
-	if (r == 0 && !options->before_exec)
-		r = begin_walk(existing->skeleton->progs.each_process, &existing->walks[0]);
 	if (r == 0)
-		r = begin_walk(existing->skeleton->progs.each_descriptor, &existing->walks[1]);
+		r = keep(existing, skeleton);
+	existing_bpf__destroy(skeleton);
 	if (r < 0) {
 		snprintf(ret_error, 256, "cannot walk what is there already: %s", strerror(-r));
 		fp_existing_free(existing);
@@ -91,6 +106,77 @@ int fp_existing_open(const struct fp_existing_options *options, struct fp_existi
 	}
 	*ret_existing = existing;
 	return 0;
+}
+
+uint64_t fp_existing_memory(const struct fp_existing *existing)
+{
+	return existing ? existing->memory : 0;
+}
+
+/* The walk goes on when its link is closed.  Before 6.1 no single process can be asked for: then all are looked at. */
+static int begin_walk(int program, uint64_t tgid)
+{
+	union bpf_iter_link_info info = {.task.pid = (uint32_t)tgid};
+	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = tgid ? &info : NULL, .iter_info_len = tgid ? sizeof(info) : 0);
+	int link = bpf_link_create(program, 0, BPF_TRACE_ITER, &options), walk;
+
+	if (link < 0 && tgid && (errno == E2BIG || errno == EINVAL))
+		link = bpf_link_create(program, 0, BPF_TRACE_ITER, NULL);
+	if (link < 0)
+		return -errno;
+	walk = bpf_iter_create(link);
+	if (walk < 0)
+		walk = -errno;
+	close(link);
+	return walk;
+}
+
+static void end_walks(struct fp_existing *existing)
+{
+	for (int i = 0; i < WALKS; i++)
+		close_fd(&existing->walks[i]);
+	existing->len = 0;
+	free(existing->piece);
+	existing->piece = NULL;
+}
+
+static int begin(struct fp_existing *existing, const struct fp_existing_wanted *wanted, int first)
+{
+	uint32_t zero = 0;
+	int r = 0;
+
+	end_walks(existing);
+	existing->piece = malloc(PIECE_MAX);
+	if (!existing->piece)
+		return -ENOMEM;
+	if (bpf_map_update_elem(existing->wanted, &zero, wanted, BPF_ANY) < 0)
+		r = -errno;
+	for (int i = first; r >= 0 && i < WALKS; i++)
+		r = existing->walks[i] = begin_walk(existing->programs[i], wanted->tgid);
+	if (r < 0)
+		end_walks(existing);
+	return r < 0 ? r : 0;
+}
+
+int fp_existing_begin(struct fp_existing *existing)
+{
+	struct fp_existing_wanted wanted = {.since = boottime()};
+
+	return begin(existing, &wanted, 0);
+}
+
+int fp_existing_begin_inherited(struct fp_existing *existing)
+{
+	struct fp_existing_wanted wanted = {.since = UINT64_MAX, .without_cloexec = 1};
+
+	return begin(existing, &wanted, 1);
+}
+
+int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start)
+{
+	struct fp_existing_wanted wanted = {.tgid = tgid, .start = start};
+
+	return begin(existing, &wanted, 0);
 }
 
 /* Whole records are handed over, what is left moves to the front; their number. */
@@ -130,8 +216,7 @@ int fp_existing_read(struct fp_existing *existing, fp_capture_record_fn fn, void
 			if (got < 0)
 				return -errno;
 			if (got == 0) {
-				close(existing->walks[i]);
-				existing->walks[i] = -1;
+				close_fd(&existing->walks[i]);
 				if (existing->len)
 					return -EBADMSG;
 				break;
@@ -142,6 +227,7 @@ int fp_existing_read(struct fp_existing *existing, fp_capture_record_fn fn, void
 				return n;
 		}
 	}
+	end_walks(existing);
 	return 0;
 }
 
@@ -149,10 +235,10 @@ struct fp_existing *fp_existing_free(struct fp_existing *existing)
 {
 	if (!existing)
 		return NULL;
+	end_walks(existing);
 	for (int i = 0; i < WALKS; i++)
-		if (existing->walks[i] >= 0)
-			close(existing->walks[i]);
-	existing_bpf__destroy(existing->skeleton);
+		close_fd(&existing->programs[i]);
+	close_fd(&existing->wanted);
 	free(existing);
 	return NULL;
 }

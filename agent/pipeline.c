@@ -222,6 +222,16 @@ bool fp_pipeline_table(const struct fp_pipeline *p, unsigned n, struct fp_bound 
 
 /* --- announcing --------------------------------------------------------------- */
 
+/* Where the runtime says which of its function's replicas it is, that is a word of its own: older evidence has none. */
+static int announce_replica(struct fp_pipeline *p, const struct fp_event *said, struct fp_str replica)
+{
+	struct fp_event event = {.type = FP_EVENT_TYPE_REPLICA, .time = said->time, .start = said->start,
+				 .cgroup = said->cgroup, .replica = replica};
+	int r = fp_reducer_add(p->reducer, said);
+
+	return r < 0 || !replica.len ? r : fp_reducer_add(p->reducer, &event);
+}
+
 /* Says once who a container is, before the first event that is recorded of it after it is known. */
 static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t time)
 {
@@ -241,7 +251,7 @@ static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t
 	said.function = text_of(container.function);
 	said.image = text_of(container.image);
 	said.cgroup_path = text_of(container.cgroup_path);
-	return fp_reducer_add(p->reducer, &said);
+	return announce_replica(p, &said, text_of(container.replica));
 }
 
 /* --- the way of an event ------------------------------------------------------------ */

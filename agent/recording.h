@@ -5,8 +5,8 @@
  *
  * File: zstd stream of: magic "FPREC01\n", u16 record version, host (u8 length,
  * bytes), boot id 16, clock offset i64, then items: u8 kind, u32 length, bytes.
- *   'R' a record   'C' a container: cgroup u64, then id, function, image and
- *   path of the cgroup, each u16 length and bytes   'L' loss: cgroup u64, cause
+ *   'R' a record   'C' a container: cgroup u64, then id, function, image,
+ *   path of the cgroup and (not in those of old) replica, each u16 length and bytes   'L' loss: cgroup u64, cause
  *   u64, lost u64
  * Numbers are little endian.
  */
@@ -24,7 +24,7 @@ enum fp_recording_kind {
 	FP_RECORDING_LOSS = 'L',
 };
 
-/* Twice the largest record (exec) and more than a container's four strings. */
+/* Twice the largest record (exec) and more than a container's strings. */
 #define FP_RECORDING_ITEM_MAX 65536
 
 struct fp_recording_writer;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,11 +20,11 @@
 #include "agent/agent.h"
 #include "agent/capture.h"
 #include "agent/cgroup.h"
-#include "agent/existing.h"
 #include "agent/pipeline.h"
 #include "agent/redact/redact.h"
 #include "agent/sink.h"
 #include "agent/tls_probe.h"
+#include "agent/walk.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -42,6 +43,7 @@ struct run {
 	struct fp_tls_probe *tls; /* NULL: not wanted */
 	bool no_tls, raw;
 	uint64_t without;
+	struct fp_walk walk; /* of what the command inherits, and of who is moved in later */
 	struct fp_pipeline *pipeline;
 	struct fp_sink sink;
 	uint8_t id[FP_REQUEST_ID_SIZE];
@@ -84,6 +86,8 @@ static int take_record(void *arg, const void *data, size_t len)
 {
 	struct run *run = arg;
 
+	if (fp_walk_note(&run->walk, data, len) < 0)
+		fp_pipeline_loss(run->pipeline, run->cgroup.id, FP_LOSS_EXISTING, 1);
 	return fp_pipeline_record(run->pipeline, data, len);
 }
 
@@ -106,6 +110,8 @@ static int drain(struct run *run)
 		r = fp_capture_drain(run->capture, take_record, run);
 	if (r >= 0)
 		fp_pipeline_drained(run->pipeline);
+	while (r >= 0 && fp_walk_waits(&run->walk))
+		r = fp_walk_step(&run->walk, take_record, run);
 	return r;
 }
 
@@ -149,9 +155,12 @@ static int start_command(struct run *run)
 	if (run->child == 0) {
 		uint64_t go;
 
+		/* until it is told to go on, it is ours */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* an eventfd, because the recording has begun and does not show those */
 		if (read(run->go, &go, sizeof(go)) != sizeof(go))
 			_exit(127);
+		prctl(PR_SET_PDEATHSIG, 0);
 		signal(SIGINT, SIG_DFL);
 		signal(SIGQUIT, SIG_DFL);
 		execvp(run->command[0], run->command);
@@ -165,19 +174,18 @@ static int start_command(struct run *run)
 static int tell_inherited(struct run *run)
 {
 	struct fp_existing_options options = {.root_cgroup = run->cgroup.id, .root_level = run->cgroup.level,
-					      .container_level = run->cgroup.level, .before_exec = true};
-	struct fp_existing *existing = NULL;
+					      .container_level = run->cgroup.level};
 	char error[256];
-	int r = fp_existing_open(&options, &existing, error);
+	int r = fp_existing_open(&options, &run->walk.existing, error);
 
 	if (r < 0) {
 		fp_log(FP_LOG_WARNING, error, "store=%s", run->store_url);
 		take_loss(run, 0, FP_LOSS_EXISTING, 1);
 		return 0;
 	}
-	while ((r = fp_existing_read(existing, take_record, run)) > 0)
+	r = fp_existing_begin_inherited(run->walk.existing);
+	while (r >= 0 && (r = fp_existing_read(run->walk.existing, take_record, run)) > 0)
 		;
-	fp_existing_free(existing);
 	return r;
 }
 
@@ -222,12 +230,12 @@ static int record(struct run *run, char error[256])
 	int r;
 
 	r = fp_pipeline_new(&options, &run->pipeline);
+	if (r == 0) /* before recording begins: that it comes into the cgroup is our deed */
+		r = start_command(run);
 	if (r == 0)
 		r = fp_capture_start(run->capture, error);
 	if (r == 0)
 		r = put_boundary(run, FP_EVENT_TYPE_BEGIN);
-	if (r == 0)
-		r = start_command(run);
 	if (r == 0)
 		r = tell_inherited(run);
 	if (r == 0 && write(run->go, &one, sizeof(one)) != sizeof(one))
@@ -278,6 +286,7 @@ static void close_all(struct run *run)
 	}
 	fp_pipeline_free(run->pipeline);
 	fp_tls_probe_free(run->tls);
+	fp_walk_done(&run->walk);
 	fp_capture_free(run->capture);
 	if (run->cgroup.id)
 		fp_cgroup_remove(&run->cgroup);

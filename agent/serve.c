@@ -227,6 +227,8 @@ static int open_all(struct serve *serve, char error[256])
 		r = fp_pipeline_new(&options, &serve->pipeline);
 	if (r == 0)
 		r = open_capture(serve, error);
+	if (r == 0)
+		fp_serve_open_walk(serve);
 	if (r == 0 && !serve->options.no_tls)
 		r = fp_tls_probe_new(serve->capture, &serve->tls);
 	if (r == 0)
@@ -316,7 +318,8 @@ static void close_all(struct serve *serve)
 	serve->background = fp_background_free(serve->background);
 	fp_stats_socket_close(serve->stats);
 	/* what was read and is in no batch yet is the next agent's to read, or belongs to the end */
-	if (serve->started && !serve->error && !serve->options.keep_pins && fp_serve_commit(serve) < 0)
+	if (serve->started && !serve->error && !serve->options.keep_pins &&
+	    (fp_serve_finish_walk(serve) < 0 || fp_serve_commit(serve) < 0))
 		fp_log(FP_LOG_ERROR, "the last records are lost", "node=%s", serve->host.name);
 	if (serve->sink.store)
 		fp_sink_discard(&serve->sink);
@@ -349,6 +352,7 @@ static void close_all(struct serve *serve)
 	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)
 		fp_capture_unpin(serve->capture);
 	fp_tls_probe_free(serve->tls);
+	fp_walk_done(&serve->walk);
 	fp_capture_free(serve->capture);
 }
 

@@ -22,6 +22,7 @@
 #include "agent/sink.h"
 #include "agent/stats_socket.h"
 #include "agent/tally.h"
+#include "agent/walk.h"
 #include "agent/uplink/uplink.h"
 #include "base/ours.h"
 
@@ -45,6 +46,7 @@ struct serve {
 	struct fp_cgroup cgroup;
 	struct fp_runtime *runtime;
 	struct fp_capture *capture;
+	struct fp_walk walk; /* of what was there before, and of who comes later */
 	struct fp_inject *inject; /* NULL unless asked for */
 	struct fp_tls_probe *tls; /* NULL: not wanted */
 	struct fp_pipeline *pipeline;
@@ -101,8 +103,12 @@ char *fp_serve_say_stats(void *arg);
 
 /* To be called when output and capture are open: goes on where the last agent ended. */
 int fp_serve_resume(struct serve *serve);
+/* When the capture is open: loads what walks processes. */
+void fp_serve_open_walk(struct serve *serve);
 /* Tells what was there before recording began, once for a kernel side (agent/existing.h); the loop must be ready. */
 int fp_serve_tell_existing(struct serve *serve);
+/* At the end: who has come and is not told of yet. */
+int fp_serve_finish_walk(struct serve *serve);
 /* Takes what is waiting, or as much of it as one turn of the loop may. */
 int fp_serve_drain(struct serve *serve);
 /* Makes a batch of all that was taken; when it is kept, the ring may forget it. */

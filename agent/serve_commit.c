@@ -7,13 +7,14 @@
 
 #include "agent/bpf/shared.h"
 #include "agent/containers.h"
-#include "agent/existing.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
 /* Batches of one turn of the loop; then the uplink, signals and timers have theirs. */
 #define COMMITS_PER_TURN 4
+/* Pieces of what is walked, of at most 32 KiB: some milliseconds. */
+#define PIECES_PER_TURN 4
 
 int fp_serve_find_container(void *arg, uint64_t cgroup, struct fp_container *ret_container)
 {
@@ -69,23 +70,6 @@ static uint64_t hold_limit(const struct serve *serve)
 	return (serve->options.ring_size ? serve->options.ring_size : FP_RING_SIZE_DEFAULT) / 8;
 }
 
-static int take_record(void *arg, const void *data, size_t len)
-{
-	struct serve *serve = arg;
-	int r = serve->recording ? fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len) : 0;
-	struct fp_record_head head;
-
-	if (r < 0)
-		return r;
-	if (len >= sizeof(head)) {
-		memcpy(&head, data, sizeof(head));
-		fp_tally_record(&serve->tally, head.cgroup);
-	}
-	r = fp_pipeline_record(serve->pipeline, data, len);
-	serve->full = fp_batcher_is_full(serve->batcher) || fp_capture_held(serve->capture) > hold_limit(serve);
-	return r < 0 ? r : serve->full;
-}
-
 static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 {
 	struct fp_recording_loss item = {htole64(cgroup), htole64(cause), htole64(lost)};
@@ -99,6 +83,28 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 	fp_tally_loss(&serve->tally, cgroup, lost);
 }
 
+static int take_record(void *arg, const void *data, size_t len)
+{
+	struct serve *serve = arg;
+	int r = serve->recording ? fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len) : 0;
+	struct fp_record_head head;
+
+	if (r < 0)
+		return r;
+	if (len >= sizeof(head)) {
+		memcpy(&head, data, sizeof(head));
+		if (!fp_event_is_state(head.type)) /* those do not come through the ring */
+			fp_tally_record(&serve->tally, head.cgroup);
+	}
+	if (fp_walk_note(&serve->walk, data, len) < 0)
+		take_loss(serve, head.cgroup, FP_LOSS_EXISTING, 1);
+	if (fp_walk_waits(&serve->walk)) /* whoever takes over before it is kept walks all again */
+		fp_capture_existing_untold(serve->capture);
+	r = fp_pipeline_record(serve->pipeline, data, len);
+	serve->full = fp_batcher_is_full(serve->batcher) || fp_capture_held(serve->capture) > hold_limit(serve);
+	return r < 0 ? r : serve->full;
+}
+
 /* Our own processes are no news. */
 static int take_state(void *arg, const void *data, size_t len)
 {
@@ -109,12 +115,12 @@ static int take_state(void *arg, const void *data, size_t len)
  * What was there before.  Between the pieces the ring is drained, as recording goes on; what is told
  * twice after a death in the midst of it says the same.
  */
-static int tell_existing(struct serve *serve, struct fp_existing *existing)
+static int tell_existing(struct serve *serve)
 {
+	int n, r = fp_existing_begin(serve->walk.existing);
 	uint64_t told = 0;
-	int n, r = 0;
 
-	while (r >= 0 && (n = fp_existing_read(existing, take_state, serve)) != 0) {
+	while (r >= 0 && (n = fp_existing_read(serve->walk.existing, take_state, serve)) != 0) {
 		if (n < 0)
 			return n;
 		told += (uint64_t)n;
@@ -124,33 +130,57 @@ static int tell_existing(struct serve *serve, struct fp_existing *existing)
 			r = fp_serve_drain(serve);
 	}
 	if (r >= 0)
-		r = fp_serve_commit(serve);
-	if (r >= 0)
-		r = fp_capture_existing_told(serve->capture);
-	if (r >= 0)
 		fp_log(FP_LOG_INFO, "what was there before is told", "records=%llu", (unsigned long long)told);
-	return r;
+	serve->walk.all = false;
+	return r < 0 ? r : fp_serve_commit(serve);
 }
 
 int fp_serve_tell_existing(struct serve *serve)
 {
-	struct fp_existing_options options = {.root_cgroup = serve->cgroup.id,
-					      .root_level = serve->cgroup.level,
-					      .container_level = serve->cgroup.level + serve->options.container_depth};
-	struct fp_existing *existing = NULL;
-	char error[256];
-	int r;
-
 	if (!fp_capture_wants_existing(serve->capture))
 		return 0;
-	r = fp_existing_open(&options, &existing, error);
-	if (r < 0) { /* recording is possible all the same */
-		fp_log(FP_LOG_WARNING, error, "node=%s", serve->host.name);
+	if (!serve->walk.existing) {
 		take_loss(serve, 0, FP_LOSS_EXISTING, 1);
 		return 0;
 	}
-	r = tell_existing(serve, existing);
-	fp_existing_free(existing);
+	return tell_existing(serve);
+}
+
+void fp_serve_open_walk(struct serve *serve)
+{
+	struct fp_existing_options options = {.root_cgroup = serve->cgroup.id,
+					      .root_level = serve->cgroup.level,
+					      .container_level = serve->cgroup.level + serve->options.container_depth};
+	char error[256];
+
+	serve->walk.all = fp_capture_wants_existing(serve->capture);
+	if (fp_existing_open(&options, &serve->walk.existing, error) < 0) /* recording is possible all the same */
+		fp_log(FP_LOG_WARNING, error, "node=%s", serve->host.name);
+}
+
+/* Of who came later: some pieces a turn, so that the ring is drained between them. */
+static int tell_moved(struct serve *serve)
+{
+	int n = 1, r = 0;
+
+	if (!serve->started || serve->walk.all)
+		return 0;
+	for (unsigned i = 0; i < PIECES_PER_TURN && n > 0 && r >= 0; i++) {
+		n = fp_walk_step(&serve->walk, take_state, serve);
+		if (n > 0 && fp_batcher_is_full(serve->batcher))
+			r = fp_serve_commit(serve);
+	}
+	if (n < 0)
+		return n;
+	return r >= 0 && fp_walk_waits(&serve->walk) ? uv_async_send(&serve->again) : r;
+}
+
+int fp_serve_finish_walk(struct serve *serve)
+{
+	int r = 0;
+
+	while (r >= 0 && fp_walk_waits(&serve->walk) && !serve->walk.all)
+		r = tell_moved(serve);
 	return r;
 }
 
@@ -201,11 +231,13 @@ int fp_serve_commit(struct serve *serve)
 	if (r < 0)
 		return r;
 	fp_capture_release(serve->capture);
+	if (serve->started && serve->walk.existing && !serve->walk.all && !fp_walk_waits(&serve->walk))
+		r = fp_capture_existing_told(serve->capture);
 	fp_serve_memory_look(serve);
 	fp_serve_ours_look(serve);
 	fp_serve_names_watch(serve);
 	serve->drains = 0;
-	return 0;
+	return r;
 }
 
 int fp_serve_drain(struct serve *serve)
@@ -223,7 +255,7 @@ int fp_serve_drain(struct serve *serve)
 	}
 	if (r >= 0)
 		fp_pipeline_drained(serve->pipeline);
-	return r;
+	return r < 0 ? r : tell_moved(serve);
 }
 
 /* --- going on --------------------------------------------------------------------------- */

@@ -5,12 +5,27 @@
 
 #include "base/text.h"
 #include "graph/path.h"
+#include "query/attributes.h"
 #include "query/clean.h"
 #include "query/findings.h"
 #include "query/report_make.h"
 #include "query/words.h"
 
 /* --- head ----------------------------------------------------------------- */
+
+/* Which of the function's replicas, where the runtime says it and it is no other name for the instance. */
+static void head_replica(struct fp_report *report, const struct fp_store_request *request)
+{
+	fp_cleanup(fp_buffer_done) struct fp_buffer replica = FP_BUFFER_INIT;
+	const struct fp_graph_node *node = fp_graph_find_node(report->answer->graph, request->node);
+
+	if (!node || !fp_attribute_text(node->row.attributes, "replica", &replica))
+		return;
+	if (request->instance && strcmp(request->instance, replica.data) == 0)
+		return;
+	fp_report_add(report, ", replica ");
+	fp_clean_add(&report->out, replica.data, FP_REPORT_COLUMNS);
+}
 
 static void head_request(struct fp_report *report, const struct fp_store_request *request)
 {
@@ -36,6 +51,7 @@ static void head_request(struct fp_report *report, const struct fp_store_request
 		fp_buffer_add_format(&report->out, ", took %.3f s", (double)(request->last - request->first) / 1e9);
 	fp_report_add(report, ", instance ");
 	fp_clean_add(&report->out, request->instance ? request->instance : "-", FP_REPORT_COLUMNS);
+	head_replica(report, request);
 	fp_report_add(report, " on ");
 	fp_clean_add(&report->out, request->host ? request->host : "-", FP_REPORT_COLUMNS);
 	fp_report_add(report, "\n");

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/text.h"
 #include "stitcher/describe.h"
 
 #define BEFORE_RECORDING "before recording"
@@ -76,6 +77,28 @@ static void describe_failed(const struct fp_build *build, const struct fp_gnode 
 		json_object_set_new(object, "failed", list);
 }
 
+/* Which of the function's replicas, and made of what. */
+static void describe_container(const struct fp_build *build, uint32_t number, json_t *object)
+{
+	const struct fp_container *container = &build->evidence->containers[number];
+
+	set_text(build, object, "replica", container->replica);
+	set_text(build, object, "image", container->image);
+}
+
+/* Who came from outside what was recorded of the container says so, and who brought it. */
+static void describe_moved(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
+{
+	const struct fp_item *item = &build->evidence->items[build->processes[node->a].moved];
+	char time[FP_TIME_TEXT_SIZE];
+
+	json_object_set_new(object, "started", json_string("in another cgroup"));
+	fp_time_text(fp_build_wall(build, item, item->time), time);
+	json_object_set_new(object, "moved", json_string(time));
+	set_text(build, object, "moved_by", item->new_path);
+	set_number(object, "moved_by_pid", item->value);
+}
+
 static int describe_process(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
 {
 	const struct fp_process *process = &build->evidence->processes[node->a];
@@ -85,7 +108,9 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 	int r;
 
 	set_number(object, "host_pid", process->tgid);
-	if (image != FP_NONE && build->evidence->items[build->images[image].exec].type == FP_EVENT_TYPE_PRESENT)
+	if (state->moved != FP_NONE && build->evidence->items[state->moved].exec_id == node->b)
+		describe_moved(build, node, object);
+	else if (image != FP_NONE && build->evidence->items[build->images[image].exec].type == FP_EVENT_TYPE_PRESENT)
 		json_object_set_new(object, "started", json_string(BEFORE_RECORDING));
 	if (image != FP_NONE)
 		describe_exec(build, &build->evidence->items[build->images[image].exec], object);
@@ -98,6 +123,8 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 	fp_buffer_done(&unit);
 	describe_exit(state, object);
 	describe_failed(build, node, object);
+	if (fp_unit_request(node->c) == FP_NONE && node->container < FP_SEVERAL) /* else its request says it */
+		describe_container(build, node->container, object);
 	if (process->refused) {
 		set_number(object, "refused_marks", process->refused);
 		set_text(build, object, "refused", process->refusal);
@@ -143,6 +170,8 @@ static void describe_request(const struct fp_build *build, const struct fp_gnode
 			set_number(object, "status", evidence->items[state->end].value);
 		set_number(object, "response_bytes", evidence->items[state->end].bytes);
 	}
+	if (state->container != FP_NONE)
+		describe_container(build, state->container, object);
 	if (state->join)
 		json_object_set_new(object, "join", json_string(state->join));
 	describe_clock(build, state, object);

@@ -204,7 +204,8 @@ static int add_message(struct fp_evidence *evidence, const struct fp_event *even
 	} texts[] = {{event->name, &message.name}, {event->method, &message.method}, {event->url, &message.url},
 		     {event->host_name, &message.host_name}, {event->call_id, &message.call_id}, {event->rows, &message.rows}};
 
-	if (event->app == FP_APP_UNKNOWN || (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
+	/* protocols that we do not know would stand under the name of one that we do */
+	if (event->app == FP_APP_UNKNOWN || !fp_app_name(narrow(event->app)) || (event->app == FP_APP_HTTP_RESPONSE && !event->call_id.len))
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		int r = fp_evidence_text(evidence, texts[i].text, texts[i].number);
@@ -344,6 +345,15 @@ static int describe_container(struct fp_evidence *evidence, const struct fp_even
 	return r;
 }
 
+/* Who came from another cgroup, and who moved him. */
+static int add_moved(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	int r = add_exec(evidence, event, item);
+
+	item->value = narrow(event->mover_tgid);
+	return r < 0 ? r : fp_evidence_text(evidence, event->mover, &item->new_path) < 0 ? -ENOMEM : r;
+}
+
 /* What is special to the type.  1 keep the item, 0 leave it, or an error. */
 static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
 {
@@ -359,6 +369,8 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_EXEC:
 	case FP_EVENT_TYPE_PRESENT:
 		return add_exec(evidence, event, item);
+	case FP_EVENT_TYPE_MOVED:
+		return add_moved(evidence, event, item);
 	case FP_EVENT_TYPE_EXIT:
 		return event->flags & 1 ? 1 : 0;
 	case FP_EVENT_TYPE_RENAME:
@@ -506,7 +518,11 @@ int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, 
 	evidence->n_events++;
 	if (event->type == FP_EVENT_TYPE_CONTAINER)
 		return describe_container(evidence, event, fp_item_source(evidence, &item)->host, item.container);
-	if (event->type != FP_EVENT_TYPE_LOST && !fp_event_is_state(event->type) && !event->usual)
+	if (event->type == FP_EVENT_TYPE_REPLICA)
+		return evidence->containers[item.container].replica ?
+			       0 : fp_evidence_text(evidence, event->replica, &evidence->containers[item.container].replica);
+	if (event->type != FP_EVENT_TYPE_LOST && event->type != FP_EVENT_TYPE_MOVED && !fp_event_is_state(event->type) &&
+	    !event->usual)
 		note_first(&evidence->processes[item.process], event, &item);
 	r = add_own_fields(evidence, event, &item);
 	if (r == -EINVAL) {

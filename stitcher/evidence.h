@@ -91,7 +91,7 @@ struct fp_container {
 	uint32_t boot;
 	uint64_t cgroup;
 	bool known; /* an agent said what it is */
-	uint32_t host, id, function, image, path; /* texts */
+	uint32_t host, id, function, image, path, replica; /* texts */
 };
 
 struct fp_file {

@@ -365,6 +365,7 @@ static int resolve(struct fp_build *build, const struct fp_item *item, uint32_t 
 	case FP_EVENT_TYPE_END:
 		return resolve_end(build, item, number);
 	case FP_EVENT_TYPE_LOST:
+	case FP_EVENT_TYPE_MOVED:
 	case FP_EVENT_TYPE_PRESENT:
 	case FP_EVENT_TYPE_HELD:
 	case FP_EVENT_TYPE_CONNECTED:

@@ -30,7 +30,7 @@ static int make_tables(struct fp_build *build)
 							       .first = UINT64_MAX};
 	for (uint32_t i = 0; i < n_processes; i++)
 		build->processes[i] = (struct fp_process_state){
-			.node = FP_NONE, .parent = FP_NONE, .parent_exec = FP_NONE, .root_of = FP_NONE};
+			.node = FP_NONE, .parent = FP_NONE, .parent_exec = FP_NONE, .root_of = FP_NONE, .moved = FP_NONE};
 	for (uint32_t i = 0; i < n_streams; i++)
 		build->links[i].accepted = FP_NONE;
 	for (size_t i = 0; i < evidence->n_messages; i++)
@@ -74,6 +74,10 @@ static int survey_exec(struct fp_build *build, const struct fp_item *item, uint3
 	uint32_t key[2] = {item->process, item->exec_id}, image;
 	int r = fp_intern_add(&build->images_by, key, sizeof(key), &image);
 
+	/* of who came from elsewhere the walk knows more than was seen of it in passing */
+	if (r == 0 && item->type == FP_EVENT_TYPE_PRESENT &&
+	    build->evidence->items[build->images[image].exec].type == FP_EVENT_TYPE_MOVED)
+		build->images[image].exec = number;
 	if (r <= 0)
 		return r;
 	if (!FP_ARRAY_ROOM(build->images, image, build->images_room))
@@ -130,7 +134,9 @@ int fp_build_survey(struct fp_build *build)
 
 		if (fp_unit_request(item->unit) != FP_NONE)
 			survey_request(build, item, build->order[i]);
-		if (item->type == FP_EVENT_TYPE_EXEC || item->type == FP_EVENT_TYPE_PRESENT)
+		if (item->type == FP_EVENT_TYPE_MOVED && build->processes[item->process].moved == FP_NONE)
+			build->processes[item->process].moved = build->order[i];
+		if (item->type == FP_EVENT_TYPE_EXEC || item->type == FP_EVENT_TYPE_PRESENT || item->type == FP_EVENT_TYPE_MOVED)
 			r = survey_exec(build, item, build->order[i]);
 		else if (fp_event_is_state(item->type))
 			survey_state(build, item);

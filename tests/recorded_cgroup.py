@@ -50,6 +50,11 @@ class RecordedCgroup:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.02)
 
+    def wait_for(self, process, path):
+        """Until the process has made the file; one that ends before fails at once."""
+        self.wait_until(lambda: os.path.exists(path) or process.poll() is not None)
+        self.assertIsNone(process.poll(), f"{process.args[:2]} has ended")
+
     def end(self, process, number=signal.SIGKILL):
         if process.poll() is None:
             process.send_signal(number)

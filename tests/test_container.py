@@ -37,14 +37,17 @@ class ContainerTest(RecordedCgroup, unittest.TestCase):
              "--runc-root", os.path.join(self.scratch, "runc"), "--host-root", os.path.join(self.scratch, "host"),
              "--foreground"], stderr=subprocess.DEVNULL)
         self.addCleanup(self.end, self.agent)
-        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
+        self.wait_for(self.agent, os.path.join(self.scratch, "ready"))
 
     def recorded(self):
-        """The functions of the instances that became the program."""
+        """The functions of the instances that became the program; where that is known, replica and image are."""
         self.end(self.agent, signal.SIGTERM)
         graph = json.loads(checked(os.path.join(BIN, "faasprov"), "export", "--store", self.store, "--format", "json"))
-        return sorted((node["function"] or "?", node["instance"] or "?") for node in graph["nodes"]
-                             if node["kind"] == "process" and "moment" in node["label"])
+        moments = [node for node in graph["nodes"] if node["kind"] == "process" and "moment" in node["label"]]
+        for node in moments:
+            said = (node["attributes"].get("replica"), node["attributes"].get("image"))
+            self.assertEqual(self.expected(node) if node["function"] else (None, None), said)
+        return sorted((node["function"] or "?", node["instance"] or "?") for node in moments)
 
     def make_bundle(self, i, *args):
         bundle = os.path.join(self.scratch, f"bundle{i}")
@@ -56,7 +59,8 @@ class ContainerTest(RecordedCgroup, unittest.TestCase):
         config["process"].update(terminal=False, args=["/moment", *args], cwd="/")
         config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] == "/proc"]
         config["linux"]["cgroupsPath"] = f"{self.name}/c{i}"
-        config["annotations"] = {"openfaas.function": f"function{i}", "openfaas.image": "shop:1"}
+        config["annotations"] = {"openfaas.function": f"function{i}", "openfaas.replica": f"function{i}-1",
+                                 "openfaas.image": "shop:1"}
         with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
             json.dump(config, file)
         return ["runc", "--root", os.path.join(self.scratch, "runc"), "run", "--bundle", bundle, f"c{i}"]
@@ -66,6 +70,7 @@ class ContainerTest(RecordedCgroup, unittest.TestCase):
         return {row["function"] for row in agent["containers"]}
 
     def test_runc(self):
+        self.expected = lambda node: (f"{node['function']}-1", "shop:1")
         os.mkdir(os.path.join(self.scratch, "runc"))
         # one that lasts until its name is known, and some that are over before anybody looks
         with subprocess.Popen(self.make_bundle(0, "wait"), stdin=subprocess.PIPE) as first:
@@ -85,6 +90,7 @@ class ContainerTest(RecordedCgroup, unittest.TestCase):
         print(sum(function != "?" for function, _ in moments), "of", COUNT, "functions were known")
 
     def test_a_cgroup_that_is_gone_at_once(self):
+        self.expected = lambda node: (f"shop.{node['instance'][-1]}", "shop:1")
         ids = [f"{i:064x}" for i in range(1, COUNT + 1)]
         for number in ids:
             path = os.path.join(self.cgroup, f"docker-{number}.scope")

@@ -89,7 +89,7 @@ class Flooded(RecordedCgroup):
         self.watch = Watch(self.agent.pid, self.ring * MIB)
         self.watch.start()
         self.addCleanup(self.watch.stop)
-        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
+        self.wait_for(self.agent, os.path.join(self.scratch, "ready"))
 
     def start_flood(self, mode, n):
         self.cgroups += 1
@@ -136,7 +136,7 @@ class Flooded(RecordedCgroup):
         aggregator = subprocess.Popen([os.path.join(BIN, "faasprov-aggregator"), "--listen", address, "--store", store,
                                        "--state", state], stderr=subprocess.DEVNULL)
         self.addCleanup(self.end, aggregator)
-        self.wait_until(lambda: os.path.exists(os.path.join(state, "ready")))
+        self.wait_for(aggregator, os.path.join(state, "ready"))
         self.agent.send_signal(signal.SIGUSR1)
         self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "flushed")))
         agent = self.settled()

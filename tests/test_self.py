@@ -35,14 +35,14 @@ class SelfTest(RecordedCgroup, unittest.TestCase):
         process = self.start_in(cgroup, os.path.join(BIN, "faasprov-aggregator"), "--listen", f"127.0.0.1:{port}", "--store",
                                 self.store, "--state", state, stderr=subprocess.DEVNULL)
         ready = os.path.join(state, "ready")
-        self.wait_until(lambda: os.path.exists(ready))
+        self.wait_for(process, ready)
         return process, text_of(ready).strip()
 
     def start_agent(self, cgroup, address):
         self.agent = self.start_in(cgroup, AGENT, "serve", "--cgroup", self.cgroup, "--aggregator", address, "--spool",
                                    os.path.join(self.scratch, "spool"), "--state", self.scratch, "--ring-size", "1",
                                    stderr=subprocess.DEVNULL)
-        self.wait_until(lambda: os.path.exists(os.path.join(self.scratch, "ready")))
+        self.wait_for(self.agent, os.path.join(self.scratch, "ready"))
 
     def start_worker(self, cgroup):
         worker = self.start_in(cgroup, sys.executable, "-c", WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -190,20 +190,23 @@ struct fp_ours_seen ours[FP_OURS_MAX] = {};
 __u64 n_ours = 0;
 
 /* A function of its own: it is needed seldom, and looked at by the verifier once a program. */
-__noinline int is_ours(void)
+__noinline int is_one_of_ours(__u64 tgid, __u64 start)
 {
-	struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
-	__u64 tgid = leader->tgid, start = leader->start_boottime / FP_TICK;
-
 	for (int i = 0; i < FP_OURS_MAX; i++)
-		if (ours[i].tgid == tgid && ours[i].start == start)
+		if (ours[i].tgid == tgid && ours[i].start == start / FP_TICK)
 			return 1;
 	return 0;
 }
 
+static __always_inline int is_ours(struct task_struct *leader)
+{
+	return n_ours && is_one_of_ours(leader->tgid, leader->start_boottime);
+}
+
 static __always_inline int is_recorded(void)
 {
-	return bpf_get_current_ancestor_cgroup_id(root_level) == root_cgroup && (!n_ours || !is_ours());
+	return bpf_get_current_ancestor_cgroup_id(root_level) == root_cgroup &&
+	       !is_ours(bpf_get_current_task_btf()->group_leader);
 }
 
 /* Of a task that is recorded. */
@@ -219,6 +222,42 @@ static __always_inline __u64 container_cgroup(void)
 static __always_inline __u64 recorded_cgroup(void)
 {
 	return is_recorded() ? container_cgroup() : 0;
+}
+
+struct cgroup___before_6_1 {
+	__u64 ancestor_ids[0];
+} __attribute__((preserve_access_index));
+
+/* What bpf_get_current_ancestor_cgroup_id() says of the running task, of any cgroup. */
+static __always_inline __u64 ancestor_id(struct cgroup *cgroup, int level)
+{
+	struct cgroup___before_6_1 *old = (void *)cgroup;
+	struct cgroup *ancestor = 0;
+	__u64 id = 0;
+
+	if (!cgroup || level < 0 || level > BPF_CORE_READ(cgroup, level))
+		return 0;
+	if (bpf_core_field_exists(old->ancestor_ids)) {
+		bpf_probe_read_kernel(&id, sizeof(id),
+				      (char *)cgroup + bpf_core_field_offset(struct cgroup___before_6_1, ancestor_ids) +
+					      level * sizeof(id));
+		return id;
+	}
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+			      (char *)cgroup + bpf_core_field_offset(struct cgroup, ancestors) + level * sizeof(ancestor));
+	return ancestor ? BPF_CORE_READ(ancestor, kn, id) : 0;
+}
+
+/* The container that a cgroup is, or lies in; 0: it is not recorded. */
+__noinline __u64 recorded_container(__u64 of_cgroup)
+{
+	struct cgroup *cgroup = (void *)of_cgroup;
+	__u64 container;
+
+	if (ancestor_id(cgroup, root_level) != root_cgroup)
+		return 0;
+	container = ancestor_id(cgroup, container_level);
+	return container ? container : BPF_CORE_READ(cgroup, kn, id);
 }
 
 static __always_inline __u64 next_sequence(void)
@@ -602,6 +641,15 @@ __noinline int prepare_record(__u64 cgroup, __u64 size, __u64 how)
 	} *var;                                                                                           \
 	RESERVE(var, FP_RECORD_TYPE_##EVENT, cgroup,                                                      \
 		prepare_record(cgroup, sizeof(*var), (how) | (NEEDS_NO_WORD(EVENT) ? 0 : WITH_WORD)), result)
+
+/* A pointer that the hook was given, as a mere number, which is what functions of their own can be given. */
+static __always_inline __u64 argument(__u64 *ctx, int n)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), &ctx[n]);
+	return value;
+}
 
 /* As its container numbers it: a process can make a name space of its own and be 1 in that. */
 static __always_inline __u64 ns_tgid_of(struct task_struct *leader)

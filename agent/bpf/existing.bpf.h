@@ -9,10 +9,12 @@
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/network.bpf.h"
 
-/* Processes that began later are known by their forks; ns of CLOCK_BOOTTIME. */
-const volatile __u64 recorded_since = 0;
-/* Descriptors that the next exec closes are left out. */
-const volatile int without_cloexec = 0;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fp_existing_wanted);
+} wanted SEC(".maps");
 
 /* One iterator is read by one thread, so that one room for each is enough, and none is torn. */
 struct process_room {
@@ -47,41 +49,15 @@ static __always_inline void *scratch_of(void *map)
 	return bpf_map_lookup_elem(map, &zero);
 }
 
-struct cgroup___before_6_1 {
-	__u64 ancestor_ids[0];
-} __attribute__((preserve_access_index));
-
-/* What bpf_get_current_ancestor_cgroup_id() says of the running task, of another. */
-static __always_inline __u64 ancestor_cgroup_id(struct task_struct *task, int level)
-{
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp), *ancestor = 0;
-	struct cgroup___before_6_1 *old = (void *)cgroup;
-	__u64 id = 0;
-
-	if (!cgroup || level < 0 || level > BPF_CORE_READ(cgroup, level))
-		return 0;
-	if (bpf_core_field_exists(old->ancestor_ids)) {
-		bpf_probe_read_kernel(&id, sizeof(id),
-				      (char *)cgroup + bpf_core_field_offset(struct cgroup___before_6_1, ancestor_ids) +
-					      level * sizeof(id));
-		return id;
-	}
-	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-			      (char *)cgroup + bpf_core_field_offset(struct cgroup, ancestors) + level * sizeof(ancestor));
-	return ancestor ? BPF_CORE_READ(ancestor, kn, id) : 0;
-}
-
 /* The container of a task that is recorded and was there before; 0: it is not to be told of. */
 static __always_inline __u64 existing_cgroup(struct task_struct *task)
 {
-	__u64 cgroup;
+	__u64 start = BPF_CORE_READ(task, group_leader, start_boottime);
+	struct fp_existing_wanted *want = scratch_of(&wanted);
 
-	if (ancestor_cgroup_id(task, root_level) != root_cgroup)
+	if (!want || (want->tgid ? want->tgid != task->tgid || want->start != start : start > want->since))
 		return 0;
-	if (BPF_CORE_READ(task, group_leader, start_boottime) > recorded_since)
-		return 0;
-	cgroup = ancestor_cgroup_id(task, container_level);
-	return cgroup ? cgroup : BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	return recorded_container((__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp));
 }
 
 static __always_inline void fill_head_of(struct fp_record_head *head, struct task_struct *task, __u16 type,
@@ -171,12 +147,15 @@ static __always_inline int tell_process(struct seq_file *seq, struct task_struct
 	return 0;
 }
 
-/* Is the bit of this descriptor set in the table's bits of those that an exec closes? */
-static __always_inline int closes_at_exec(struct task_struct *task, __u32 fd)
+/* Is it left out, because its bit is set in the table's bits of those that an exec closes? */
+static __always_inline int is_left_out(struct task_struct *task, __u32 fd)
 {
+	struct fp_existing_wanted *want = scratch_of(&wanted);
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	unsigned long *bits = BPF_CORE_READ(table, close_on_exec), word = 0;
 
+	if (!want || !want->without_cloexec)
+		return 0;
 	bpf_probe_read_kernel(&word, sizeof(word), bits + fd / (8 * sizeof(word)));
 	return word >> (fd % (8 * sizeof(word))) & 1;
 }
@@ -187,7 +166,7 @@ static __always_inline int tell_descriptor(struct seq_file *seq, struct task_str
 	struct descriptor_room *room = scratch_of(&descriptor_room);
 	__u32 begin;
 
-	if (!room || (without_cloexec && closes_at_exec(task, fd)))
+	if (!room || is_left_out(task, fd))
 		return 0;
 	begin = write_path_of(task, room->room_, file);
 	/* a pipe's name says nothing that its inode does not */
@@ -211,7 +190,7 @@ static __always_inline int tell_socket(struct seq_file *seq, struct task_struct 
 {
 	struct socket_room *room = scratch_of(&socket_room);
 
-	if (!room || (without_cloexec && closes_at_exec(task, fd)))
+	if (!room || is_left_out(task, fd))
 		return 0;
 	fill_endpoints(file, &room->e);
 	fill_head_of(&room->r.head, task, FP_RECORD_TYPE_CONNECTED, cgroup, fd);

@@ -8,6 +8,7 @@
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
 #include "agent/bpf/made.bpf.h"
+#include "agent/bpf/moved.bpf.h"
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring_more.bpf.h"
@@ -750,7 +751,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	__u64 cgroup = recorded_cgroup();
 
 	if (!cgroup)
-		return 0;
+		return record_born(child);
 	BEGIN_RECORD(record, fork, FORK, cgroup, 0, 0, child->pid);
 	record->r.child_tgid = child->tgid;
 	record->r.child_tid = child->pid;
@@ -936,15 +937,6 @@ int BPF_PROG(on_signal, int signal, struct kernel_siginfo *info, struct task_str
 	record->r.signal = signal;
 	emit(record);
 	return 0;
-}
-
-/* A pointer that the hook was given, as a mere number, which is what functions of their own can be given. */
-static __always_inline __u64 argument(__u64 *ctx, int n)
-{
-	__u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), &ctx[n]);
-	return value;
 }
 
 SEC("tp_btf/io_uring_complete")

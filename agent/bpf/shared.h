@@ -154,11 +154,20 @@ struct fp_watchdog {
 #define FP_WAIT_SLACK 100000ull
 /* `flags` of a receive, beside those of the descriptor: the bytes are still there to be read */
 #define FP_RECEIVE_PEEKED (1ull << 33)
+/* `flags` of a move */
+#define FP_MOVED_BORN 1ull
 /* `flags` of an exit */
 #define FP_EXIT_PROCESS 1ull
 
 /* Inodes that were lately given names; one that is forgotten too soon makes doubt, never a wrong name. */
 #define FP_MOVES_MAX 16384
+
+/* Of whom the iterators of existing.bpf.c tell; written by the agent before a walk. */
+struct fp_existing_wanted {
+	uint64_t tgid, start; /* this process alone; 0: all of them */
+	uint64_t since; /* who began later is known by a fork; ns of CLOCK_BOOTTIME */
+	uint64_t without_cloexec; /* 1: descriptors that the next exec closes are left out */
+};
 
 /* Strings that a record has room for. */
 #define FP_PATH_DEPTH_MAX 48

@@ -1,4 +1,5 @@
 /* What was there before: a process that nobody saw begin, and each kind of descriptor that it holds.  Needs root and BPF. */
+#include <linux/sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/un.h>
@@ -7,6 +8,7 @@
 #include "agent/tests/recorded.h"
 
 #include "agent/existing.h"
+#include "agent/walk.h"
 
 /* What the process knows of what it holds, told to the test through shared memory. */
 static struct held {
@@ -16,6 +18,7 @@ static struct held {
 } *held;
 
 static int ready, go;
+static struct fp_cgroup elsewhere; /* that is not recorded */
 
 static void wait_for(int fd)
 {
@@ -78,16 +81,24 @@ static void be_warm(void)
 	_exit(0);
 }
 
-static void read_existing(bool before_exec)
+static struct fp_existing *open_existing(void)
 {
 	struct fp_existing_options options = {.root_cgroup = cgroup.id, .root_level = cgroup.level,
-					      .container_level = cgroup.level, .before_exec = before_exec};
+					      .container_level = cgroup.level};
 	struct fp_existing *existing = NULL;
 	char error[256];
-	int r;
 
 	if (fp_existing_open(&options, &existing, error) < 0)
 		fail_msg("%s", error);
+	return existing;
+}
+
+static void read_existing(bool before_exec)
+{
+	struct fp_existing *existing = open_existing();
+	int r = before_exec ? fp_existing_begin_inherited(existing) : fp_existing_begin(existing);
+
+	assert_int_equal(r, 0);
 	while ((r = fp_existing_read(existing, take, NULL)) > 0)
 		;
 	assert_int_equal(r, 0);
@@ -261,12 +272,9 @@ static int exec_true(void)
 /* Whoever begins later is told of by the ring, and by that alone. */
 static void who_comes_later_is_not_told_twice(void **state)
 {
-	struct fp_existing_options options = {.root_cgroup = cgroup.id, .root_level = cgroup.level,
-					      .container_level = cgroup.level};
-	struct fp_existing *existing = NULL;
-	char error[256];
+	struct fp_existing *existing = open_existing();
 
-	assert_int_equal(fp_existing_open(&options, &existing, error), 0);
+	assert_int_equal(fp_existing_begin(existing), 0);
 	start_warm();
 	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
 	assert_int_equal(n_events, 0);
@@ -325,10 +333,265 @@ static void many_descriptors_come_in_pieces(void **state)
 	end_warm();
 }
 
+/* --- who comes while it is recorded -------------------------------------------------- */
+
+static struct fp_walk walk;
+
+static int take_and_note(void *arg, const void *data, size_t len)
+{
+	assert_true(fp_walk_note(&walk, data, len) >= 0);
+	return take(arg, data, len);
+}
+
+/* As the agent does: what the ring has, then whoever came. */
+static void drain_and_walk(void)
+{
+	int r;
+
+	assert_true(fp_capture_drain(capture, take_and_note, NULL) >= 0);
+	while ((r = fp_walk_step(&walk, take, NULL)) > 0)
+		;
+	assert_int_equal(r, 0);
+}
+
+static void start_elsewhere(void (*work)(void))
+{
+	ready = eventfd(0, EFD_CLOEXEC);
+	go = eventfd(0, EFD_CLOEXEC);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		work();
+	}
+	wait_for(ready);
+	fp_capture_drain(capture, take, NULL);
+	forget();
+}
+
+static unsigned count_of(enum fp_event_type type, pid_t pid)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < n_events; i++)
+		n += events[i].type == type && events[i].tgid == (uint64_t)pid;
+	return n;
+}
+
+static const struct fp_event *assert_moved(pid_t pid, uint64_t flags)
+{
+	const struct fp_event *moved = nth(FP_EVENT_TYPE_MOVED, 0);
+	char exe[256], name[16];
+	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe));
+
+	prctl(PR_GET_NAME, name);
+	assert_int_equal(count_of(FP_EVENT_TYPE_MOVED, pid), 1);
+	assert_int_equal(moved->tgid, pid);
+	assert_int_equal(moved->tid, pid);
+	assert_int_equal(moved->cgroup, cgroup.id);
+	assert_int_equal(moved->flags, flags);
+	assert_int_equal(moved->parent_tgid, getpid());
+	assert_int_equal(moved->mover_tgid, getpid());
+	assert_true(moved->mover_start > 0 && moved->mover_start == moved->parent_start);
+	assert_true(moved->process_start > moved->mover_start && moved->process_start < moved->time);
+	assert_true(len > 0 && (size_t)len == moved->path.len);
+	assert_memory_equal(moved->path.data, exe, (size_t)len);
+	assert_int_equal(moved->ino, ino_of("/proc/self/exe"));
+	assert_text(moved->comm, name);
+	assert_text(moved->mover, name);
+	return moved;
+}
+
+/* A process that nobody recorded, warm for long, is moved: known as if it had been there when recording began. */
+static void who_is_moved_in_is_known(void **state)
+{
+	uint64_t ino, rx_base;
+
+	start_elsewhere(be_warm);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	drain_and_walk();
+	assert_moved(child, 0);
+	assert_process();
+	assert_descriptors();
+	assert_sockets();
+	for (size_t i = 0; i < n_events; i++) {
+		assert_int_equal(events[i].tgid, child);
+		/* nothing of what it did before */
+		assert_true(fp_event_is_state(events[i].type) || events[i].type == FP_EVENT_TYPE_MOVED);
+	}
+	ino = held_as(FP_EVENT_TYPE_HELD, held->file)->ino;
+	rx_base = held_as(FP_EVENT_TYPE_CONNECTED, held->server)->rx_base;
+	forget();
+	end_warm();
+	assert_goes_on(ino, rx_base);
+}
+
+/* One of a thousand others is asked for, and they are not looked at, nor told of. */
+static void nobody_else_is_walked(void **state)
+{
+	struct fp_existing *existing = open_existing();
+	pid_t first;
+
+	start_warm();
+	first = child;
+	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)getpid(), 1), 0); /* of that number, and another start */
+	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
+	assert_int_equal(n_events, 0);
+	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)first, 1), 0);
+	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
+	assert_int_equal(n_events, 0);
+	fp_existing_free(existing);
+	end_warm();
+	forget();
+}
+
+static int scratch_file(void)
+{
+	return open(in_directory("scratch"), O_RDWR | O_CREAT, 0600);
+}
+
+/* Opens in each of three places, and closes nothing. */
+static void wander(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int fd = scratch_file();
+
+		if (fd < 0 || write(fd, "12", 2) != 2)
+			_exit(91);
+		held->pipes[0] = fd;
+		tell(ready);
+		wait_for(go);
+	}
+	_exit(0);
+}
+
+/* Out of it nothing is recorded; whoever comes back is told of, and of what he has opened in between. */
+static void who_leaves_is_not_recorded(void **state)
+{
+	int first, second, status;
+
+	start_elsewhere(wander);
+	first = held->pipes[0];
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	drain_and_walk();
+	assert_moved(child, 0);
+	held_as(FP_EVENT_TYPE_HELD, first);
+	assert_int_equal(fp_cgroup_enter(&elsewhere, child), 0);
+	fp_capture_drain(capture, take, NULL);
+	forget();
+	tell(go);
+	wait_for(ready);
+	second = held->pipes[0];
+	assert_true(second != first);
+	drain_and_walk();
+	assert_int_equal(n_events, 0);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	drain_and_walk();
+	assert_moved(child, 0);
+	held_as(FP_EVENT_TYPE_HELD, first);
+	held_as(FP_EVENT_TYPE_HELD, second);
+	forget();
+	tell(go);
+	wait_for(ready);
+	assert_int_equal(fp_capture_drain(capture, take, NULL) >= 0, 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_OPEN, 0)->fd, held->pipes[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->fd, held->pipes[0]);
+	assert_int_equal(count(FP_EVENT_TYPE_WRITE), 1);
+	tell(go);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	fp_capture_drain(capture, take, NULL);
+	forget();
+	close(go);
+	close(ready);
+}
+
+/* Made in the cgroup by somebody outside: no fork of it is recorded, and nobody moves it. */
+static void who_is_born_there_is_known(void **state)
+{
+	int folder = open(cgroup.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status;
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)folder};
+
+	ready = eventfd(0, EFD_CLOEXEC);
+	go = eventfd(0, EFD_CLOEXEC);
+	held->file = scratch_file();
+	child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	assert_true(child >= 0);
+	if (child == 0) {
+		wait_for(go);
+		_exit(write(held->file, "born", 4) == 4 ? 0 : 90);
+	}
+	drain_and_walk();
+	assert_moved(child, FP_MOVED_BORN);
+	assert_int_equal(held_as(FP_EVENT_TYPE_HELD, held->file)->ino, ino_of(in_directory("scratch")));
+	forget();
+	tell(go);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	fp_capture_drain(capture, take, NULL);
+	assert_int_equal(nth(FP_EVENT_TYPE_WRITE, 0)->ino, ino_of(in_directory("scratch")));
+	forget();
+	close(folder);
+	close(held->file);
+	close(go);
+	close(ready);
+}
+
+/* Gone before anybody asks: who it was has been told all the same. */
+static void who_comes_for_a_moment_is_known(void **state)
+{
+	int status;
+
+	start_elsewhere(wander);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	drain_and_walk();
+	assert_moved(child, 0);
+	assert_int_equal(count(FP_EVENT_TYPE_PRESENT), 0);
+	assert_int_equal(count_of(FP_EVENT_TYPE_EXIT, child), 1);
+	forget();
+	close(go);
+	close(ready);
+}
+
+/* More than can wait: each that cannot be walked is said to be one. */
+static void who_cannot_be_walked_is_counted(void **state)
+{
+	struct fp_record_head head = {.type = FP_RECORD_TYPE_MOVED, .process_start = 1};
+	static struct fp_walk full;
+
+	assert_int_equal(fp_walk_note(&full, &head, sizeof(head)), -ENOTSUP);
+	full.existing = walk.existing;
+	for (head.tgid = 1; head.tgid <= FP_WALK_WAITING_MAX; head.tgid++)
+		assert_int_equal(fp_walk_note(&full, &head, sizeof(head)), 1);
+	assert_int_equal(fp_walk_note(&full, &head, sizeof(head)), -ENOSPC);
+	head.tgid--; /* waits already */
+	assert_int_equal(fp_walk_note(&full, &head, sizeof(head)), 1);
+	head.type = FP_RECORD_TYPE_FORK;
+	assert_int_equal(fp_walk_note(&full, &head, sizeof(head)), 0);
+	assert_int_equal(fp_walk_note(&full, &head, 4), 0);
+}
+
 static int setup(void **state)
 {
+	char name[64];
+
 	held = mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return held == MAP_FAILED ? -1 : group_setup(state);
+	if (held == MAP_FAILED || group_setup(state) < 0)
+		return -1;
+	snprintf(name, sizeof(name), "faasprov-elsewhere-%d", getpid());
+	if (fp_cgroup_make(name, &elsewhere) < 0)
+		return -1;
+	walk.existing = open_existing();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fp_walk_done(&walk);
+	fp_cgroup_remove(&elsewhere);
+	return group_teardown(state);
 }
 
 int main(void)
@@ -338,7 +601,13 @@ int main(void)
 		cmocka_unit_test(who_comes_later_is_not_told_twice),
 		cmocka_unit_test(what_an_exec_closes_is_left_out),
 		cmocka_unit_test(many_descriptors_come_in_pieces),
+		cmocka_unit_test(who_is_moved_in_is_known),
+		cmocka_unit_test(nobody_else_is_walked),
+		cmocka_unit_test(who_leaves_is_not_recorded),
+		cmocka_unit_test(who_is_born_there_is_known),
+		cmocka_unit_test(who_comes_for_a_moment_is_known),
+		cmocka_unit_test(who_cannot_be_walked_is_counted),
 	};
 
-	return cmocka_run_group_tests(tests, setup, group_teardown);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
