@@ -18,6 +18,8 @@
 #define TABLES_LEAST (4u << 20)
 /* Of the limit, for what the heap cannot give back: holes between what is in use. */
 #define HOLES_SHARE 6
+/* Of the limit, for the store's pages: they are of the heap, too, and leave the rest to the tables. */
+#define STORE_SHARE 16
 /* Free memory at the heap's end that is worth giving back. */
 #define TRIM_ABOVE (4u << 20)
 
@@ -53,8 +55,10 @@ void fp_serve_memory_loaded(struct serve *serve)
 {
 	size_t ring = serve->options.ring_size, all = mapped();
 
+	if (serve->sink.store && fp_store_set_cache(serve->sink.store, serve->memory.limit / STORE_SHARE) < 0)
+		fp_log(FP_LOG_WARNING, "the store may take more memory than it should", "why=\"%s\"", fp_store_error(serve->sink.store));
 	malloc_trim(0);
-	serve->memory.kernel = fp_capture_memory(serve->capture);
+	serve->memory.kernel = fp_capture_memory(serve->capture) + fp_existing_memory(serve->walk.existing);
 	/* pages of the ring are counted in both */
 	serve->memory.mapped = all > ring ? all - ring : all;
 	fp_serve_memory_look(serve);
