@@ -243,6 +243,20 @@ static uint64_t charged_for_all(const struct faasprov_bpf *skeleton)
 	return sum;
 }
 
+/* A thread's state, and what the kernel needs to find it: measured, docs/capture.md. */
+#define THREAD_BYTES 448
+#define THREAD_MEMORY_DEFAULT (16u << 20)
+
+void fp_capture_set_thread_memory(struct fp_capture *capture, uint64_t bytes)
+{
+	__atomic_store_n(&capture->bss->states_max, bytes / THREAD_BYTES, __ATOMIC_RELEASE);
+}
+
+uint64_t fp_capture_thread_memory(const struct fp_capture *capture)
+{
+	return __atomic_load_n(&capture->bss->n_states, __ATOMIC_RELAXED) * THREAD_BYTES;
+}
+
 uint64_t fp_capture_memory(const struct fp_capture *capture)
 {
 	return capture->about.memory;
@@ -417,6 +431,8 @@ int fp_capture_open(const struct fp_capture_options *options, struct fp_capture 
 		r = open_ring(capture);
 		if (r < 0)
 			complain(ret_error, "cannot map the ring buffer", r);
+		else
+			fp_capture_set_thread_memory(capture, THREAD_MEMORY_DEFAULT);
 	}
 	if (r < 0) {
 		fp_capture_free(capture);

@@ -112,6 +112,8 @@ int fp_capture_note(struct fp_capture *capture, const uint8_t agent[16], uint64_
 void fp_capture_release(struct fp_capture *capture);
 /* Bytes read and not released. */
 uint64_t fp_capture_held(const struct fp_capture *capture);
+/* Bytes of the ring that are held or not read yet. */
+uint64_t fp_capture_waiting(const struct fp_capture *capture);
 
 /* Ends the recording: removes the pins. */
 int fp_capture_unpin(struct fp_capture *capture);
@@ -133,6 +135,9 @@ int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks);
 /* What the kernel charges for this kernel side's maps and programs, the ring among them; task storage, which grows with the tasks, is not. */
 /* What the kernel says that a map or program takes, by its descriptor. */
 uint64_t fp_capture_charged_for(int fd);
+/* What the kernel keeps for threads at most from now on, and what it keeps now; bytes. */
+void fp_capture_set_thread_memory(struct fp_capture *capture, uint64_t bytes);
+uint64_t fp_capture_thread_memory(const struct fp_capture *capture);
 uint64_t fp_capture_memory(const struct fp_capture *capture);
 
 /* What the kernel accepts, as text for people, one hook a line, to `fd` 1.  0 when recording is possible. */

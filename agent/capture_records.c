@@ -78,6 +78,11 @@ uint64_t fp_capture_held(const struct fp_capture *capture)
 	return fp_ring_held(&capture->ring);
 }
 
+uint64_t fp_capture_waiting(const struct fp_capture *capture)
+{
+	return fp_ring_waiting(&capture->ring);
+}
+
 /* --- losses ------------------------------------------------------------------------ */
 
 struct known_loss *fp_capture_known_loss(struct fp_capture *capture, const struct fp_loss_key *key)

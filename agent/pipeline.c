@@ -390,6 +390,19 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 	return fp_pipeline_event(p, &event);
 }
 
+int fp_pipeline_leave_out(struct fp_pipeline *p, const void *data, size_t len)
+{
+	struct fp_event event;
+
+	p->stats.records++;
+	if (fp_decode(data, len, &event) < 0) {
+		p->stats.invalid++;
+		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
+	}
+	fp_sequence_note(&p->sequence, event.cpu, event.seq);
+	return 0;
+}
+
 static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
 {
 	struct fp_event event = {.type = FP_EVENT_TYPE_LOST};

@@ -38,6 +38,8 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 struct fp_pipeline *fp_pipeline_free(struct fp_pipeline *pipeline);
 
 /* One record of the kernel side.  0, or what a callback returned; a record that makes no sense is counted, not an error. */
+/* A record of which nothing is to be told but that it was there. */
+int fp_pipeline_leave_out(struct fp_pipeline *pipeline, const void *data, size_t len);
 int fp_pipeline_record(struct fp_pipeline *pipeline, const void *data, size_t len);
 /*
  * Records that the kernel says it lost (cgroup 0: anywhere on the node).  A missing hook (fp_loss_is_hook) is lost for

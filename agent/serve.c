@@ -135,8 +135,10 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct serve *serve = handle->data;
 	int r;
 
+	serve->in_haste = true;
 	drain(serve);
 	r = fp_serve_commit(serve);
+	serve->in_haste = false;
 	if (r < 0)
 		fail(serve, "cannot go on recording", r);
 	if (number == SIGUSR1) {

@@ -61,6 +61,8 @@ struct serve {
 	uv_timer_t runc_timer;
 	unsigned runc_looks;
 	bool runc_watched;
+	uint64_t helper; /* inode of the aggregator beside us, which tells at its start that it is ours; 0: none */
+	bool in_haste; /* everything is to be read now */
 	uv_fs_event_t ours; /* the folder in which our programs tell that they are */
 	struct fp_stats_socket *stats; /* NULL: it could not be made, or is closed */
 	unsigned drains; /* since the last batch went off */
@@ -97,6 +99,8 @@ void fp_serve_names_watch(struct serve *serve);
 void fp_serve_ours_look(struct serve *serve);
 void fp_serve_ours_watch(struct serve *serve);
 bool fp_serve_is_ours(const struct serve *serve, const void *record, size_t len);
+/* Is this the start of one that is about to tell?  Then what follows is better read when it has. */
+bool fp_serve_ours_awaits(const struct serve *serve, const void *record, size_t len);
 
 /* What --stats gets. */
 char *fp_serve_say_stats(void *arg);

@@ -83,12 +83,31 @@ static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
 	fp_tally_loss(&serve->tally, cgroup, lost);
 }
 
+/* It has a number, and counts as read. */
+static int leave_out(struct serve *serve, const void *data, size_t len)
+{
+	struct fp_record_head head;
+
+	memcpy(&head, data, sizeof(head));
+	if (fp_event_is_state(head.type))
+		return 0;
+	fp_tally_record(&serve->tally, head.cgroup);
+	return fp_pipeline_leave_out(serve->pipeline, data, len);
+}
+
 static int take_record(void *arg, const void *data, size_t len)
 {
 	struct serve *serve = arg;
-	int r = serve->recording ? fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len) : 0;
 	struct fp_record_head head;
+	int r = 0;
 
+	if (fp_serve_ours_awaits(serve, data, len))
+		return -EAGAIN;
+	/* what ours did before the kernel side was told */
+	if (fp_serve_is_ours(serve, data, len))
+		return leave_out(serve, data, len);
+	if (serve->recording)
+		r = fp_recording_add(serve->recording, FP_RECORDING_RECORD, data, len);
 	if (r < 0)
 		return r;
 	if (len >= sizeof(head)) {
@@ -105,12 +124,6 @@ static int take_record(void *arg, const void *data, size_t len)
 	return r < 0 ? r : serve->full;
 }
 
-/* Our own processes are no news. */
-static int take_state(void *arg, const void *data, size_t len)
-{
-	return fp_serve_is_ours(arg, data, len) ? 0 : take_record(arg, data, len);
-}
-
 /*
  * What was there before.  Between the pieces the ring is drained, as recording goes on; what is told
  * twice after a death in the midst of it says the same.
@@ -120,7 +133,7 @@ static int tell_existing(struct serve *serve)
 	int n, r = fp_existing_begin(serve->walk.existing);
 	uint64_t told = 0;
 
-	while (r >= 0 && (n = fp_existing_read(serve->walk.existing, take_state, serve)) != 0) {
+	while (r >= 0 && (n = fp_existing_read(serve->walk.existing, take_record, serve)) != 0) {
 		if (n < 0)
 			return n;
 		told += (uint64_t)n;
@@ -166,7 +179,7 @@ static int tell_moved(struct serve *serve)
 	if (!serve->started || serve->walk.all)
 		return 0;
 	for (unsigned i = 0; i < PIECES_PER_TURN && n > 0 && r >= 0; i++) {
-		n = fp_walk_step(&serve->walk, take_state, serve);
+		n = fp_walk_step(&serve->walk, take_record, serve);
 		if (n > 0 && fp_batcher_is_full(serve->batcher))
 			r = fp_serve_commit(serve);
 	}
@@ -247,6 +260,8 @@ int fp_serve_drain(struct serve *serve)
 	for (unsigned n = 0; r >= 0; n++) {
 		serve->full = false;
 		r = fp_capture_drain(serve->capture, take_record, serve);
+		if (r == -EAGAIN) /* the rest of it waits for somebody's word */
+			return tell_moved(serve);
 		if (r < 0 || !serve->full)
 			break;
 		r = fp_serve_commit(serve);

@@ -20,6 +20,8 @@
 #define HOLES_SHARE 6
 /* Of the limit, for the store's pages: they are of the heap, too, and leave the rest to the tables. */
 #define STORE_SHARE 16
+/* Of the limit, at most, for what the kernel keeps for threads; as long as it is not needed the tables have it. */
+#define THREADS_SHARE 16
 /* Free memory at the heap's end that is worth giving back. */
 #define TRIM_ABOVE (4u << 20)
 
@@ -58,6 +60,7 @@ void fp_serve_memory_loaded(struct serve *serve)
 	if (serve->sink.store && fp_store_set_cache(serve->sink.store, serve->memory.limit / STORE_SHARE) < 0)
 		fp_log(FP_LOG_WARNING, "the store may take more memory than it should", "why=\"%s\"", fp_store_error(serve->sink.store));
 	malloc_trim(0);
+	fp_capture_set_thread_memory(serve->capture, serve->memory.limit / THREADS_SHARE);
 	serve->memory.kernel = fp_capture_memory(serve->capture) + fp_existing_memory(serve->walk.existing);
 	/* pages of the ring are counted in both */
 	serve->memory.mapped = all > ring ? all - ring : all;
@@ -71,7 +74,8 @@ void fp_serve_memory_look(struct serve *serve)
 {
 	struct fp_serve_memory *memory = &serve->memory;
 	size_t limit, tables = fp_pipeline_memory(serve->pipeline, &limit), heap = heap_in_use();
-	size_t rest = memory->kernel + memory->mapped + (heap > tables ? heap - tables : 0) + memory->limit / HOLES_SHARE;
+	size_t threads = fp_capture_thread_memory(serve->capture);
+	size_t rest = memory->kernel + threads + memory->mapped + (heap > tables ? heap - tables : 0) + memory->limit / HOLES_SHARE;
 
 	memory->heap = heap;
 	memory->short_of = rest + TABLES_LEAST > memory->limit ? rest + TABLES_LEAST - memory->limit : 0;

@@ -292,6 +292,34 @@ __noinline int count_loss(__u64 cgroup, __u32 cause)
 	return 0;
 }
 
+/* How many there are of these, and how many there may be: the agent's limit of memory holds for them, too. */
+__u64 n_states = 0;
+__u64 states_max = 0;
+
+/* NULL: there are too many; what the thread rests on is not told then, and it is never believed to rest. */
+static __always_inline struct thread_state *make_state(struct task_struct *task)
+{
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0);
+
+	if (state)
+		return state;
+	if (n_states >= states_max) {
+		count_loss(container_cgroup(), FP_LOSS_CAUSE_STATE_FULL);
+		return 0;
+	}
+	state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (state)
+		__sync_fetch_and_add(&n_states, 1);
+	return state;
+}
+
+/* Of any task that ends: it may have been recorded once. */
+static __always_inline void end_state(struct task_struct *task)
+{
+	if (n_states && bpf_task_storage_get(&threads, task, 0, 0))
+		__sync_fetch_and_add(&n_states, -1);
+}
+
 static __always_inline __u64 waiting(void)
 {
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
@@ -556,7 +584,7 @@ static __always_inline int say_whose(struct thread_state *state, __u64 cgroup)
 
 	read_board(state, id);
 	if (!state && (id[0] || id[1]))
-		state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		state = make_state(task);
 	if (!state || (state->said[0] == id[0] && state->said[1] == id[1]))
 		return 0;
 	RESERVE(record, FP_RECORD_TYPE_MARK, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);

@@ -94,6 +94,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 		struct mounting mounting = {.cgroup = call.cgroup, .result = result, .operation = operation_, \
 					    .flags = flags_, __VA_ARGS__};                         \
 		record_mount(&mounting);                                                           \
+		forget_touched();                                                                  \
 	} while (0)
 #define MOUNT_HANDLER(name, ...) HANDLER(name, MOUNTING(__VA_ARGS__))
 #define DONE_MOUNT_HANDLER(name, ...) HANDLER(name, IF_DONE(MOUNTING(__VA_ARGS__)))
@@ -310,7 +311,7 @@ static __always_inline int take_board(__u64 address, __u64 size)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct task_struct *leader = task->group_leader;
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *first;
+	struct thread_state *state = make_state(task), *first;
 
 	if (state && state->board && size == FP_BOARD_RUNNING_SIZE) {
 		state->running = address;
@@ -326,7 +327,7 @@ static __always_inline int take_board(__u64 address, __u64 size)
 	if (size != FP_BOARD_SIZE)
 		return 0;
 	/* kept with the process itself: no other can push it out */
-	first = bpf_task_storage_get(&threads, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	first = make_state(leader);
 	if (first) {
 		first->tables = address;
 		first->tables_exec = leader->self_exec_id;
@@ -555,7 +556,7 @@ static __always_inline struct thread_state *shared_state(struct thread_state *st
 __noinline int end_poll(__u64 limit, __u64 loop, long result)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE), *of;
+	struct thread_state *state = make_state(task), *of;
 	__u64 now = bpf_ktime_get_boot_ns(), due, from;
 
 	if (!state)
@@ -618,7 +619,7 @@ static __always_inline void begin_moving(struct thread_state *state)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *first;
 
-	first = bpf_task_storage_get(&threads, task->group_leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	first = make_state(task->group_leader);
 	if (!first)
 		return;
 	first->moves = state->moves = 1;
@@ -636,7 +637,7 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 
 	if ((operation & FUTEX_CMD_MASK) != FUTEX_WAIT && (operation & FUTEX_CMD_MASK) != FUTEX_WAIT_BITSET)
 		return 0;
-	state = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	state = make_state(task);
 	if (!state)
 		return 0;
 	if (is_moving(operation, value)) {
@@ -798,6 +799,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u64 cgroup = recorded_cgroup();
 	int ends;
 
+	end_state(task);
 	if (!cgroup)
 		return 0;
 	ends = ends_process(task);

@@ -7,26 +7,12 @@
 
 #include "agent/bpf/touched.bpf.h"
 
-static __always_inline struct naming *naming_of_task(void)
-{
-	return bpf_task_storage_get(&namings, (void *)bpf_get_current_task_btf(), 0, 0);
-}
-
 /* What the call touched; NULL: nothing, or nothing that can be judged. */
 static __always_inline struct naming *touched_by_call(void)
 {
 	struct naming *naming = naming_of_task();
 
 	return naming && naming->n && naming->n <= TOUCHED_MAX ? naming : 0;
-}
-
-/* Failed or not: the next call begins with nothing touched. */
-static __always_inline void forget_touched(void)
-{
-	struct naming *naming = naming_of_task();
-
-	if (naming)
-		naming->n = naming->stacked = 0;
 }
 
 /* Of its own for the verifier, like walk_path_of. */

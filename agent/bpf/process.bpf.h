@@ -221,7 +221,7 @@ static __always_inline int place_tree(struct naming *naming, struct file *file, 
 __noinline int place_mounting(struct mounting *m)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct naming *naming = bpf_task_storage_get(&namings, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct naming *naming = begin_naming();
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
 	struct file *file;
 

@@ -169,6 +169,12 @@ struct fp_existing_wanted {
 	uint64_t without_cloexec; /* 1: descriptors that the next exec closes are left out */
 };
 
+/*
+ * Calls by name of which is remembered what they touch, while they are in progress: 5.6 KiB each.  What one touches for which
+ * there is no room has its names from memory alone, and says so (unverified).
+ */
+#define FP_NAMINGS_MAX 256
+
 /* Strings that a record has room for. */
 #define FP_PATH_DEPTH_MAX 48
 #define FP_ARGV_MAX 1024

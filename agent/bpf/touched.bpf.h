@@ -57,12 +57,42 @@ struct naming {
 	struct touched touched[TOUCHED_MAX];
 };
 
+/* By thread, from the first inode that its call touches to the end of the call: no longer, as it is much. */
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
+	__uint(max_entries, FP_NAMINGS_MAX);
+	__type(key, __u32);
 	__type(value, struct naming);
 } namings SEC(".maps");
+
+static const struct naming nothing_touched;
+
+static __always_inline struct naming *naming_of_task(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&namings, &tid);
+}
+
+static __always_inline struct naming *begin_naming(void)
+{
+	struct naming *naming = naming_of_task();
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	if (naming)
+		return naming;
+	bpf_map_update_elem(&namings, &tid, &nothing_touched, BPF_NOEXIST);
+	return naming_of_task();
+}
+
+/* Failed or not: the next call begins with nothing touched. */
+static __always_inline void forget_touched(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&namings, &tid);
+}
 
 /*
  * How often inodes were given names, by whomever.  Counted before the kernel makes
@@ -326,7 +356,6 @@ static __always_inline int note(struct naming *naming, struct inode *inode, int 
 /* The task is one that is recorded. */
 __noinline int touch(__u64 of_inode)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct inode *inode = (void *)of_inode;
 	struct naming *naming;
 	__u8 handler;
@@ -337,7 +366,7 @@ __noinline int touch(__u64 of_inode)
 			count_move(of_inode);
 		return 0;
 	}
-	naming = bpf_task_storage_get(&namings, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	naming = begin_naming();
 	return naming ? note(naming, inode, gives_names(handler)) : 0;
 }
 
