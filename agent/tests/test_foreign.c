@@ -181,7 +181,8 @@ static void a_narrow_call_is_not_misread(void **state)
 {
 	record(call_others);
 	for (size_t i = 0; i < n_events; i++)
-		assert_true(events[i].type == FP_EVENT_TYPE_EXIT || events[i].type == FP_EVENT_TYPE_FAILED);
+		assert_true(events[i].type == FP_EVENT_TYPE_MOVED || events[i].type == FP_EVENT_TYPE_EXIT ||
+			    events[i].type == FP_EVENT_TYPE_FAILED);
 }
 
 /* A process of its own asks, as a kernel that does not take such calls ends it. */
