@@ -490,27 +490,23 @@ class Queue {
     this.answered = false
     this.written = 0
     this.ends = []
-    this.commands = new Redis((end, words) => this.ask(end, words))
+    this.commands = new Redis((_, words) => this.ask(words))
     this.answers = new Redis(end => this.ends.push(end))
     this.fits = true
   }
 
   write (data) {
-    this.last = 0
-    this.length = data.length
     this.written += data.length
     this.fits = this.commands.take(data) && this.fits
   }
 
-  ask (end, words) {
+  ask (words) {
     const invocation = working()
     const again = this.run !== -1 && this.run === context() && invocation === this.writer
-    const whole = this.last === 0 && end === this.length
     if (again && this.waiting.length > 0) this.waiting[this.waiting.length - 1] = 0
-    this.waiting.push(this.answered && invocation > 0 && whole && !again ? invocation : 0)
+    this.waiting.push(this.answered && invocation > 0 && !again ? invocation : 0)
     this.writer = invocation
     this.run = context()
-    this.last = end
     if (NOT_ANSWERED_ONCE.test(words.replace('\r\n', ' '))) this.fits = false
   }
 

@@ -465,7 +465,7 @@ await Promise.all(all)
 
     def test_where_the_order_ends_nothing_is_said(self):
         """More answers than commands, something else than an answer, and what is not answered once."""
-        for unasked in ("+1\r\n+2\r\n+3\r\n", ">1\r\n+a\r\n", "strange\r\n"):
+        for unasked in ("+1\r\n", ">1\r\n+a\r\n", "strange\r\n"):
             self.assertEqual(["a5:0 a6:0"], self.run_redis("""
 await begin()
 const all = [5, 6].map(n => request(n, () => ask(n)))
