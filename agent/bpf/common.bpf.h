@@ -153,6 +153,8 @@ static __always_inline unsigned long call_stack(struct pt_regs *regs) { return r
 #define CALL_OPENAT 257
 /* Calls by which pools move bytes: read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev. */
 #define MOVES_BYTES(nr) (((nr) <= 3 && (nr) != 2) || ((nr) >= 17 && (nr) <= 20) || (nr) == 295 || (nr) == 296)
+/* By which they look up names: socket, connect, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg. */
+#define LOOKS_UP(nr) ((nr) == 41 || (nr) == 42 || ((nr) >= 44 && (nr) <= 47) || (nr) == 299 || (nr) == 307)
 /* A call of the 32-bit kind: its numbers and arguments mean something else. */
 static __always_inline int is_foreign(void)
 {
@@ -183,6 +185,8 @@ static __always_inline int is_of_third_kind(struct pt_regs *regs)
 #define CALL_OPENAT 56
 /* Calls by which pools move bytes: close, read, write, readv, writev, pread64, pwrite64, preadv, pwritev. */
 #define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
+/* By which they look up names: socket, connect, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg. */
+#define LOOKS_UP(nr) ((nr) == 198 || (nr) == 203 || (nr) == 206 || (nr) == 207 || (nr) == 211 || (nr) == 212 || (nr) == 243 || (nr) == 269)
 #endif
 
 /* Written by the agent alone; `n_ours` last. */
@@ -466,7 +470,8 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 /*
  * Which of the board's ids speaks for what a pool's thread does now.  An open
  * carries its number in the bits of its mode that mean nothing; a descriptor
- * has it in the board's table.
+ * has it in the board's table.  On the network a pool does nothing but look up
+ * names, which is told of all that are under way.
  */
 static __always_inline __u32 board_place(__u64 board)
 {
@@ -474,11 +479,16 @@ static __always_inline __u32 board_place(__u64 board)
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	__u64 number = call_number(regs);
 	unsigned short place = 0;
+	__u32 lookups = 0;
 
 	if (is_foreign()) /* numbers of another table; runtimes that show a board have none */
 		return 0;
 	if (number == CALL_OPENAT)
 		return (__u32)call_arg4(regs) >> 12;
+	if (LOOKS_UP(number)) {
+		bpf_probe_read_user(&lookups, sizeof(lookups), (void *)(board + FP_BOARD_LOOKUPS));
+		return lookups;
+	}
 	if (!MOVES_BYTES(number) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
 		return 0;
 	bpf_probe_read_user(&place, sizeof(place), (void *)(board + FP_BOARD_DESCRIPTORS + 2 * call_arg1(regs)));

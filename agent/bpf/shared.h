@@ -32,6 +32,7 @@
  */
 #define FP_BOARD_DESCRIPTOR FP_MARK_PRCTL /* never a descriptor: beyond the kernel's limit of them */
 #define FP_BOARD_WITHIN 16 /* the number for which the board's first id holds */
+#define FP_BOARD_LOOKUPS 24 /* the place of whose the pool's name lookups are */
 #define FP_BOARD_DESCRIPTORS 64 /* where the table of descriptors begins */
 #define FP_BOARD_DESCRIPTORS_MAX 4096
 #define FP_BOARD_IDS (FP_BOARD_DESCRIPTORS + 2 * FP_BOARD_DESCRIPTORS_MAX)

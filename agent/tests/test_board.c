@@ -125,6 +125,39 @@ static void a_pools_threads_are_spoken_for(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
+static void *looking_up(void *arg)
+{
+	int *r = arg;
+
+	*r = socket(AF_INET, SOCK_DGRAM, 0) < 0;
+	memset(board + FP_BOARD_LOOKUPS, 0, 4); /* another's is under way, too */
+	*r |= socket(AF_INET, SOCK_DGRAM, 0) < 0;
+	return NULL;
+}
+
+static int with_lookups(void)
+{
+	pthread_t thread;
+	int r = 1;
+
+	if (show_board(FP_BOARD_SIZE))
+		return 1;
+	put_id(FP_BOARD_IDS + 16 * 5, 5);
+	put_id(0, 9);
+	memcpy(board + FP_BOARD_LOOKUPS, (uint32_t[]){ 5 }, 4);
+	pthread_create(&thread, NULL, looking_up, &r);
+	pthread_join(thread, NULL);
+	return r || socket(AF_INET, SOCK_DGRAM, 0) < 0;
+}
+
+static void a_pools_lookups_are_spoken_for(void **state)
+{
+	record(with_lookups);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_SOCKET, 0), 5);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_SOCKET, 1), 0);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_SOCKET, 2), 9);
+}
+
 /* A runtime that keeps the number of what it runs; whose that is, stands in a table. */
 static double running;
 
@@ -393,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_matters_is_said),
 		cmocka_unit_test(a_pools_threads_are_spoken_for),
+		cmocka_unit_test(a_pools_lookups_are_spoken_for),
 		cmocka_unit_test(what_runs_is_known_by_its_number),
 		cmocka_unit_test(a_board_is_its_process_s_own),
 		cmocka_unit_test(a_board_that_is_not_there_says_nothing),

@@ -41,6 +41,7 @@ const board = Buffer.alloc(64 + 2 * DESCRIPTORS + 20 * PLACES + 8 * RESOURCES + 
 const lent = isMainThread ? undefined : getEnvironmentData(BOARD)
 const shown = lent instanceof SharedArrayBuffer ? Buffer.from(lent, 0, 64) : board
 const current = new Int32Array(shown.buffer, shown.byteOffset, 4)
+const lookups = new Uint32Array(board.buffer, board.byteOffset + 24, 1)
 const descriptors = new Uint16Array(board.buffer, board.byteOffset + 64, DESCRIPTORS)
 const ids = new Int32Array(board.buffer, board.byteOffset + 64 + 2 * DESCRIPTORS, 4 * PLACES)
 const numbers = new Int32Array(board.buffer, ids.byteOffset + ids.byteLength, PLACES) // which invocation each place holds
@@ -62,6 +63,8 @@ function known (invocation) {
 }
 
 const taken = new Map() // the number of each id that has a place
+const underWay = new Map() // how many name lookups each invocation has
+let othersUsePool = false
 
 function take (id) {
   const there = taken.get(id)
@@ -69,6 +72,7 @@ function take (id) {
   newest = newest % 0x7fffffff + 1
   const at = place(newest)
   if (numbers[at] !== 0) taken.delete(idOf(newest))
+  if (lookups[0] === at) lookups[0] = 0
   numbers[at] = newest
   taken.set(id, newest)
   board.write(id, ids.byteOffset + 16 * at, 'hex')
@@ -203,6 +207,7 @@ function binding (name) {
 // The handle is there until the thread has ended, and with it the memory.
 function bear (handle, invocation) {
   setEnvironmentData(WORKER, invocation === 0 ? undefined : idOf(invocation))
+  giveUpLookups()
   handle[LENT] = new SharedArrayBuffer(64 + 2 * HINTS)
   setEnvironmentData(BOARD, handle[LENT])
 }
@@ -608,6 +613,8 @@ function show (what) {
 
 const fs = isMainThread && binding('fs')
 if (fs) tellOfPool(fs)
+const cares = isMainThread && binding('cares_wrap')
+if (cares) tellOfLookups(cares)
 
 /*
  * The pool's threads.  A descriptor that one invocation opened is its own until
@@ -659,6 +666,26 @@ function tellOfPool (fs) {
       return result
     }
   }
+  // Its number is anybody's from then on, also of what the C library opens when it looks up a name.
+  function closed (fd) {
+    if (!(fd >= 0 && fd < DESCRIPTORS)) return
+    users[fd] = 0
+    descriptors[fd] = 0
+  }
+
+  const { close } = fs
+  fs.close = function (fd) {
+    closed(fd)
+    return close.apply(this, arguments)
+  }
+  const handles = fs.FileHandle?.prototype
+  if (typeof handles?.close === 'function') {
+    const { close } = handles
+    handles.close = function () {
+      closed(this.fd)
+      return close.apply(this, arguments)
+    }
+  }
   for (const name of ['read', 'readBuffers', 'writeBuffer', 'writeBuffers', 'writeString']) {
     const original = fs[name]
     fs[name] = function (fd) {
@@ -666,4 +693,47 @@ function tellOfPool (fs) {
       return original.apply(this, arguments)
     }
   }
+}
+
+/*
+ * Name lookups.  Which of the pool's threads does which is not to be seen, but on the network it does nothing else: as long
+ * as all that are under way are one invocation's, what it does there is that one's.  Add-ons and worker threads use
+ * the pool as well, unseen: where there are any, nothing is said.
+ */
+function tellOfLookups (cares) {
+  const { dlopen } = process
+  process.dlopen = function () {
+    giveUpLookups()
+    return dlopen.apply(this, arguments)
+  }
+  for (const name of ['getaddrinfo', 'getnameinfo']) {
+    const original = cares[name]
+    if (typeof original !== 'function') continue
+    cares[name] = function (request) {
+      const invocation = Math.abs(working())
+      const complete = request?.oncomplete
+      if (typeof complete !== 'function') return original.apply(this, arguments)
+      request.oncomplete = function () {
+        countLookup(invocation, -1)
+        return complete.apply(this, arguments)
+      }
+      countLookup(invocation, 1)
+      const error = original.apply(this, arguments)
+      if (error !== 0) countLookup(invocation, -1)
+      return error
+    }
+  }
+}
+
+function countLookup (invocation, n) {
+  const count = (underWay.get(invocation) ?? 0) + n
+  if (count > 0) underWay.set(invocation, count)
+  else underWay.delete(invocation)
+  const [only] = underWay.keys()
+  lookups[0] = othersUsePool || underWay.size !== 1 || !known(only) ? 0 : place(only)
+}
+
+function giveUpLookups () {
+  othersUsePool = true
+  lookups[0] = 0
 }

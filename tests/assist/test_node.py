@@ -11,11 +11,15 @@ ASSIST = os.path.join(ROOT, "of-watchdog-patch", "provenance", "assist.cjs")
 SHOWN = """
 const fs = require('fs'), { writeSync } = fs
 const IDS = 64 + 2 * 4096, NUMBERS = IDS + 16 * 4096, OWNERS = NUMBERS + 4 * 4096, LASTING = OWNERS + 8 * (1 << 17)
-let board, running
+let running
+const cares = process.binding('cares_wrap'), { getaddrinfo } = cares
+globalThis.IDS = IDS
+globalThis.held = [] // lookups that are answered when the test says so
+cares.getaddrinfo = function (request, name) { return name === 'held.test' ? held.push(request) && 0 : getaddrinfo.apply(this, arguments) }
 fs.writeSync = (descriptor, what, ...more) => {
   if (descriptor !== 0x46505256) return writeSync(descriptor, what, ...more)
   if (what.length === 8) running = what
-  else board = what
+  else globalThis.board = what
 }
 globalThis.says = () => {
   const resource = running?.readDoubleLE()
@@ -365,6 +369,56 @@ if (cluster.isPrimary) {
   }).listen(0, '127.0.0.1')
 }
 """, beginning=""))
+
+    def test_the_pools_lookups_are_told_while_they_are_one_invocations(self):
+        """One, a second one of the same, one of another beside them, without the first two, and without any; and where others use the pool."""
+        program = """
+const dns = require('dns')
+const lookup = () => new Promise(resolve => dns.lookup('held.test', resolve))
+const isDone = () => held.shift().oncomplete(null, ['127.0.0.1'])
+function told () {
+  const place = board.readUInt32LE(24)
+  said.push(place && board[IDS + 16 * place])
+}
+(async () => {
+  %s
+  const all = [request(5, () => { const one = lookup(); told(); const two = lookup(); told(); return Promise.all([one, two]) })]
+  while (held.length < 2) await turn()
+  all.push(request(6, () => { const one = lookup(); told(); return one }))
+  while (held.length < 3) await turn()
+  for (let n = 0; n < 3; n++) { isDone(); told() }
+  await Promise.all(all)
+  show()
+  done()
+})()
+"""
+        self.assertEqual(["5 5 0 0 6 0"], self.run_node(program % ""))
+        self.assertEqual(["0 0 0 0 0 0"], self.run_node(program % "await once(new (require('worker_threads').Worker)('0', { eval: true }), 'exit')"))
+        self.assertEqual(["0 0 0 0 0 0"], self.run_node(program % "try { process.dlopen({ exports: {} }, '/nowhere.node') } catch {}"))
+
+    def test_a_descriptor_that_is_closed_is_nobodys(self):
+        self.assertEqual(["5 0 5 0"], self.run_node("""
+const { open } = require('fs/promises')
+function told (fd) {
+  const place = board.readUInt16LE(64 + 2 * fd)
+  said.push(place && board[IDS + 16 * place])
+}
+(async () => {
+  await request(5, async () => {
+    const file = await open('/dev/null')
+    const { fd } = file
+    told(fd)
+    await file.close()
+    told(fd)
+    const other = await new Promise(resolve => fs.open('/dev/null', (_, fd) => resolve(fd)))
+    told(other)
+    await new Promise(resolve => fs.close(other, resolve))
+    told(other)
+  })
+  show()
+  done()
+})()
+""", BEGINNING + "const fs = require('fs')\n"))
 
     # A server of Redis' protocol that says what the test tells it to, and a client that keeps what is to be done with
     # each answer: ask(5) says whose that is when it comes.

@@ -12,9 +12,9 @@ import yaml
 from e2e.world import ROOT, LabCase, needs_recording
 
 ORACLE = os.path.join(ROOT, "tests", "oracle")
-KILLS = 4
+KILLS = 2
 AT_ONCE = 16
-BATCH = 48
+BATCH = 32
 
 
 @needs_recording
@@ -72,7 +72,7 @@ class Killed(LabCase):
             lab, name = Lab(), "agent-node1"
             ready = lab.path(name, "ready")
             before = sum(cls.asked.values())
-            wait_for("requests", lambda: cls.failed or sum(cls.asked.values()) >= before + 3 * BATCH, 300)
+            wait_for("requests", lambda: cls.failed or sum(cls.asked.values()) >= before + 2 * BATCH, 300)
             pid = process.pid(lab, name)
             with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
                 argv = file.read().split("\0")[:-1]
