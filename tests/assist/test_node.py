@@ -449,6 +449,15 @@ async function connect () {
   })
   await once(client, 'connect')
 }
+// Requests that ask one after the other, when the server has heard so many.
+async function inOrder (handlers, heard, numbers = [5, 6, 7]) {
+  const all = []
+  for (const handler of handlers) {
+    all.push(request(numbers[all.length], handler))
+    await hears(heard + all.length)
+  }
+  return all
+}
 async function begin () {
   await connect()
   const first = ask(0)
@@ -472,12 +481,10 @@ function end () {
         """Three ask on one connection before any answer; then one asks twice."""
         self.assertEqual(["a5:5 a6:6 a7:7 a6:6 a5:5 a5:5"], self.run_redis("""
 await begin()
-const all = [5, 6, 7].map(n => request(n, () => ask(n)))
-await hears(4)
+const all = await inOrder([5, 6, 7].map(n => () => ask(n)), 1)
 await tells(answer(5, 6, 7))
 await Promise.all(all)
-const again = [6, 5].map(n => request(n, async () => { await ask(n); if (n === 5) await ask(n) }))
-await hears(6)
+const again = await inOrder([() => ask(6), async () => { await ask(5); await ask(5) }], 4, [6, 5])
 await tells(answer(6, 5))
 await hears(7)
 await tells(answer(5))
@@ -489,8 +496,7 @@ await Promise.all(again)
 await begin()
 let all = ''
 client.prependListener('data', data => { all += data })
-const asked = [5, 6].map(n => request(n, () => ask(n)))
-await hears(3)
+const asked = await inOrder([5, 6].map(n => () => ask(n)), 1)
 for (const piece of ['$', '2\r', '\na5\r\n$2', '\r\na', '6\r\n']) await tells(piece)
 await Promise.all(asked)
 process.on('exit', () => console.log(all === answer(5, 6)))
