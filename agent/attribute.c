@@ -139,8 +139,10 @@ void fp_attribute_enter(struct container *container, struct thread *thread, cons
 	    fp_state_find_in_flight(container, thread->context.ids->ids[0]) >= 0)
 		return;
 	fp_context_follow(&thread->context, context, FP_RULE_TURN, FP_ATTRIBUTION_DERIVED);
-	if (!thread->polls && thread->since)
-		thread->since = event->time; /* that it reads is its work */
+	if (!thread->polls && thread->since) { /* that it reads is its work */
+		thread->since = event->time;
+		thread->giver = 0;
+	}
 	thread->turn = event->turn;
 	thread->blocks = fp_rule_is_own(context->rule) && event->type == FP_EVENT_TYPE_RECEIVE &&
 			 !(event->flags & O_NONBLOCK_FLAG);

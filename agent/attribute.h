@@ -39,6 +39,9 @@ void fp_attributor_set_watchdog_fn(struct fp_attributor *attributor, fp_watchdog
  */
 void fp_attributor_set_whole_run(struct fp_attributor *attributor, const uint8_t id[FP_REQUEST_ID_SIZE]);
 
+/* What has to be added to events' times for those of the wall clock, ns: when its seconds begin, some timers are due (attribute_behind.c). */
+void fp_attributor_set_clock(struct fp_attributor *attributor, int64_t offset);
+
 /*
  * Notes the event.  A MARK becomes BEGIN, END or REFUSED.  1: keep the event;
  * 0: it served attribution only and says nothing to the store; -ENOMEM.

@@ -28,8 +28,20 @@
  */
 #define POOL_TURNS 3
 
-/* A thread that was given work can come back from its wait so much later, other threads being first. */
+/* A thread that was given work can come back from its wait so much later, other threads being first; where its waking is not seen. */
 #define WAKE_LATENCY (FP_NS_PER_SEC / 1000)
+
+/*
+ * Node keeps the text of its Date header until the wall clock's second is over, by a timer that does nothing else.  It is
+ * reckoned in milliseconds, from when the loop came back, which a request's work has held up since.
+ */
+#define CLOCK_EARLY (4 * (FP_NS_PER_SEC / 1000))
+#define CLOCK_LATE (2 * (FP_NS_PER_SEC / 1000))
+#define ROUNDING (FP_NS_PER_SEC / 1000) /* of what loops wait for */
+/* Behind that timer, others that are due soon cannot have shown: so soon after it they are taken for the request's. */
+#define CLOCK_SHADOW (20 * (FP_NS_PER_SEC / 1000))
+/* So many requests must have ended in a container and left nothing before it is taken for one that leaves nothing. */
+#define QUIET_MIN 64
 
 #define AF_UNIX_SIGNAL_BYTES 1 /* what threads wake a loop with, where that waits for a socket of its own process */
 
@@ -42,6 +54,14 @@ static uint64_t earliest_of(uint64_t due)
 static bool has_not_shown(const struct container *container, const struct loop *loop)
 {
 	return container->leaves_work && loop->busy && loop->rested < container->changed;
+}
+
+static bool is_clock(const struct fp_attributor *a, const struct container *container, uint64_t due)
+{
+	uint64_t part = (due + (uint64_t)a->clock_offset) % FP_NS_PER_SEC;
+
+	return a->clock_offset && due != UINT64_MAX && !container->leaves_work && container->n_ended >= QUIET_MIN &&
+	       (part >= FP_NS_PER_SEC - CLOCK_EARLY || part <= CLOCK_LATE);
 }
 
 /* What is known of it holds for those in flight now.  Where work moves, every rest is told; else those that showed something new. */
@@ -91,6 +111,9 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 	if (event->flags & FP_WAIT_MOVES) {
 		note_moving_loop(loop, event->since, due, known, passed);
 	} else {
+		if (passed && is_clock(a, container, loop->earliest) && due > loop->earliest + ROUNDING &&
+		    due < loop->earliest + CLOCK_SHADOW)
+			due = loop->earliest + CLOCK_SHADOW;
 		if (!known || passed || due > loop->earliest)
 			loop->earliest = due;
 		loop->due = event->due;
@@ -121,6 +144,7 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 	} else {
 		thread->since = event->since;
 		thread->polls = event->flags & FP_WAIT_LOOP;
+		thread->giver = thread->polls ? 0 : event->due;
 		thread->loop = event->fd;
 		if (!thread->polls && event->flags & FP_WAIT_SIGNALS)
 			process->answers = true;
@@ -132,6 +156,7 @@ int fp_behind_wait(struct fp_attributor *a, const struct container *container, s
 void fp_behind_born(struct thread *thread, const struct fp_event *event)
 {
 	thread->since = event->time;
+	thread->giver = 0;
 	thread->polls = false;
 }
 
@@ -201,6 +226,8 @@ void fp_behind_note(struct fp_attributor *a, struct container *container, struct
 	if (is_new) {
 		thread->seen_turn = event->turn;
 		thread->seen_changes = container->changes;
+		thread->seen_time = event->time;
+		thread->took_in = event->type == FP_EVENT_TYPE_RECEIVE || event->type == FP_EVENT_TYPE_READ;
 	}
 	if (!thread->since)
 		return;
@@ -241,18 +268,26 @@ static bool possible_in_loop(struct fp_attributor *a, const struct container *co
 	if (thread->seen_changes != container->changes)
 		return true;
 	loop = find_loop(a, container, event, thread->loop);
-	return loop && can_have_fired(container, loop, event->time);
+	if (!loop || !can_have_fired(container, loop, event->time))
+		return false;
+	/* the clock's timer came due while the loop was at what descriptors had brought */
+	return !is_clock(a, container, loop->earliest) || has_not_shown(container, loop) ||
+	       !(thread->took_in || (thread->seen_time && thread->seen_time + FP_WAIT_SLACK < loop->earliest));
 }
 
 /* What one thread found due, another runs, while those that have nothing to do rest already. */
-static bool possible_in_any(struct fp_attributor *a, const struct container *container, const struct process *process,
+static bool possible_in_any(struct fp_attributor *a, const struct container *container, struct process *process,
 			    const struct thread *thread, const struct fp_event *event)
 {
 	struct loop *loop = find_loop(a, container, event, process->loop);
 
-	if (thread->since ? thread->since < container->changed : thread->seen_changes != container->changes)
+	if ((thread->since ? thread->since < container->changed : thread->seen_changes != container->changes) ||
+	    (loop && (can_have_fired(container, loop, event->time) || (thread->since && thread->since < loop->doubt_to)))) {
+		process->mixed = event->time;
 		return true;
-	return loop && (can_have_fired(container, loop, event->time) || (thread->since && thread->since < loop->doubt_to));
+	}
+	/* what that one set going, whoever is at work takes from it */
+	return process->mixed > container->changed && thread->since && thread->since < process->mixed + WAKE_LATENCY;
 }
 
 /* A thread of the pool, or the loop, is at work on what can be others': what that hands on is, too. */
@@ -263,19 +298,36 @@ static bool doubt_pool(const struct container *container, struct process *proces
 	return true;
 }
 
+/* The watchdog has marked the connection of the only request in flight, and by then nobody had read a byte of it: nobody worked for it. */
+static bool is_unread(const struct container *container, uint64_t time)
+{
+	return memcmp(container->marked, container->in_flight[0], FP_REQUEST_ID_SIZE) == 0 &&
+	       (time < container->read_at || memcmp(container->read, container->in_flight[0], FP_REQUEST_ID_SIZE) != 0);
+}
+
+/* What takes the request's connection, and what is made to serve it, comes before it is read. */
+static bool may_come_first(const struct fp_event *event)
+{
+	return event->type == FP_EVENT_TYPE_ACCEPT || event->type == FP_EVENT_TYPE_FORK || event->type == FP_EVENT_TYPE_EXIT;
+}
+
 /* What a thread of a pool was given may come from a turn of the loop in which others' timers ran. */
 static bool possible_in_pool(struct fp_attributor *a, const struct container *container, struct process *process,
 			     const struct thread *thread, const struct fp_event *event)
 {
+	/* when it was given the work, and when the turn began in which that was */
+	uint64_t given = thread->since, began = thread->giver && thread->giver < given ? thread->giver : given;
 	struct loop *loop;
 
-	if (!thread->since || !process || !process->answers || !container->leaves_work)
-		return thread->since && thread->since < container->changed;
+	if (!given || !process || !process->answers || !container->leaves_work)
+		return given && began < container->changed;
+	if (began < container->changed || is_unread(container, given))
+		process->pool_changes = 0; /* what comes back is of one that has ended */
 	loop = find_loop(a, container, event, process->loop);
-	if (thread->since < container->changed ||
-	    (process->doubted == container->changes && (process->doubt_turns || thread->since < process->clean_since)) ||
-	    (loop && can_have_fired(container, loop, thread->since)) ||
-	    (loop && thread->since + FP_WAIT_SLACK >= loop->doubt_from && thread->since <= loop->doubt_to + WAKE_LATENCY))
+	if (process->pool_changes == 0 ||
+	    (process->doubted == container->changes && (process->doubt_turns || given < process->clean_since)) ||
+	    (loop && can_have_fired(container, loop, event->time)) || /* it may take more than it was woken for */
+	    (loop && given + FP_WAIT_SLACK >= loop->doubt_from && given <= loop->doubt_to + (thread->giver ? 0 : WAKE_LATENCY)))
 		return event->type == FP_EVENT_TYPE_EXIT || doubt_pool(container, process); /* who ends hands nothing on */
 	return false;
 }
@@ -286,6 +338,18 @@ static bool possible_from_pool(const struct container *container, struct process
 	if (process->pool_turns && process->pool_changes != container->changes)
 		return doubt_pool(container, process);
 	return !has_read && process->doubted == container->changes && process->doubt_turns;
+}
+
+/* What the thread does is not for the request in flight: nor is what it hands on. */
+static void note_doubt(const struct container *container, struct process *process, const struct thread *thread,
+		       const struct fp_event *event)
+{
+	if (!process)
+		return;
+	if (process->moves)
+		process->mixed = event->time;
+	else if (!thread->polls && process->answers && container->leaves_work)
+		doubt_pool(container, process);
 }
 
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
@@ -301,6 +365,10 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 	if (container->n_in_flight == 0) {
 		loop = find_loop(a, container, event, process && process->moves ? process->loop : thread->loop);
 		return loop && can_have_fired(container, loop, event->time);
+	}
+	if (!has_read && !may_come_first(event) && is_unread(container, event->time)) {
+		note_doubt(container, process, thread, event);
+		return true;
 	}
 	if (process && process->moves)
 		return possible_in_any(a, container, process, thread, event);

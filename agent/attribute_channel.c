@@ -93,6 +93,10 @@ static void note_receive(struct fp_attributor *a, struct container *container, s
 		if (marked || (!sock->connected && event->family != AF_UNIX_NUMBER))
 			fp_handed_strange(a, container, thread, event, marked, ret);
 	}
+	if (marked && marked->ids && memcmp(container->read, marked->ids->ids[0], FP_REQUEST_ID_SIZE) != 0) {
+		memcpy(container->read, marked->ids->ids[0], FP_REQUEST_ID_SIZE);
+		container->read_at = event->time;
+	}
 	if (marked && fp_state_believed(marked, container))
 		fp_context_follow(&sock->context, marked, FP_RULE_CONNECTION, FP_ATTRIBUTION_EXACT);
 	if (!fp_state_believed(&sock->context, container))

@@ -43,6 +43,7 @@ static void mark_connection(struct fp_attributor *a, struct container *container
 	fp_context_set(&stream->marks[stream->n].context, ids, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION,
 		       container->epoch);
 	stream->n++;
+	memcpy(container->marked, ids->ids[0], FP_REQUEST_ID_SIZE);
 	fp_readers_mark(a, container, ids->ids[0]);
 }
 

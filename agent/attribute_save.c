@@ -107,6 +107,9 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->forgot);
 	fp_buffer_add_varint(out, container->forgot_process);
 	fp_buffer_add_varint(out, container->unsaved);
+	fp_buffer_add(out, container->marked, FP_REQUEST_ID_SIZE);
+	fp_buffer_add(out, container->read, FP_REQUEST_ID_SIZE);
+	fp_buffer_add_varint(out, container->read_at);
 	fp_buffer_add_varint(out, container->n_in_flight);
 	fp_buffer_add(out, container->in_flight, (size_t)container->n_in_flight * FP_REQUEST_ID_SIZE);
 	fp_buffer_add_varint(out, ended);
@@ -136,6 +139,9 @@ static int restore_container(struct fp_attributor *a, struct fp_saved *in)
 	container->forgot = fp_saved_get(in);
 	container->forgot_process = fp_saved_get(in);
 	container->unsaved = fp_saved_get(in);
+	fp_saved_bytes(in, container->marked, FP_REQUEST_ID_SIZE);
+	fp_saved_bytes(in, container->read, FP_REQUEST_ID_SIZE);
+	container->read_at = fp_saved_get(in);
 	n = fp_saved_get(in);
 	if (in->bad || n > FP_IN_FLIGHT_MAX)
 		return -EBADMSG;
@@ -158,7 +164,7 @@ static void save_process(struct fp_buffer *out, const struct process *process)
 {
 	const uint64_t numbers[] = {process->key.id, process->key.start, process->moves, process->loop, process->answers,
 				    process->doubted, process->doubt_turns, process->clean_since, process->pool_changes,
-				    process->pool_turns, process->cgroup};
+				    process->pool_turns, process->cgroup, process->mixed};
 
 	fp_buffer_add_varint(out, PROCESS);
 	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
@@ -183,6 +189,7 @@ static int restore_process(struct fp_attributor *a, struct fp_saved *in)
 	process->pool_changes = fp_saved_get(in);
 	process->pool_turns = (unsigned)fp_saved_get(in);
 	process->cgroup = fp_saved_get(in);
+	process->mixed = fp_saved_get(in);
 	return fp_saved_context(in, &process->inherited);
 }
 
@@ -228,7 +235,7 @@ static void save_thread(struct fp_buffer *out, const struct thread *thread)
 {
 	const uint64_t numbers[] = {thread->key.id, thread->key.start, thread->turn, thread->blocks, thread->last,
 				    thread->since, thread->polls, thread->loop, thread->seen_turn, thread->seen_changes,
-				    thread->cgroup, thread->unsure};
+				    thread->cgroup, thread->unsure, thread->giver, thread->seen_time, thread->took_in};
 
 	fp_buffer_add_varint(out, THREAD);
 	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
@@ -257,6 +264,9 @@ static int restore_thread(struct fp_attributor *a, struct fp_saved *in)
 	thread->seen_changes = fp_saved_get(in);
 	thread->cgroup = fp_saved_get(in);
 	thread->unsure = fp_saved_get(in) != 0;
+	thread->giver = fp_saved_get(in);
+	thread->seen_time = fp_saved_get(in);
+	thread->took_in = fp_saved_get(in) != 0;
 	r = fp_saved_context(in, &thread->context);
 	if (r == 0)
 		r = fp_saved_context(in, &thread->assist);

@@ -13,6 +13,11 @@ int fp_attributor_new(struct fp_attributor **ret_attributor)
 	return *ret_attributor ? 0 : -ENOMEM;
 }
 
+void fp_attributor_set_clock(struct fp_attributor *a, int64_t offset)
+{
+	a->clock_offset = offset;
+}
+
 void fp_state_drop_thread(struct fp_attributor *a, struct thread *thread)
 {
 	HASH_DEL(a->threads, thread);

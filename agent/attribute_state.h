@@ -45,10 +45,13 @@ struct thread {
 	uint64_t last; /* end of the last event */
 	struct fp_context forks; /* CHILD mark: what it forks belongs here */
 	uint64_t since; /* since when it is at work without a rest, or its birth; 0: not known */
+	uint64_t giver; /* when the loop that gave it that work had come back to the turn in which it did; 0: not known */
 	bool polls; /* it is an event loop's */
 	uint64_t loop; /* descriptor that it waits with */
 	uint64_t seen_turn; /* of its last event, and how often those in flight had changed at the first of that turn */
 	uint64_t seen_changes;
+	uint64_t seen_time; /* when that first was */
+	bool took_in; /* and it took something in from a descriptor */
 	UT_hash_handle hh;
 };
 
@@ -83,6 +86,7 @@ struct process {
 	uint64_t doubted; /* `changes` of the container when its pool was at work on what can be others', */
 	unsigned doubt_turns; /* in how many turns of the loop from then on what that led to can be taken in, */
 	uint64_t clean_since; /* and when the loop was in the first turn after those */
+	uint64_t mixed; /* where work moves: when a thread was last at work on what can be others' */
 	uint64_t pool_changes; /* the same when its pool made a record last, */
 	unsigned pool_turns; /* and in how many turns of the loop from then on what that led to can be taken in */
 	UT_hash_handle hh;
@@ -148,6 +152,8 @@ struct container {
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n_ended; /* all in all; the newest are kept */
 	bool leaves_work; /* it has done something with no request in flight, after one had ended */
+	uint8_t marked[FP_REQUEST_ID_SIZE], read[FP_REQUEST_ID_SIZE]; /* whose connection was marked last, and whose bytes were read last */
+	uint64_t read_at; /* when the first of those were */
 	unsigned ended_room; /* grows up to FP_ENDED_MAX */
 	uint8_t (*ended)[FP_REQUEST_ID_SIZE];
 	struct fp_idset *all; /* those in flight as a set, made when needed */
@@ -176,6 +182,7 @@ struct fp_attributor {
 	uint8_t wire_ended[FP_REQUEST_ID_SIZE]; /* what the events that it made point to */
 	char wire_peer[FP_ADDRESS_TEXT_SIZE];
 	struct fp_idset *whole_run;
+	int64_t clock_offset; /* of the wall clock, ns; 0: not known */
 	fp_watchdog_fn watchdog;
 	void *watchdog_arg;
 	fp_forgotten_fn forgotten;

@@ -104,6 +104,7 @@ int fp_pipeline_new(const struct fp_pipeline_options *options, struct fp_pipelin
 	fp_messages_set_asked(p->messages, note_asked);
 	if (options->watchdog)
 		fp_attributor_set_watchdog_fn(p->attributor, options->watchdog, options->arg);
+	fp_attributor_set_clock(p->attributor, options->clock_offset);
 	if (options->whole_run)
 		fp_attributor_set_whole_run(p->attributor, options->whole_run);
 	*ret_pipeline = p;

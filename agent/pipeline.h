@@ -31,6 +31,7 @@ struct fp_pipeline_options {
 	void *arg; /* for all */
 	bool raw; /* nothing is merged: every operation is an event of its own */
 	size_t memory; /* bytes for what is remembered (agent/bounds.h); 0: FP_PIPELINE_MEMORY_DEFAULT */
+	int64_t clock_offset; /* of the wall clock from events' times, ns; 0: not known */
 	const uint8_t *whole_run; /* invocation id for `run`; NULL: requests come from marks */
 };
 

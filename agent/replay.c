@@ -88,6 +88,7 @@ static int replay_file(struct replay *replay, const char *url, const char *path,
 			 r == -EPROTO  ? "a recording of another version" : strerror(-r));
 		return r;
 	}
+	options.clock_offset = host.clock_offset;
 	if (replay->clock_behind) {
 		host.clock_offset -= replay->clock_behind;
 		host.boot[0] ^= 0xff;

@@ -225,6 +225,7 @@ static int open_all(struct serve *serve, char error[256])
 		r = fp_runtime_open(serve->options.cgroup, serve->options.runc_root, &serve->runtime);
 	if (r == 0)
 		r = fp_runtime_set_host_root(serve->runtime, serve->options.host_root);
+	options.clock_offset = serve->host.clock_offset;
 	if (r == 0)
 		r = fp_pipeline_new(&options, &serve->pipeline);
 	if (r == 0)

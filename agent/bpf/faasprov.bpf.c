@@ -653,10 +653,28 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 	state->turn++;
 	/* woken by somebody, or told in the last moment that there is work (EAGAIN) */
 	if ((call->result == 0 || call->result == -11) && !is_lock(call, word, value) && is_rest(operation, limit)) {
-		state->since = bpf_ktime_get_boot_ns();
+		int seen = call->result == 0 && state->woken > state->since;
+
+		state->since = seen ? state->woken : bpf_ktime_get_boot_ns();
+		state->due = seen ? state->giver : 0;
 		state->loop = NO_DESCRIPTOR;
 		state->untold = 1;
 	}
+	return 0;
+}
+
+/* Who is given work is woken then, and at it when a processor is free: by then, who gave it can be at something else. */
+SEC("tp_btf/sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
+{
+	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0), *own;
+	struct task_struct *waker = (void *)bpf_get_current_task_btf();
+
+	if (!state || state->polls || state->moves)
+		return 0;
+	own = waker->tgid == task->tgid ? bpf_task_storage_get(&threads, waker, 0, 0) : 0;
+	state->woken = bpf_ktime_get_boot_ns();
+	state->giver = own && own->polls ? own->woke : 0;
 	return 0;
 }
 

@@ -12,12 +12,16 @@
 static int begin(void **state);
 #define BEGIN_TEST begin
 #include "agent/tests/killed.h"
+#include "base/text.h"
+
+static int64_t clock_offset;
 
 enum { LOOP = 12, WORKER = 201, MS = 1000000, PORT = 40000 };
 
 static int note(void **state, struct fp_event *event)
 {
 	go_on_if_killed(state);
+	fp_attributor_set_clock(*state, clock_offset);
 	return fp_attributor_note(*state, event);
 }
 
@@ -25,6 +29,7 @@ static int begin(void **state)
 {
 	struct fp_event event = make_mark(WATCHDOG, FP_MARK_HELLO, 0);
 
+	clock_offset = 0;
 	return note(state, &event);
 }
 
@@ -303,8 +308,12 @@ static void what_was_due_may_still_run_when_another_thread_rests(void **state)
 	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 	woke_at(state, WORKER, 1, then);
 	expect_one_of(state, WORKER, 1, 1, 2);
+	/* and what that set going, whoever is at work next may have taken */
 	woke_at(state, WORKER, 2, test_time);
-	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	expect_one_of(state, WORKER, 2, 1, 2);
+	test_time += MS;
+	woke_at(state, WORKER, 3, test_time);
+	expect(state, WORKER, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
 /* Go: it has been at work since before the request began, though it made no record then. */
@@ -407,6 +416,134 @@ static void the_first_request_is_alone(void **state)
 	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
 }
 
+/* The watchdog has sent the request, and nobody in the container has read it. */
+static void nobody_works_for_a_request_that_was_not_read(void **state)
+{
+	struct fp_event event;
+
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+	event = make_connection_mark(2, PORT, 50);
+	assert_int_equal(note(state, &event), 0);
+	is_given_work(state, WORKER, 1);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	event = make_request_read(2, PORT, 50, 100);
+	assert_int_equal(note(state, &event), 1);
+	is_given_work(state, WORKER, 2);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* A thread of the pool is woken, by a turn of the loop that has begun at `began`. */
+static void is_given_work_in(void **state, uint64_t turn, uint64_t began)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, WORKER, turn);
+
+	event.fd = UINT32_MAX;
+	event.since = event.time;
+	event.due = began;
+	assert_int_equal(note(state, &event), 0);
+}
+
+static void what_a_turn_gives_that_began_before_is_not_the_requests(void **state)
+{
+	uint64_t before;
+
+	mark(state, FP_MARK_BEGIN, 1);
+	mark(state, FP_MARK_END, 1);
+	before = test_time;
+	mark(state, FP_MARK_BEGIN, 2);
+	is_given_work_in(state, 1, before);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	is_given_work_in(state, 2, test_time);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* Others are named. */
+static void expect_doubt(void **state, uint64_t turn)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, turn);
+
+	assert_int_equal(note(state, &event), 1);
+	assert_string_equal(fp_attribution_name((unsigned)event.attribution), "ambiguous");
+	assert_string_equal(fp_rule_name((unsigned)event.rule), "left-behind");
+}
+
+static void have_ended(void **state, unsigned n)
+{
+	while (n-- > 0) {
+		mark(state, FP_MARK_BEGIN, 1);
+		mark(state, FP_MARK_END, 1);
+	}
+}
+
+/* When the loop rests next, what is due in 50 ms is so at a whole second of the wall clock, or `late` after one. */
+static void set_clock(void **state, int64_t late)
+{
+	uint64_t due = test_time + 51 * MS;
+
+	clock_offset = (int64_t)(FP_NS_PER_SEC - due % FP_NS_PER_SEC) + late;
+}
+
+/* The loop rests, and a request comes; it is read in turn 2, in which the loop still is when its first timer is due. */
+static void a_timer_is_due(void **state)
+{
+	rests(state, 1, 50);
+	request(state, 2, 2, 50);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 50 * MS;
+}
+
+static void the_clocks_second_makes_no_doubt(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 0);
+	a_timer_is_due(state);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	/* what is due soon after is the request's, what is due much later need not be */
+	rests(state, 3, 5);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 5 * MS;
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	rests(state, 5, 500);
+	expect(state, NODE, 5, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 500 * MS;
+	expect_doubt(state, 6);
+}
+
+static void what_the_clocks_second_begins_is_in_doubt(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 0);
+	a_timer_is_due(state);
+	expect_doubt(state, 3);
+}
+
+static void a_timer_at_another_time_than_the_clocks_makes_doubt(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 10 * MS);
+	a_timer_is_due(state);
+	expect_doubt(state, 2);
+}
+
+static void the_clock_is_no_excuse_before_a_container_is_known(void **state)
+{
+	have_ended(state, 10);
+	set_clock(state, 0);
+	a_timer_is_due(state);
+	expect_doubt(state, 2);
+}
+
+static void the_clock_is_no_excuse_where_work_is_left_behind(void **state)
+{
+	have_ended(state, 80);
+	is_at_work_in_between(state);
+	set_clock(state, 0);
+	a_timer_is_due(state);
+	expect_doubt(state, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +565,13 @@ int main(void)
 		TEST(a_container_that_leaves_nothing_is_not_in_doubt),
 		TEST(a_pool_that_tells_the_loop_nothing_brings_nothing_back),
 		TEST(the_first_request_is_alone),
+		TEST(nobody_works_for_a_request_that_was_not_read),
+		TEST(what_a_turn_gives_that_began_before_is_not_the_requests),
+		TEST(the_clocks_second_makes_no_doubt),
+		TEST(what_the_clocks_second_begins_is_in_doubt),
+		TEST(a_timer_at_another_time_than_the_clocks_makes_doubt),
+		TEST(the_clock_is_no_excuse_before_a_container_is_known),
+		TEST(the_clock_is_no_excuse_where_work_is_left_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
