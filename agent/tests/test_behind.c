@@ -511,6 +511,18 @@ static void the_clocks_second_makes_no_doubt(void **state)
 	expect_doubt(state, 6);
 }
 
+static void what_shows_long_after_the_clocks_second_can_be_others(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 0);
+	a_timer_is_due(state);
+	rests(state, 3, 500);
+	test_time += 400 * MS;
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 100 * MS;
+	expect_doubt(state, 4);
+}
+
 static void what_the_clocks_second_begins_is_in_doubt(void **state)
 {
 	have_ended(state, 80);
@@ -569,6 +581,7 @@ int main(void)
 		TEST(what_a_turn_gives_that_began_before_is_not_the_requests),
 		TEST(the_clocks_second_makes_no_doubt),
 		TEST(what_the_clocks_second_begins_is_in_doubt),
+		TEST(what_shows_long_after_the_clocks_second_can_be_others),
 		TEST(a_timer_at_another_time_than_the_clocks_makes_doubt),
 		TEST(the_clock_is_no_excuse_before_a_container_is_known),
 		TEST(the_clock_is_no_excuse_where_work_is_left_behind),
