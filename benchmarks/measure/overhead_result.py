@@ -8,12 +8,13 @@ from lib.say import BadInput
 ORDER = ("a", "a2", "b", "n", "c", "d", "e")
 # A slice during which the hypervisor gave more than this share of the processors to others says nothing.
 STOLEN_MAX = 0.03
+VERSION = 3
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def assemble(run, loads, blocks, more):
+def assemble(run, blocks, more):
     """One JSON document of all that was measured."""
-    return {"benchmark": "overhead", "version": 2, "machine": machine.describe(), "loads": loads, "blocks": blocks,
+    return {"benchmark": "overhead", "version": VERSION, "machine": machine.describe(), "loads": run.loads, "blocks": blocks,
             "slices": run.slices, "recording": run.recorded, **more}
 
 
@@ -24,8 +25,8 @@ def stolen(result):
 
 def evaluate(result):
     """Adds rows, losses and ratios to what was measured."""
-    if result.get("version") != 2:
-        raise BadInput(f"a result of version {result.get('version')}, not 2: measured by another benchmarks/overhead")
+    if result.get("version") != VERSION:
+        raise BadInput(f"a result of version {result.get('version')}, not {VERSION}: measured by another benchmarks/overhead")
     for one in result["slices"]:
         one["latency_us"].sort()
     result["lost_of"] = {}
@@ -54,6 +55,8 @@ def evaluate_load(result, load):
     for s in ours if disturbed else steady:
         by_row[s["row"]][s["block"]] = s
     variants = {row: _variant(slices, by_row["a"], row) for row, slices in by_row.items() if slices}
+    if "c" in variants and "b" in variants:
+        variants["c"]["ratio_b"] = _ratios(by_row["c"], by_row["b"])
     lost = {"c": result["lost_of"].get(load["workload"], 0), **result["rivals_lost"]}
     for row, about in variants.items():
         about["lost"] = lost.get(row, 0)
@@ -69,11 +72,15 @@ def _variant(ours, base, row):
              "failed": sum(s["failed"] + s["dropped"] for s in slices), "blocks": len(slices),
              **{name: measure(slices) for name, measure in MEASURES.items()}}
     if row != "a":
-        both = sorted(ours.keys() & base.keys())
-        drawn = stats.draws(len(both))
-        about["ratio"] = {name: stats.ratio([ours[n] for n in both], [base[n] for n in both], measure, drawn)
-                          for name, measure in MEASURES.items()}
+        about["ratio"] = _ratios(ours, base)
     return about
+
+
+def _ratios(ours, base):
+    both = sorted(ours.keys() & base.keys())
+    drawn = stats.draws([ours[n]["containers"] for n in both])
+    return {name: stats.ratio([ours[n] for n in both], [base[n] for n in both], measure, drawn)
+            for name, measure in MEASURES.items()}
 
 
 def _latency(q):
@@ -134,7 +141,7 @@ def _memory(result):
 
 
 def _cold(times):
-    base, drawn = times["a"], stats.draws(len(times["a"])) if times["a"] else []
+    base, drawn = times["a"], stats.draws(range(len(times["a"])))
 
     def median(values):
         return stats.quantile(sorted(values), 0.5)

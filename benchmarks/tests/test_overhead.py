@@ -17,8 +17,9 @@ CPU = {"functions": 5000, "agent": 100, "aggregator": 50, "rival": 0, "gateway a
 
 
 def one_slice(row, block, load, latency_ms, count=20):
-    return {"row": row, "block": block, "load": load["name"], "foreign_recorders": 0, "seconds": 1.0, "warmed": 0, "failed": 0,
-            "dropped": 0, "inflight": 1, "wall": 1.1, "stolen": 0.0, "attempts": 1, "latency_us": [latency_ms * 1000] * count, "cpu_us": CPU}
+    return {"row": row, "block": block, "containers": block // 2, "load": load["name"], "foreign_recorders": 0, "seconds": 1.0,
+            "warmed": 0, "failed": 0, "dropped": 0, "inflight": 1, "wall": 1.1, "stolen": 0.0, "attempts": 1,
+            "latency_us": [latency_ms * 1000] * count, "cpu_us": CPU}
 
 
 def group(workload, lost=0):
@@ -37,9 +38,9 @@ def made(lost_in=None, blocks=8):
             for row in workloads.rows(load, block, blocks):
                 slices.append(one_slice(row, block, load, {"c": 12 + slow * 1.2, "d": 30}.get(row, 10 + slow)))
     names = ("purchase", "photos")
-    return {"version": 2, "machine": {"cpu": "x", "cpus": 2, "memory_mib": 1, "virtual": True, "system": "Debian",
+    return {"version": overhead_result.VERSION, "machine": {"cpu": "x", "cpus": 2, "memory_mib": 1, "virtual": True, "system": "Debian",
                                       "kernel": "6", "date": "2026-01-01T00:00:00Z", "commit": "0"},
-            "loads": loads, "blocks": blocks, "slices": slices, "capacity": {"purchase": 100.0, "photos": 40.0},
+            "loads": loads, "blocks": blocks, "generations": 2, "slices": slices, "capacity": {"purchase": 100.0, "photos": 40.0},
             "recording": {"groups": [group(name, 7 if name == lost_in else 0) for name in names]},
             "requests": {name: workloads.WORKLOADS[name] for name in names}, "rivals_lost": {"e": 0}, "seconds": 60,
             "memory_kib": {"a": 1024}, "cold": {"a": [0.1, 0.2], "c": [0.2, 0.4]}, "not_measured": {"sysdig": "why"},
@@ -49,7 +50,7 @@ def made(lost_in=None, blocks=8):
 class Evaluate(unittest.TestCase):
     def setUp(self):
         draws = stats.draws  # a thousand draws take their time
-        patch = mock.patch.object(stats, "draws", lambda count: draws(count, 20))
+        patch = mock.patch.object(stats, "draws", lambda containers: draws(containers, 20))
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -63,6 +64,7 @@ class Evaluate(unittest.TestCase):
         self.assertEqual(purchase["d"]["blocks"], 2)
         self.assertAlmostEqual(purchase["d"]["ratio"]["p50"]["ratio"], 1.5)
         self.assertIn("n", purchase)
+        self.assertAlmostEqual(purchase["c"]["ratio_b"]["p50"]["ratio"], 1.2)
         self.assertNotIn("n", rows["photos, closed, 5 at a time"])
 
     def test_what_a_request_takes(self):
@@ -162,9 +164,21 @@ class Intervals(unittest.TestCase):
             for _ in range(250):
                 ours = [source.gauss(110, 10) for _ in range(count)]
                 theirs = [source.gauss(100, 1) for _ in range(count)]
-                found = stats.ratio(ours, theirs, stats.mean, stats.draws(count, 250, source.random()))
+                found = stats.ratio(ours, theirs, stats.mean, stats.draws(range(count), 250, source.random()))
                 right += found["low"] <= 1.1 <= found["high"]
             self.assertGreaterEqual(right / 250, least, count)
+
+
+    def test_blocks_of_the_same_containers_are_not_many(self):
+        """Containers that differ among themselves: the interval is of how many they are, however often each was measured."""
+        source, right = random.Random(7), 0
+        for _ in range(250):
+            containers = [number // 5 for number in range(30)]
+            luck = [source.gauss(110, 10) for _ in range(6)]
+            ours = [luck[number] + source.gauss(0, 1) for number in containers]
+            found = stats.ratio(ours, [100] * 30, stats.mean, stats.draws(containers, 250, source.random()))
+            right += found["low"] <= 1.1 <= found["high"]
+        self.assertGreaterEqual(right / 250, 0.9)
 
 
 class Plan(unittest.TestCase):
