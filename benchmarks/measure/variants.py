@@ -53,6 +53,7 @@ class Variant:
             self.driver = None
         self._lab("down", check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
+        self.log_seen = {}
 
     def _lab(self, *argv, check=True):
         done = subprocess.run([LAB, *argv], env={**os.environ, "FAASPROV_LAB": self.dir}, stdin=subprocess.DEVNULL,
