@@ -22,6 +22,7 @@ static const struct {
 	{"cgroup_mkdir", "on_cgroup_made", "names of containers that are over in a moment", 0},
 	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment", 0},
 	{"sched_waking", "on_waking", "when who waited for work was given it, and from which turn", 0},
+	{"cap_capable", "on_capable", "mounts that were changed or taken away", 0},
 };
 
 /* `types`: the kernel's, which take a while to be read; NULL: it has none. */

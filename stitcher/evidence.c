@@ -181,7 +181,9 @@ static int add_exec(struct fp_evidence *evidence, const struct fp_event *event, 
 static int add_control(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
 {
 	struct fp_control control = {.uid = narrow(event->uid), .gid = narrow(event->gid), .euid = narrow(event->euid),
-				     .egid = narrow(event->egid), .capabilities = event->capabilities};
+				     .egid = narrow(event->egid), .capabilities = event->capabilities,
+				     .dev = event->dev, .ino = event->ino, .place_dev = event->place_dev,
+				     .place_ino = event->place_ino};
 	int r = fp_evidence_text(evidence, event->attribute, &control.attribute);
 
 	if (r < 0)
@@ -434,6 +436,7 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 	case FP_EVENT_TYPE_REFUSED:
 		return add_refused(evidence, event, item);
 	case FP_EVENT_TYPE_CONTROL:
+	case FP_EVENT_TYPE_MOUNT:
 		return add_control(evidence, event, item);
 	case FP_EVENT_TYPE_FAILED:
 		return add_failed(evidence, event, item);

@@ -134,6 +134,8 @@ struct fp_control { /* what the process is after it */
 	uint32_t attribute; /* text */
 	uint32_t uid, gid, euid, egid;
 	uint64_t capabilities;
+	/* of a change of mounts: what was mounted, and what it covers; ino 0: not known */
+	uint64_t dev, ino, place_dev, place_ino;
 };
 
 struct fp_message {

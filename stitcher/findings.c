@@ -222,6 +222,13 @@ static void add_name(json_t *why, const char *key, const char *name)
 		json_object_set_new(why, key, json_string(name));
 }
 
+/* As `file` nodes are told apart: a name can have become another thing's. */
+static void add_object(json_t *why, const char *key, uint64_t dev, uint64_t ino)
+{
+	if (ino)
+		json_object_set_new(why, key, json_pack("{s:I, s:I}", "dev", (json_int_t)dev, "ino", (json_int_t)ino));
+}
+
 static void describe_control(const struct fp_build *build, const struct fp_item *item, const struct fp_control *control,
 			     json_t *why)
 {
@@ -236,6 +243,8 @@ static void describe_control(const struct fp_build *build, const struct fp_item 
 		json_object_set_new(why, "flags", json_sprintf("0x%" PRIx32, item->flags));
 	if (item->result < 0)
 		json_object_set_new(why, "error", error ? json_string(error) : json_integer(-item->result));
+	add_object(why, "object", control->dev, control->ino);
+	add_object(why, "place", control->place_dev, control->place_ino);
 	if (item->value != FP_OPERATION_CREDENTIALS && item->value != FP_OPERATION_CAPSET)
 		return;
 	json_object_set_new(why, "uid", json_integer(control->uid));
@@ -279,6 +288,7 @@ static enum fp_finding find(const struct fp_build *build, const struct fp_item *
 	case FP_EVENT_TYPE_OPEN:
 		return of_memory(build, item, why);
 	case FP_EVENT_TYPE_CONTROL:
+	case FP_EVENT_TYPE_MOUNT:
 		return of_control(build, item, why);
 	case FP_EVENT_TYPE_FORK:
 		return of_fork(item, why);
@@ -304,6 +314,7 @@ static bool may_show(const struct fp_item *item)
 		return item->kind == FP_ITEM_PLAIN;
 	/* before the first request whoever makes the container does all this */
 	case FP_EVENT_TYPE_CONTROL:
+	case FP_EVENT_TYPE_MOUNT:
 		return item->unit != FP_UNIT_IS_STARTUP;
 	case FP_EVENT_TYPE_FORK:
 		return item->flags & OWN_NAME_SPACES && item->unit != FP_UNIT_IS_STARTUP;

@@ -9,6 +9,7 @@
 #include "agent/bpf/handlers.h"
 #include "agent/bpf/made.bpf.h"
 #include "agent/bpf/moved.bpf.h"
+#include "agent/bpf/mounted.bpf.h"
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring_more.bpf.h"
@@ -96,8 +97,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 		record_mount(&mounting);                                                           \
 		forget_touched();                                                                  \
 	} while (0)
-#define MOUNT_HANDLER(name, ...) HANDLER(name, MOUNTING(__VA_ARGS__))
-#define DONE_MOUNT_HANDLER(name, ...) HANDLER(name, IF_DONE(MOUNTING(__VA_ARGS__)))
+#define MOUNT_HANDLER(name, ...) HANDLER(name, MOUNTING(__VA_ARGS__); end_change())
+#define DONE_MOUNT_HANDLER(name, ...) HANDLER(name, IF_DONE(MOUNTING(__VA_ARGS__)); end_change())
 
 #define EINPROGRESS 115
 
@@ -354,6 +355,8 @@ int BPF_PROG(of_failures, struct pt_regs *regs, long result)
 	handler = handler_of[made.number & (FP_CALLS_MAX - 1)];
 	if (handler >= FP_HANDLER_FIRST_NAME && handler <= FP_HANDLER_LAST_NAME)
 		forget_touched();
+	if (handler >= FP_HANDLER_FIRST_MOUNT && handler <= FP_HANDLER_LAST_MOUNT)
+		end_change();
 	if (handler == FP_HANDLER_on_write && made.a[0] == FP_BOARD_DESCRIPTOR)
 		return take_board(made.a[1], made.a[2]);
 	if (is_watchdog(tried.cgroup))
@@ -472,8 +475,9 @@ HANDLER(on_io_submit, IF_DONE(submitted(&call, a3)))
 /* what is hardly ever done, and tells much when it is tried: failed or not */
 MOUNT_HANDLER(on_open_tree, FP_OPERATION_KIND_OPEN_TREE, a3, NAME(a2, a1))
 MOUNT_HANDLER(on_fsopen, FP_OPERATION_KIND_NEW_MOUNT, a2, .type = a1)
-HANDLER(on_fsconfig, record_option(call.cgroup, result, a2, a3))
-HANDLER(on_fsmount, record_control(call.cgroup, result, FP_OPERATION_KIND_MAKE_MOUNT, a3))
+/* of an option its name alone: its value may be a secret */
+MOUNT_HANDLER(on_fsconfig, FP_OPERATION_KIND_MOUNT_OPTION, a2, .name = {0, a1}, .type = a3)
+MOUNT_HANDLER(on_fsmount, FP_OPERATION_KIND_MAKE_MOUNT, a3)
 MOUNT_HANDLER(on_fspick, FP_OPERATION_KIND_PICK_MOUNT, a3, NAME(a2, a1))
 MOUNT_HANDLER(on_mount_setattr, FP_OPERATION_KIND_SET_MOUNT, a3, NAME(a2, a1))
 HANDLER(on_landlock, record_control(call.cgroup, result, FP_OPERATION_KIND_LANDLOCK, a2))
@@ -1034,6 +1038,21 @@ SEC("tp_btf/ctime_xchg_skip")
 int on_ctime_kept(void *ctx)
 {
 	return touch_first(ctx);
+}
+
+/* --- mounts before they are changed (mounts.bpf.h) -------------------------------- */
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, const struct cred *cred, void *target, void *owner, int capability)
+{
+	struct arguments made = {};
+	__u8 handler;
+
+	if ((capability != CAP_SYS_ADMIN && capability != CAP_SYS_CHROOT) || !is_recorded())
+		return 0;
+	take_arguments(&made, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
+	handler = made.number < FP_CALLS_MAX ? handler_of[made.number & (FP_CALLS_MAX - 1)] : 0;
+	return changes_mounts(handler) ? begin_change(handler, made.a[0]) : 0;
 }
 
 /* --- TLS libraries: attached by the agent where one is loaded ------------------- */

@@ -25,8 +25,8 @@
 	H(on_socket) H(on_socketpair) H(on_bind) H(on_listen) H(on_connect) H(on_accept) H(on_shutdown) H(on_getsockopt)
 #define FP_HANDLERS_PROCESS(H) \
 	H(on_ptrace) H(on_vm_read) H(on_vm_write) H(on_get_fd) H(on_credentials) H(on_capset) H(on_unshare) H(on_setns) \
-	H(on_seccomp) H(on_mount) H(on_umount) H(on_move_mount) H(on_pivot_root) H(on_chroot) \
-	H(on_execute) H(on_execute_at) H(on_kill) H(on_pidfd_kill) H(on_access) H(on_accessat) \
+	H(on_seccomp) H(on_execute) H(on_execute_at) H(on_kill) H(on_pidfd_kill) H(on_access) H(on_accessat) \
+	H(on_mount) H(on_umount) H(on_move_mount) H(on_pivot_root) H(on_chroot) \
 	H(on_open_tree) H(on_fsopen) H(on_fsconfig) H(on_fsmount) H(on_fspick) H(on_mount_setattr) H(on_landlock) \
 	H(on_bpf) H(on_perf) H(on_userfaultfd) H(on_keyctl) H(on_add_key) H(on_request_key) H(on_module) H(on_kexec) \
 	H(on_system) H(on_clock) H(on_fanotify) H(on_personality)
@@ -44,6 +44,8 @@ enum fp_handler {
 	FP_FAMILIES(FP_HANDLER_NUMBERS)
 	FP_HANDLER_FIRST_NAME = FP_HANDLER_on_rename,
 	FP_HANDLER_LAST_NAME = FP_HANDLER_on_removexattr,
+	FP_HANDLER_FIRST_MOUNT = FP_HANDLER_on_mount,
+	FP_HANDLER_LAST_MOUNT = FP_HANDLER_on_mount_setattr,
 };
 
 #endif

@@ -8,6 +8,10 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct hlist_node {
 	struct hlist_node *next;
 };
@@ -24,8 +28,13 @@ struct qstr {
 
 struct mount;
 
+struct file_system_type {
+	const char *name;
+};
+
 struct super_block {
 	unsigned int s_dev;
+	struct file_system_type *s_type;
 	unsigned long s_magic;
 	struct mount *s_mounts; /* since 6.18 */
 };
@@ -53,9 +62,18 @@ struct dentry {
 	} d_u;
 };
 
+struct mnt_idmap;
+
 struct vfsmount {
 	struct dentry *mnt_root;
 	struct super_block *mnt_sb;
+	int mnt_flags;
+	struct mnt_idmap *mnt_idmap; /* since 6.2 */
+};
+
+struct callback_head {
+	struct callback_head *next;
+	void (*func)(struct callback_head *work);
 };
 
 struct mnt_namespace;
@@ -70,13 +88,26 @@ struct mount {
 	struct vfsmount mnt;
 	union {
 		struct rb_node mnt_node; /* since 6.8 */
+		struct callback_head mnt_rcu;
 	};
+	struct list_head mnt_mounts, mnt_child;
 	struct mount *mnt_next_for_sb; /* since 6.18 */
+	const char *mnt_devname;
+	struct mount *mnt_master;
 	struct mnt_namespace *mnt_ns;
+	int mnt_t_flags; /* since 6.17; before, they are among mnt_flags */
+	unsigned long long mnt_id_unique; /* since 6.8 */
+	int mnt_group_id;
 };
 
 struct mnt_namespace {
+	struct mount *root;
 	struct rb_node *mnt_last_node; /* its newest mount, since 6.13 */
+};
+
+struct fs_context {
+	struct file_system_type *fs_type;
+	struct dentry *root;
 };
 
 struct ipc_namespace;
@@ -100,11 +131,6 @@ struct nsproxy {
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
-};
-
-struct callback_head {
-	struct callback_head *next;
-	void (*func)(struct callback_head *work);
 };
 
 struct file {

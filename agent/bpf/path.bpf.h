@@ -158,6 +158,19 @@ static long walk_one(__u32 i, struct walk *walk)
 	return write_component(walk, dentry);
 }
 
+/* Of a walk with its begin and its root: writes the path so that it ends where the walk is at. */
+static __always_inline __u32 walk_up(struct walk *walk)
+{
+	__u32 end = walk->at;
+
+	bpf_loop(FP_PATH_DEPTH_MAX, walk_one, walk, 0);
+	if (walk->at == end && end > 0) { /* the root itself */
+		walk->at = (end - 1) & (PATH_ROOM - 1);
+		walk->into->bytes[walk->at] = '/';
+	}
+	return walk->at;
+}
+
 /*
  * Writes the path, below the root of a task's `fs`, so that it ends before `room[end]`; returns where it begins (end:
  * nothing).  end <= PATH_ROOM.  A function that the verifier looks at once, and not again for each caller; it takes
@@ -172,12 +185,25 @@ __noinline __u32 walk_path_of(struct walk_room *into, __u32 end, __u64 of_dentry
 		return end;
 	walk.root = (__u64)FIELD(struct fs_struct, fs, root.dentry);
 	walk.root_mnt = (__u64)FIELD(struct fs_struct, fs, root.mnt);
-	bpf_loop(FP_PATH_DEPTH_MAX, walk_one, &walk, 0);
-	if (walk.at == end && end > 0) { /* the root itself */
-		walk.at = (end - 1) & (PATH_ROOM - 1);
-		into->bytes[walk.at] = '/';
-	}
-	return walk.at;
+	return walk_up(&walk);
+}
+
+/* The same, as `from` has it: the place, and the root that the path is to begin below. */
+struct below {
+	__u64 dentry, mnt;
+	__u64 root, root_mnt;
+};
+__noinline __u32 walk_path_below(struct walk_room *into, __u32 end, struct below *from)
+{
+	struct walk walk = {.into = into, .at = end};
+
+	if (!into || !from || end > PATH_ROOM)
+		return end;
+	walk.dentry = from->dentry;
+	walk.mnt = from->mnt;
+	walk.root = from->root;
+	walk.root_mnt = from->root_mnt;
+	return walk_up(&walk);
 }
 
 /* Of the task that runs. */

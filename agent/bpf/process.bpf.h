@@ -1,6 +1,6 @@
 /*
  * What processes do to each other and to what they may do: signals, ptrace,
- * another's memory and descriptors, identity, namespaces, mounts.
+ * another's memory and descriptors, identity, namespaces.  Mounts: mounts.bpf.h.
  */
 #ifndef FP_AGENT_BPF_PROCESS_H
 #define FP_AGENT_BPF_PROCESS_H
@@ -110,9 +110,9 @@ static __always_inline void no_string(struct fp_record_str *str)
 	str->offset = str->len = 0;
 }
 
-#define CONTROL_RECORD(room, cgroup, result, operation_, flags_)                                   \
+/* What both a control and a mount tell. */
+#define FILL_CONTROL(record, operation_, flags_)                                                   \
 	struct task_struct *task = (void *)bpf_get_current_task_btf();                             \
-	BEGIN_RECORD(record, control, CONTROL, cgroup, room, 0, result);                           \
 	record->r.operation = operation_;                                                          \
 	record->r.flags = flags_;                                                                  \
 	record->r.uid = BPF_CORE_READ(task, cred, uid.val);                                        \
@@ -128,159 +128,8 @@ static __always_inline void no_string(struct fp_record_str *str)
 /* What the process is after the call. */
 __noinline int record_control(__u64 cgroup, long result, __u64 operation, __u64 flags)
 {
-	CONTROL_RECORD(0, cgroup, result, operation, flags);
-	emit(record);
-	return 0;
-}
-
-/* A change of what is mounted; a name whose string is 0 it does not have. */
-struct mounting {
-	__u64 cgroup;
-	long result;
-	__u64 operation, flags;
-	struct name name, new_name;
-	__u64 type;
-};
-
-#define MS_BIND 0x1000
-#define MS_MOVE 0x2000
-/* These make no mount: REMOUNT, MOVE, UNBINDABLE, PRIVATE, SLAVE, SHARED. */
-#define MS_CHANGES (0x20 | MS_MOVE | 0xf << 17)
-#define MOVE_MOUNT_F_EMPTY_PATH 4
-
-/* Which of the names place_mounting() has found; and that a descriptor or the process itself leads to them. */
-#define FOUND_NAME 1
-#define FOUND_NEW_NAME 2
-#define FOUND_FOR_SURE 4
-
-static __always_inline void note_place(struct touched *touched, __u64 dentry, __u64 mnt, __u64 fs)
-{
-	touched->inode = touched->aliases = 0;
-	touched->begin = walk_path_of(&touched->path, PATH_ROOM, dentry, mnt, fs);
-}
-
-static __always_inline struct mount *mount_of(__u64 mnt)
-{
-	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-}
-
-static __always_inline void note_target(struct touched *touched, struct mount *m, __u64 fs)
-{
-	struct mount *parent = BPF_CORE_READ(m, mnt_parent);
-
-	note_place(touched, (__u64)BPF_CORE_READ(m, mnt_mountpoint),
-		   (__u64)parent + bpf_core_field_offset(struct mount, mnt), fs);
-}
-
-/* What was mounted there, as a mount shows it that the process sees. */
-static __always_inline int note_shown(struct touched *touched, __u64 dentry, __u64 of_mnt, __u64 fs)
-{
-	struct vfsmount *at = (void *)of_mnt;
-	__u64 mnt = find_mount(dentry, (__u64)BPF_CORE_READ(at, mnt_sb));
-
-	if (mnt)
-		note_place(touched, dentry, mnt, fs);
-	return mnt ? FOUND_NAME : 0;
-}
-
-/* The newest mount of the name space, when the call made one. */
-static __always_inline int place_new_mount(struct naming *naming, __u64 flags, __u64 fs)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	struct rb_node *node;
-	struct mount *m;
-
-	if (flags & MS_CHANGES || !bpf_core_field_exists(ns->mnt_last_node) || !bpf_core_field_exists(struct mount, mnt_node))
-		return 0;
-	node = BPF_CORE_READ(ns, mnt_last_node);
-	if (!node)
-		return 0;
-	m = (void *)node - bpf_core_field_offset(struct mount, mnt_node);
-	note_target(&naming->touched[1], m, fs);
-	if (!(flags & MS_BIND))
-		return FOUND_NEW_NAME;
-	return FOUND_NEW_NAME | note_shown(&naming->touched[0], (__u64)BPF_CORE_READ(m, mnt.mnt_root),
-					   (__u64)m + bpf_core_field_offset(struct mount, mnt), fs);
-}
-
-/* What was opened is where it is, or a copy of that, in no name space. */
-static __always_inline int place_tree(struct naming *naming, struct file *file, __u64 fs)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	__u64 mnt = (__u64)BPF_CORE_READ(file, f_path.mnt), dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	struct mount *m = mount_of(mnt);
-
-	if (BPF_CORE_READ(m, mnt_ns) != BPF_CORE_READ(task, nsproxy, mnt_ns))
-		return FOUND_FOR_SURE | note_shown(&naming->touched[0], dentry, mnt, fs);
-	note_place(&naming->touched[0], dentry, mnt, fs);
-	return FOUND_FOR_SURE | FOUND_NAME;
-}
-
-/* What the kernel has of the call's names when it ends, into the first two places of what the task touches. */
-__noinline int place_mounting(struct mounting *m)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct naming *naming = begin_naming();
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct file *file;
-
-	if (!m || !naming || m->result < 0)
-		return 0;
-	switch (m->operation) {
-	case FP_OPERATION_KIND_MOUNT:
-		return place_new_mount(naming, m->flags, (__u64)fs);
-	case FP_OPERATION_KIND_MOVE_MOUNT:
-		file = m->flags & MOVE_MOUNT_F_EMPTY_PATH ? file_of(m->name.dirfd) : 0;
-		if (!file)
-			return 0;
-		note_target(&naming->touched[1], mount_of((__u64)BPF_CORE_READ(file, f_path.mnt)), (__u64)fs);
-		return FOUND_NEW_NAME | FOUND_FOR_SURE;
-	case FP_OPERATION_KIND_OPEN_TREE:
-		file = file_of(m->result);
-		return file ? place_tree(naming, file, (__u64)fs) : 0;
-	case FP_OPERATION_KIND_CHROOT: /* below no root but the name space's own */
-		note_place(&naming->touched[0], (__u64)BPF_CORE_READ(fs, root.dentry), (__u64)BPF_CORE_READ(fs, root.mnt), 0);
-		return FOUND_NAME | FOUND_FOR_SURE;
-	}
-	return 0;
-}
-
-__noinline int record_mount(struct mounting *m)
-{
-	struct touched *name = 0, *new_name = 0;
-	__u64 naming = FP_NAMING_KIND_NONE;
-	int found, how;
-
-	if (!m)
-		return 0;
-	found = place_mounting(m);
-	how = found & FOUND_FOR_SURE ? NAME_FOLLOWS : NAME_AGREES;
-	if (found & FOUND_NAME)
-		name = touched_at(0);
-	if (found & FOUND_NEW_NAME)
-		new_name = touched_at(1);
-	CONTROL_RECORD(2 * NAMED_ROOM + ATTRIBUTE_ROOM, m->cgroup, m->result, m->operation, m->flags);
-	if (m->operation == FP_OPERATION_KIND_MOUNT && !(m->flags & (MS_BIND | MS_MOVE)))
-		PUT_STRING(record, path, 0, m->name.string, 2 * NAME_ROOM); /* the file system's to understand */
-	else if (m->name.string)
-		naming = PUT_NAME(record, path, 0, &m->name, name, how);
-	if (m->operation == FP_OPERATION_KIND_MOVE_MOUNT && found)
-		naming = FP_NAMING_KIND_NONE; /* a descriptor has led to it */
-	if (m->new_name.string)
-		naming = worse(naming, PUT_NAME(record, new_path, NAMED_ROOM, &m->new_name, new_name, how));
-	record->r.naming = naming;
-	if (m->type)
-		PUT_STRING(record, attribute, 2 * NAMED_ROOM, m->type, ATTRIBUTE_ROOM);
-	emit(record);
-	return 0;
-}
-
-/* fsconfig: the option's name; its value may be a secret. */
-__noinline int record_option(__u64 cgroup, long result, __u64 command, __u64 key)
-{
-	CONTROL_RECORD(ATTRIBUTE_ROOM, cgroup, result, FP_OPERATION_KIND_MOUNT_OPTION, command);
-	PUT_STRING(record, attribute, 0, key, ATTRIBUTE_ROOM);
+	BEGIN_RECORD(record, control, CONTROL, cgroup, 0, 0, result);
+	FILL_CONTROL(record, operation, flags);
 	emit(record);
 	return 0;
 }

@@ -175,6 +175,8 @@ struct fp_existing_wanted {
  * there is no room has its names from memory alone, and says so (unverified).
  */
 #define FP_NAMINGS_MAX 256
+/* The same of calls that change mounts: 10 KiB each. */
+#define FP_MOUNTINGS_MAX 32
 
 /* Strings that a record has room for. */
 #define FP_PATH_DEPTH_MAX 48

@@ -155,6 +155,7 @@ struct search {
 	__u64 at;
 	__u64 found;
 	__u64 dentry, sb, ns;
+	__u64 newest; /* mounts with a greater number are not looked at; 0: all */
 };
 
 static long try_mount(__u32 i, struct search *search)
@@ -170,7 +171,8 @@ static long try_mount(__u32 i, struct search *search)
 		if (!m)
 			return 1;
 		search->at = (__u64)BPF_CORE_READ(m, mnt_next_for_sb);
-		if ((__u64)BPF_CORE_READ(m, mnt_ns) != search->ns)
+		if ((__u64)BPF_CORE_READ(m, mnt_ns) != search->ns ||
+		    (search->newest && BPF_CORE_READ(m, mnt_id_unique) > search->newest))
 			return 0;
 		mnt = (void *)m + bpf_core_field_offset(struct mount, mnt);
 	}
@@ -182,14 +184,14 @@ static long try_mount(__u32 i, struct search *search)
 }
 
 /*
- * A mount by which the process sees the name; 0: none.  Where the same directory is mounted
- * twice it may be the other one: another path to the same name.
+ * A mount by which the process sees the name, none of those made after `newest` (0: any); 0: none.  Where the same
+ * directory is mounted twice it may be the other one: another path to the same name.
  */
-__noinline __u64 find_mount(__u64 of_dentry, __u64 of_sb)
+__noinline __u64 find_mount(__u64 of_dentry, __u64 of_sb, __u64 newest)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct super_block *sb = (void *)of_sb;
-	struct search search = {.dentry = of_dentry, .sb = of_sb};
+	struct search search = {.dentry = of_dentry, .sb = of_sb, .newest = newest};
 
 	search.pwd = (__u64)BPF_CORE_READ(task, fs, pwd.mnt);
 	search.root = (__u64)BPF_CORE_READ(task, fs, root.mnt);
@@ -273,7 +275,7 @@ __noinline int note_path(struct touched *touched, __u64 of_dentry)
 	if (!touched)
 		return 0;
 	inode = (void *)touched->inode;
-	mnt = find_mount(of_dentry, (__u64)BPF_CORE_READ(inode, i_sb));
+	mnt = find_mount(of_dentry, (__u64)BPF_CORE_READ(inode, i_sb), 0);
 	touched->begin = mnt ? walk_path(&touched->path, PATH_ROOM, (__u64)dentry, mnt) : PATH_ROOM;
 	return 0;
 }

@@ -121,6 +121,16 @@ static unsigned count(enum fp_event_type type)
 	return n;
 }
 
+/* The n-th change of what a process may do, or of what it sees mounted. */
+static const struct fp_event *nth_change(unsigned n)
+{
+	for (size_t i = 0; i < n_events; i++)
+		if ((events[i].type == FP_EVENT_TYPE_CONTROL || events[i].type == FP_EVENT_TYPE_MOUNT) && n-- == 0)
+			return &events[i];
+	fail_msg("no such change");
+	return NULL;
+}
+
 static void assert_text(struct fp_str text, const char *expected)
 {
 	assert_int_equal(text.len, strlen(expected));

@@ -74,6 +74,21 @@ static void lab_control(struct lab *lab, const struct proc *proc, enum fp_operat
 	lab_add(lab, &event);
 }
 
+/* One mounted on the other. */
+static void lab_mount(struct lab *lab, const struct proc *proc, const char *path, const char *place)
+{
+	struct fp_event event = lab_event(lab, FP_EVENT_TYPE_MOUNT, proc);
+
+	event.operation = FP_OPERATION_MOUNT;
+	event.path = lab_str(path);
+	event.new_path = lab_str(place);
+	event.dev = 8;
+	event.ino = 815;
+	event.place_dev = 9;
+	event.place_ino = 911;
+	lab_add(lab, &event);
+}
+
 static void lab_proc_file(struct lab *lab, const struct proc *proc, const char *path, uint64_t flags)
 {
 	struct fp_event event = lab_event(lab, FP_EVENT_TYPE_OPEN, proc);
@@ -217,7 +232,7 @@ static void test_world(void **state)
 	lab_add(&lab, &event);
 	lab_make(&lab);
 	assert_int_equal(findings(&lab), 0);
-	lab_control(&lab, &function, FP_OPERATION_MOUNT, 0, 0, "/etc");
+	lab_control(&lab, &function, FP_OPERATION_MOUNT, 0, 0, "/etc"); /* as agents told it once */
 	lab_control(&lab, &function, FP_OPERATION_UNSHARE, 0, 0, "");
 	lab_control(&lab, &function, FP_OPERATION_BPF, -EPERM, 0, "");
 	event.child_tgid = event.child_tid = ++child.tgid;
@@ -230,6 +245,24 @@ static void test_world(void **state)
 	assert_non_null(strstr(lab_edge(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:mounts-changed")->attributes, "/etc"));
 	assert_non_null(strstr(lab_edge(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:kernel-asked")->attributes, "EPERM"));
 	assert_int_equal(lab_count(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:name-spaces-changed"), 2);
+}
+
+static void test_mounted(void **state)
+{
+	const char *attributes;
+	WITH_LAB;
+
+	lab.unit = "start-up";
+	lab_mount(&lab, &function, "/proc", "/mnt");
+	lab.unit = "A";
+	lab_mount(&lab, &function, "/srv", "/opt");
+	lab_make(&lab);
+	assert_int_equal(findings(&lab), 1);
+	attributes = lab_edge(&lab, "process:node@A", FP_EDGE_SHOWS, "finding:mounts-changed")->attributes;
+	assert_non_null(strstr(attributes, "\"path\":\"/srv\""));
+	assert_non_null(strstr(attributes, "\"new_path\":\"/opt\""));
+	assert_non_null(strstr(attributes, "\"object\":{\"dev\":8,\"ino\":815}"));
+	assert_non_null(strstr(attributes, "\"place\":{\"dev\":9,\"ino\":911}"));
 }
 
 static void test_what_several_could_have_done(void **state)
@@ -255,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_world),
+		cmocka_unit_test(test_mounted),
 		cmocka_unit_test(test_what_several_could_have_done),
 	};
 
