@@ -31,44 +31,6 @@ __noinline int record_truncate_file(__u64 cgroup, long result, __u64 of_file, __
 	return 0;
 }
 
-__noinline int record_shared(__u64 cgroup, __u32 fd, __u64 length, __u64 flags, __u64 protection)
-{
-	struct file *file = file_of(fd);
-	struct identity who;
-
-	if (!file)
-		return 0;
-	identify_file(file, &who);
-	if (who.object == FP_OBJECT_KIND_OTHER || who.object == FP_OBJECT_KIND_DEVICE)
-		return 0;
-	/* a descriptor that allows writing can be made writable later without another look at the file */
-	BEGIN_RECORD(record, map, MAP, cgroup, WALK_ROOM, 0, 0);
-	PUT_OBJECT(record, who);
-	record->r.fd = fd;
-	record->r.bytes = length;
-	record->r.flags = flags;
-	record->r.protection = protection;
-	PUT_PATH(record, file);
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_mmap(struct call *call, __u64 length, __u64 protection, __u64 flags, __u32 fd)
-{
-	__u64 type = flags & MAP_TYPE;
-
-	if (flags & MAP_ANONYMOUS)
-		return 0;
-	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
-		record_shared(call->cgroup, fd, length, flags, protection);
-	return record_mapping(call, protection, flags, fd);
-}
-
-static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
-{
-	return record_truncate_file(call->cgroup, call->result, (__u64)file_of(fd), fd, length);
-}
-
 struct mapped {
 	struct file *file;
 	unsigned long end;
@@ -81,6 +43,56 @@ static long take_file(struct task_struct *task, struct vm_area_struct *area, voi
 	mapped->file = BPF_CORE_READ(area, vm_file);
 	mapped->end = BPF_CORE_READ(area, vm_end);
 	return 0;
+}
+
+/* What lies at that address; the descriptor's number may stand for something else by now. */
+static __always_inline struct file *mapped_file(unsigned long address, __u32 fd)
+{
+	struct mapped mapped = {};
+
+	if (bpf_find_vma((void *)bpf_get_current_task_btf(), address, take_file, &mapped, 0) == 0 && mapped.file)
+		return mapped.file;
+	return file_of(fd);
+}
+
+/* `how`: MAP_*, and in the upper half PROT_*: a function takes five arguments. */
+__noinline int record_shared(__u64 cgroup, __u64 of_file, __u32 fd, __u64 length, __u64 how)
+{
+	struct file *file = (void *)of_file;
+	struct identity who;
+
+	if (!file)
+		return 0;
+	identify_file(file, &who);
+	if (who.object == FP_OBJECT_KIND_OTHER || who.object == FP_OBJECT_KIND_DEVICE)
+		return 0;
+	/* a descriptor that allows writing can be made writable later without another look at the file */
+	BEGIN_RECORD(record, map, MAP, cgroup, WALK_ROOM, 0, 0);
+	PUT_OBJECT(record, who);
+	record->r.fd = fd;
+	record->r.bytes = length;
+	record->r.flags = (__u32)how;
+	record->r.protection = how >> 32;
+	PUT_PATH(record, file);
+	emit(record);
+	return 0;
+}
+
+static __always_inline int record_mmap(struct call *call, __u64 length, __u64 protection, __u64 flags, __u32 fd)
+{
+	__u64 type = flags & MAP_TYPE, file;
+
+	if (flags & MAP_ANONYMOUS || (!(protection & PROT_EXEC) && type != MAP_SHARED && type != MAP_SHARED_VALIDATE))
+		return 0;
+	file = (__u64)mapped_file(call->result, fd);
+	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
+		record_shared(call->cgroup, file, fd, length, (__u32)flags | protection << 32);
+	return file && protection & PROT_EXEC ? record_load(call->cgroup, file) : 0;
+}
+
+static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64 length)
+{
+	return record_truncate_file(call->cgroup, call->result, (__u64)file_of(fd), fd, length);
 }
 
 /* Mappings that one mprotect goes over; one of more is counted as truncated. */

@@ -114,6 +114,8 @@ struct thread_state {
 	__u64 last; /* end of its last record */
 	__u64 woken; /* when it was woken last, which can be long before it came back from its wait */
 	__u64 giver; /* when who woke it had come back to its loop; 0: that has none, or is of another process */
+	/* of a thread whose descriptors others can change: end of the last call that we know of, and how often it had slept by then */
+	__u64 seen, switches;
 	/* of a process's first thread: the board that speaks for threads without one of their own */
 	__u64 tables;
 	__u64 tables_exec;
@@ -454,8 +456,10 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 	head->version = FP_RECORD_VERSION;
 	head->size = size;
 	head->time = bpf_ktime_get_boot_ns();
-	if (state)
-		state->last = head->time;
+	if (state) {
+		state->last = state->seen = head->time;
+		state->switches = task->nvcsw;
+	}
 	head->cpu = bpf_get_smp_processor_id();
 	head->seq = next_sequence();
 	head->cgroup = cgroup;
@@ -661,10 +665,29 @@ static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
 #define IS_BULK 1
 #define WITH_WORD 2
 
+/* Whether there are others that can close what the task uses. */
+static __always_inline int shares_descriptors(void)
+{
+	return bpf_get_current_task_btf()->files->count.counter > 1;
+}
+
+/* The thread's state, which one that shares its descriptors has in any case, if there is room. */
+static __always_inline struct thread_state *sharing_state(struct task_struct *task)
+{
+	return shares_descriptors() && n_states < states_max ? make_state(task) : bpf_task_storage_get(&threads, task, 0, 0);
+}
+
+static __always_inline void note_seen(struct thread_state *state)
+{
+	state->seen = bpf_ktime_get_boot_ns();
+	state->switches = bpf_get_current_task_btf()->nvcsw;
+}
+
 /* What is to be said before a record of `size` bytes; and whether that may be made. */
 __noinline int prepare_record(__u64 cgroup, __u64 size, __u64 how)
 {
-	struct thread_state *state = bpf_task_storage_get(&threads, (void *)bpf_get_current_task_btf(), 0, 0);
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct thread_state *state = sharing_state(task);
 
 	say_wait(state, cgroup);
 	if (how & WITH_WORD)

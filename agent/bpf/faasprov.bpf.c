@@ -84,10 +84,11 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 #define NEW_NAME(...) .new_name = {__VA_ARGS__}
 #define FILE_OF(fd) .file = (__u64)file_of(fd)
 #define FILE_IF(condition, fd) .file = (condition) ? (__u64)file_of(fd) : 0
-#define IF_DONE(statement)                                                                         \
+#define IF_DONE(...)                                                                               \
 	do {                                                                                       \
-		if (result >= 0)                                                                   \
-			statement;                                                                 \
+		if (result >= 0) {                                                                 \
+			__VA_ARGS__;                                                               \
+		}                                                                                  \
 	} while (0)
 
 #define MOUNTING(operation_, flags_, ...)                                                          \
@@ -212,6 +213,9 @@ static __always_inline __u64 openat2_flags(unsigned long how)
 /* One call moves bytes between two descriptors: both ends are recorded. */
 static __always_inline int moved_between(struct call *call, __u32 out, __u32 in)
 {
+	/* before anything is told of the call; of the other one it is asked when that is told */
+	if (!is_watchdog(call->cgroup) && is_in_doubt(out, 0))
+		count_loss(call->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
 	moved_buffer(call, in, 0, 0, 0);
 	return moved_buffer(call, out, 0, 0, 1);
 }
@@ -401,7 +405,10 @@ static __always_inline void connect_by_sending(struct call *call, __u32 fd, unsi
 HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_DONE(moved_message(&call, a1, a2, a3, 1)))
 HANDLER(on_sendfile, IF_DONE(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
-HANDLER(on_close, IF_DONE(record_close(&call, a1)))
+HANDLER(on_close, IF_DONE(note_replaced(a1); record_close(&call, a1)))
+/* another number for a descriptor is told by nothing, but what that number stood for before is gone */
+HANDLER(on_replace, if (result >= 0 && a1 != a2) note_replaced(a2))
+HANDLER(on_close_range, IF_DONE(note_replaced_range(a1, a2, a3)))
 NAME_HANDLER(on_rename, record_rename, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
 NAME_HANDLER(on_renameat, record_rename, NAME(a2, a1), NEW_NAME(a4, a3))
 NAME_HANDLER(on_renameat2, record_rename2, NAME(a2, a1), NEW_NAME(a4, a3), .what = a5)
@@ -586,8 +593,20 @@ __noinline int end_poll(__u64 limit, __u64 loop, long result)
 	}
 	state->woke = now;
 	state->fresh = state->moves;
+	note_seen(state);
 	return 0;
 }
+
+/* A thread that slept comes back with what others have changed in between. */
+static __always_inline int end_sleep(void)
+{
+	struct thread_state *state = bpf_task_storage_get(&threads, (void *)bpf_get_current_task_btf(), 0, 0);
+
+	if (state)
+		note_seen(state);
+	return 0;
+}
+HANDLER(on_sleep, end_sleep())
 
 #define FUTEX_CMD_MASK 127
 #define FUTEX_WAIT 0
@@ -644,6 +663,7 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 	state = make_state(task);
 	if (!state)
 		return 0;
+	note_seen(state);
 	if (is_moving(operation, value)) {
 		if (!state->moves)
 			begin_moving(state);
@@ -912,13 +932,16 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	path.mnt = BPF_CORE_READ(file, f_path.mnt);
 	path.dentry = BPF_CORE_READ(file, f_path.dentry);
 	begin = write_path(record->room_, PATH_ROOM, &path);
+	count_cut(record->room_, begin);
 	record->r.path.offset = sizeof(record->r) + begin;
 	record->r.path.len = PATH_ROOM - begin;
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
+	if (end - start > FP_ARGV_MAX) {
+		count_loss(cgroup, FP_LOSS_CAUSE_TRUNCATED);
+		end = start + FP_ARGV_MAX;
+	}
 	len = end - start;
-	if (len > FP_ARGV_MAX)
-		len = FP_ARGV_MAX;
 	VISIBLE(len);
 	if (len > FP_ARGV_MAX || bpf_probe_read_user(record->room_ + WALK_ROOM, len, (void *)start) < 0)
 		len = 0;

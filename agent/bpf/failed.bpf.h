@@ -31,7 +31,8 @@ static __always_inline int is_failure(long result)
 /* Those behind it record failures by themselves, or mean something else by them. */
 static __always_inline int tells_failures(__u8 handler)
 {
-	return handler && handler < FP_HANDLER_on_open_tree;
+	return handler && handler < FP_HANDLER_on_open_tree && handler != FP_HANDLER_on_replace &&
+	       handler != FP_HANDLER_on_close_range;
 }
 
 struct tried {
@@ -82,7 +83,7 @@ static __noinline int record_failed_name(struct tried *tried)
 {
 	BEGIN_RECORD(record, failed, FAILED, tried->cgroup, NAMED_ROOM, IS_BULK, tried->result);
 	FILL_FAILED(record, tried);
-	write_name(record->room_, sizeof(record->r), &record->r.path, tried->dirfd, (void *)tried->name);
+	count_cut_name(write_name(record->room_, sizeof(record->r), &record->r.path, tried->dirfd, (void *)tried->name));
 	record->r.naming = FP_NAMING_KIND_UNVERIFIED;
 	emit(record);
 	return 0;
@@ -98,6 +99,7 @@ static __noinline int record_failed_absolute(struct tried *tried)
 	len = bpf_probe_read_user_str(record->room_, 2 * NAME_ROOM, (void *)tried->name);
 	record->r.path.offset = sizeof(record->r);
 	record->r.path.len = len > 0 && len <= 2 * NAME_ROOM ? len - 1 : 0;
+	count_cut_name(len - 1);
 	record->r.naming = FP_NAMING_KIND_UNVERIFIED;
 	emit(record);
 	return 0;

@@ -42,6 +42,47 @@ static __always_inline int record_open(__u64 cgroup, long fd, __u64 flags)
 	return record_open_file(cgroup, (__u64)file_of(fd), fd, flags);
 }
 
+#define MAJOR(device) ((device) >> 20)
+#define MINOR(device) ((device) & 0xfffff)
+#define MAJOR_MEMORY 1
+#define MAJOR_TERMINAL 5
+#define MINOR_MULTIPLEXER 2
+
+/* What swallows all, or gives what nobody has put there: null, zero, full, random, urandom. */
+static __always_inline int is_dull(__u32 device)
+{
+	return MAJOR(device) == MAJOR_MEMORY && (1u << (MINOR(device) & 31) & (1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9));
+}
+
+/* The end of a terminal that serves it has the same file for all: it is known by the other one, which has a name. */
+static __always_inline struct inode *far_end(struct file *file)
+{
+	struct tty_file_private *kept = BPF_CORE_READ(file, private_data);
+	struct dentry *name = BPF_CORE_READ(kept, tty, link, driver_data);
+
+	return name ? BPF_CORE_READ(name, d_inode) : 0;
+}
+
+/* Who it is that bytes went to or came from; 0: nobody. */
+static __always_inline int identify_moved(struct file *file, struct identity *who)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	__u32 device;
+
+	identify_file(file, who);
+	if (who->object != FP_OBJECT_KIND_DEVICE)
+		return 1;
+	device = BPF_CORE_READ(inode, i_rdev);
+	if (is_dull(device) && (BPF_CORE_READ(inode, i_mode) & S_IFMT) == 0020000)
+		return 0;
+	if (MAJOR(device) == MAJOR_TERMINAL && MINOR(device) == MINOR_MULTIPLEXER) {
+		inode = far_end(file);
+		if (inode)
+			identify_inode((__u64)inode, who);
+	}
+	return 1;
+}
+
 /* Eventfds alone of what has no kind are written eight bytes to. */
 static __always_inline int note_signal(long bytes)
 {
@@ -55,7 +96,7 @@ static __always_inline int note_signal(long bytes)
 /* read and write on anything but sockets */
 __noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, __u32 fd, __u64 writes)
 {
-	if (!who || who->object == FP_OBJECT_KIND_DEVICE)
+	if (!who)
 		return 0;
 	if (who->object == FP_OBJECT_KIND_OTHER)
 		return writes ? note_signal(bytes) : 0;
@@ -125,6 +166,13 @@ static __always_inline long write_name(char *room, __u32 base, struct fp_record_
 }
 #define NAMED_ROOM (PATH_ROOM + 2 * NAME_ROOM)
 
+/* A name as the process has it, which filled its room (as write_any_name() says its length). */
+static __always_inline void count_cut_name(long len)
+{
+	if (len >= 2 * NAME_ROOM - 1)
+		count_loss(container_cgroup(), FP_LOSS_CAUSE_TRUNCATED);
+}
+
 __noinline int record_load(__u64 cgroup, __u64 of_file)
 {
 	struct file *file = (void *)of_file;
@@ -137,16 +185,6 @@ __noinline int record_load(__u64 cgroup, __u64 of_file)
 	PUT_PATH(record, file);
 	emit(record);
 	return 0;
-}
-
-static __always_inline int record_mapping(struct call *call, __u64 prot, __u64 flags, __u32 fd)
-{
-	struct file *file;
-
-	if (!(prot & PROT_EXEC) || flags & MAP_ANONYMOUS)
-		return 0;
-	file = file_of(fd);
-	return file ? record_load(call->cgroup, (__u64)file) : 0;
 }
 
 #endif

@@ -8,7 +8,7 @@
 /* bytes are moved */
 #define FP_HANDLERS_MOVE(H) \
 	H(on_read) H(on_readv) H(on_recvfrom) H(on_recvmsg) H(on_recvmmsg) H(on_write) H(on_writev) H(on_sendto) \
-	H(on_sendmsg) H(on_sendmmsg) H(on_sendfile) H(on_copy_range) H(on_splice) H(on_tee) H(on_vmsplice) H(on_close) \
+	H(on_sendmsg) H(on_sendmmsg) H(on_sendfile) H(on_copy_range) H(on_splice) H(on_tee) H(on_vmsplice) H(on_close) H(on_replace) H(on_close_range) \
 	H(on_io_submit) H(on_mq_send) H(on_mq_receive) H(on_msgsnd) H(on_msgrcv)
 /* what a descriptor stands for begins, or is changed by it */
 #define FP_HANDLERS_FILE(H) \
@@ -31,7 +31,7 @@
 	H(on_bpf) H(on_perf) H(on_userfaultfd) H(on_keyctl) H(on_add_key) H(on_request_key) H(on_module) H(on_kexec) \
 	H(on_system) H(on_clock) H(on_fanotify) H(on_personality)
 #define FP_HANDLERS_THREAD(H) \
-	H(on_epoll) H(on_epoll2) H(on_poll) H(on_ppoll) H(on_select) H(on_pselect) H(on_futex) H(on_prctl)
+	H(on_epoll) H(on_epoll2) H(on_poll) H(on_ppoll) H(on_select) H(on_pselect) H(on_futex) H(on_prctl) H(on_sleep)
 
 #define FP_FAMILIES(F) \
 	F(of_moves, FP_HANDLERS_MOVE) F(of_files, FP_HANDLERS_FILE) F(of_names, FP_HANDLERS_NAME) \

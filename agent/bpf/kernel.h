@@ -42,6 +42,7 @@ struct super_block {
 struct inode {
 	void *i_private;
 	unsigned short i_mode;
+	unsigned int i_rdev;
 	unsigned long i_ino;
 	unsigned int i_generation;
 	struct super_block *i_sb;
@@ -150,8 +151,22 @@ struct fdtable {
 	unsigned long *close_on_exec;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
 struct files_struct {
+	atomic_t count;
 	struct fdtable *fdt;
+};
+
+struct tty_struct {
+	struct tty_struct *link; /* of a terminal of two ends, the other one */
+	void *driver_data; /* of the end that programs run at, its name */
+};
+
+struct tty_file_private {
+	struct tty_struct *tty;
 };
 
 struct fs_struct {
@@ -236,13 +251,17 @@ struct unix_sock {
 	struct sock *peer;
 };
 
+struct sockaddr_vm {
+	unsigned int svm_port, svm_cid;
+};
+
+struct vsock_sock {
+	struct sockaddr_vm local_addr, remote_addr;
+};
+
 struct netlink_sock {
 	unsigned int portid, dst_portid;
 };
-
-typedef struct {
-	int counter;
-} atomic_t;
 
 struct signal_struct {
 	atomic_t live;
@@ -466,6 +485,7 @@ struct task_struct {
 	char comm[16];
 	unsigned long long start_boottime;
 	unsigned long long self_exec_id;
+	unsigned long nvcsw; /* how often it has slept */
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct files_struct *files;

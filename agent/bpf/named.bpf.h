@@ -160,6 +160,8 @@ static __always_inline void put_touched(char *room, __u32 base, struct fp_record
 	VISIBLE(len);
 	if (len > PATH_ROOM || bpf_probe_read_kernel(room, len, touched->path.bytes + begin) < 0)
 		len = 0;
+	if (len)
+		count_cut(touched->path.bytes, begin);
 	str->offset = base;
 	str->len = len;
 }
@@ -241,6 +243,15 @@ __noinline int settle_name(struct touched *touched, struct named_room *user, __u
 	return 0;
 }
 
+/* The string stands, with as much of it, and of the directory before it, as had room. */
+static __always_inline __u64 unverified(struct named_room *room, struct fp_record_str *str, long len)
+{
+	if (str->offset < PATH_ROOM)
+		count_cut(room->bytes, str->offset);
+	count_cut_name(len);
+	return FP_NAMING_KIND_UNVERIFIED;
+}
+
 /*
  * The string of the call into the room, or what the kernel knows better; returns what the name rests on.
  * Offsets are the room's.  Of its own for the verifier, like walk_path_of.
@@ -255,15 +266,15 @@ __noinline __u64 put_name(struct named_room *room, struct fp_record_str *str, st
 		return FP_NAMING_KIND_UNVERIFIED;
 	len = write_name(room->bytes, 0, str, name->dirfd, (void *)name->string);
 	if (!touched)
-		return FP_NAMING_KIND_UNVERIFIED;
+		return unverified(room, str, len);
 	if (!(how & NAME_IS_NEW) && touched->aliases > 1 && !has_path(touched))
 		settle_name(touched, room, len, how & NAME_IS_GONE);
 	if ((how & NAME_IS_NEW && !find_new_name(touched)) || !has_path(touched))
-		return FP_NAMING_KIND_UNVERIFIED;
+		return unverified(room, str, len);
 	/* a string that fills its room was cut: its end is not the name's */
 	if (!(how & NAME_FOLLOWS) && len + 1 < 2 * NAME_ROOM && len >= 0 && !ends_alike(room, len, &touched->path)) {
 		if (how & NAME_AGREES)
-			return FP_NAMING_KIND_UNVERIFIED;
+			return unverified(room, str, len);
 		naming = FP_NAMING_KIND_CHANGED;
 	}
 	put_touched(room->bytes, 0, str, touched);

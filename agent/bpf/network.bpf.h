@@ -12,14 +12,15 @@
 #ifndef FP_AGENT_BPF_NETWORK_H
 #define FP_AGENT_BPF_NETWORK_H
 
-#include "agent/bpf/path.bpf.h"
+#include "agent/bpf/file.bpf.h"
+#include "agent/bpf/replaced.bpf.h"
 
 #define AF_UNIX 1
 #define SHUTDOWN_BOTH 3
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16
-#define AF_PACKET 17
+#define AF_VSOCK 40
 #define UNIX_ROOM 108 /* of a path as the kernel keeps it */
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
@@ -117,9 +118,23 @@ static __always_inline void fill_netlink(struct sock *sk, struct endpoints *e)
 	e->remote_port = BPF_CORE_READ((struct netlink_sock *)sk, dst_portid);
 }
 
+/* What a machine and the one that it runs in say to each other by: numbers of both. */
+static __always_inline void fill_vsock(struct sock *sk, struct endpoints *e)
+{
+	struct vsock_sock *vsock = (void *)sk;
+
+	if (!bpf_core_type_exists(struct vsock_sock))
+		return;
+	e->local_lo = BPF_CORE_READ(vsock, local_addr.svm_cid);
+	e->local_port = BPF_CORE_READ(vsock, local_addr.svm_port);
+	e->remote_lo = BPF_CORE_READ(vsock, remote_addr.svm_cid);
+	e->remote_port = BPF_CORE_READ(vsock, remote_addr.svm_port);
+}
+
+/* Of families that are not named here, that there is a socket, and that bytes went through it. */
 static __always_inline int is_told(__u64 family)
 {
-	return family == AF_INET || family == AF_INET6 || family == AF_UNIX || family == AF_NETLINK || family == AF_PACKET;
+	return family != 0;
 }
 
 static __always_inline struct sock *sock_of(struct file *file)
@@ -153,6 +168,8 @@ __noinline int find_endpoints(__u64 of_file, struct endpoints *e)
 	}
 	if (e->family == AF_NETLINK)
 		fill_netlink(sk, e);
+	if (e->family == AF_VSOCK)
+		fill_vsock(sk, e);
 	if (e->family != AF_INET && e->family != AF_INET6)
 		return 0;
 	fill_inet(sk, e);
@@ -388,9 +405,13 @@ __noinline int record_any_move(struct moved *moved)
 	if (!moved || moved->result < 0 || is_watchdog(moved->cgroup))
 		return 0;
 	file = file_of(moved->fd);
+	/* it has moved bytes, and there is nothing: it was closed in the middle of the call */
 	if (!file)
+		return count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
+	if (is_in_doubt(moved->fd, 1))
+		count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
+	if (!identify_moved(file, &who))
 		return 0;
-	identify_file(file, &who);
 	if (who.object == FP_OBJECT_KIND_SOCKET)
 		return record_transfer_socket(moved, (__u64)file);
 	return record_transfer(moved->cgroup, moved->result, &who, moved->fd, moved->outgoing);

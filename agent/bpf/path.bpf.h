@@ -111,8 +111,11 @@ struct walk {
 	struct walk_room *into;
 	__u64 dentry, mnt;
 	__u64 root, root_mnt;
-	__u32 at, last;
+	__u32 at, last, cut;
 };
+
+/* What stands before a path of which the beginning had no room: no path begins like that. */
+#define CUT_MARK 3
 
 /* Writes one component before what is there; 1: the walk is over. */
 static __always_inline long write_component(struct walk *walk, struct dentry *dentry)
@@ -120,8 +123,10 @@ static __always_inline long write_component(struct walk *walk, struct dentry *de
 	__u32 len = FIELD(struct dentry, dentry, d_name.len) & (NAME_ROOM - 1), begin;
 	const unsigned char *name = FIELD(struct dentry, dentry, d_name.name);
 
-	if (len + 1 > walk->at)
+	if (len + 1 + CUT_MARK > walk->at) {
+		walk->cut = 1;
 		return 1;
+	}
 	begin = (walk->at - len - 1) & (PATH_ROOM - 1);
 	VISIBLE(begin);
 	begin &= PATH_ROOM - 1;
@@ -163,7 +168,13 @@ static __always_inline __u32 walk_up(struct walk *walk)
 {
 	__u32 end = walk->at;
 
-	bpf_loop(FP_PATH_DEPTH_MAX, walk_one, walk, 0);
+	if (bpf_loop(FP_PATH_DEPTH_MAX, walk_one, walk, 0) == FP_PATH_DEPTH_MAX)
+		walk->cut = 1;
+	if (walk->cut && walk->at >= CUT_MARK) {
+		walk->at -= CUT_MARK;
+		for (__u32 i = 0; i < CUT_MARK; i++)
+			walk->into->bytes[(walk->at + i) & (PATH_ROOM - 1)] = '.';
+	}
 	if (walk->at == end && end > 0) { /* the root itself */
 		walk->at = (end - 1) & (PATH_ROOM - 1);
 		walk->into->bytes[walk->at] = '/';
@@ -219,12 +230,20 @@ static __always_inline __u32 write_path(char *room, __u32 end, struct path *path
 	return walk_path((struct walk_room *)room, end, (__u64)path->dentry, (__u64)path->mnt);
 }
 
+/* A path whose beginning is missing says so, and is counted where it goes into a record. */
+static __always_inline void count_cut(const char *room, __u32 begin)
+{
+	if (begin < PATH_ROOM && room[begin & (PATH_ROOM - 1)] == '.')
+		count_loss(container_cgroup(), FP_LOSS_CAUSE_TRUNCATED);
+}
+
 /* The path of an open file into the room, and where it is into the record's string. */
 static __always_inline void put_path(char *room, __u32 base, struct fp_record_str *str, struct file *file)
 {
 	__u32 begin = walk_path((struct walk_room *)room, PATH_ROOM, number_of(FIELD(struct file, file, f_path.dentry)),
 				number_of(FIELD(struct file, file, f_path.mnt)));
 
+	count_cut(room, begin);
 	str->offset = base + begin;
 	str->len = PATH_ROOM - begin;
 }

@@ -139,6 +139,8 @@ struct fp_watchdog {
 	uint64_t process_start;
 };
 
+/* Numbers of descriptors that were changed lately, of processes with threads. */
+#define FP_REPLACED_MAX 8192
 /* Under way through rings at a time; of more than that some have no address, which is counted. */
 #define FP_ASKED_ADDRESSES_MAX 1024
 /* Requests of rings that complete more than once; of more some are not known any more, which is counted. */
@@ -179,7 +181,8 @@ struct fp_existing_wanted {
 #define FP_MOUNTINGS_MAX 32
 
 /* Strings that a record has room for. */
-#define FP_PATH_DEPTH_MAX 48
+/* More components than a path of its room can have, and mounts on the way. */
+#define FP_PATH_DEPTH_MAX 600
 #define FP_ARGV_MAX 1024
 #define FP_PAYLOAD_MAX 512
 /* Descriptors taken from one message; the kernel allows 253. */

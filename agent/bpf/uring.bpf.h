@@ -104,7 +104,8 @@ __noinline int uring_moved_file(struct ring_move *move, __u64 of_file)
 		return 0;
 	if (!file)
 		return count_loss(move->cgroup, FP_LOSS_CAUSE_RING_CALL);
-	identify_file(file, &who);
+	if (!identify_moved(file, &who))
+		return 0;
 	if (who.object == FP_OBJECT_KIND_SOCKET) {
 		struct moved moved = {.cgroup = move->cgroup, .result = move->result, .fd = NO_DESCRIPTOR,
 				      .outgoing = move->way == 2, .data = move->data};

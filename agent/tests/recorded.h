@@ -131,6 +131,24 @@ static const struct fp_event *nth_change(unsigned n)
 	return NULL;
 }
 
+static enum fp_loss asked_loss;
+
+static void add_loss(void *n, uint64_t of_cgroup, uint32_t cause, uint64_t lost)
+{
+	if (of_cgroup == cgroup.id && cause == (uint32_t)asked_loss)
+		*(uint64_t *)n += lost;
+}
+
+/* How much the kernel side has counted by that cause since it was asked last, for any. */
+static uint64_t lost_by(enum fp_loss cause)
+{
+	uint64_t n = 0;
+
+	asked_loss = cause;
+	fp_capture_take_losses(capture, add_loss, &n);
+	return n;
+}
+
 static void assert_text(struct fp_str text, const char *expected)
 {
 	assert_int_equal(text.len, strlen(expected));

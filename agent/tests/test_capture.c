@@ -108,6 +108,7 @@ static void long_paths_keep_their_end(void **state)
 	assert_true(event->path.len > 700 && event->path.len <= 1024);
 	assert_memory_equal(event->path.data + event->path.len - 5, "/leaf", 5);
 	assert_true(event->ino != 0);
+	assert_true(lost_by(FP_LOSS_TRUNCATED) > 0);
 }
 
 /* --- processes --------------------------------------------------------------------- */

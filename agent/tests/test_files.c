@@ -463,6 +463,86 @@ static void both_halves_of_an_exchange_are_told(void **state)
 	assert_int_equal(ino_of(in_directory("left")), told[1]);
 }
 
+/* The end that serves a terminal, and the one that programs run at; what swallows all. */
+static int use_devices(void)
+{
+	int served = posix_openpt(O_RDWR | O_NOCTTY), run, null = open("/dev/null", O_WRONLY), zero = open("/dev/zero", O_RDONLY);
+	char data[32];
+
+	if (served < 0 || grantpt(served) || unlockpt(served) || ptsname_r(served, data, sizeof(data)))
+		return 1;
+	run = open(data, O_RDWR | O_NOCTTY);
+	told[0] = ino_of_fd(run);
+	if (write(served, "typed\n", 6) != 6 || read(run, data, sizeof(data)) != 6 || write(run, "out", 3) != 3)
+		return 2;
+	told[1] = (uint64_t)read(served, data, sizeof(data)); /* with the echo of what was typed */
+	return write(null, "x", 1) != 1 || read(zero, data, 4) != 4;
+}
+
+static void what_goes_through_devices_is_told(void **state)
+{
+	static const struct {
+		enum fp_event_type type;
+		unsigned n;
+		uint64_t bytes;
+	} moved[] = {{FP_EVENT_TYPE_WRITE, 0, 6}, {FP_EVENT_TYPE_READ, 0, 6}, {FP_EVENT_TYPE_WRITE, 1, 3}};
+
+	share();
+	record(use_devices);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct fp_event *event = nth(moved[i].type, moved[i].n);
+
+		assert_int_equal(event->object, FP_OBJECT_DEVICE);
+		assert_int_equal(event->ino, told[0]);
+		assert_int_equal(event->bytes, moved[i].bytes);
+	}
+	assert_int_equal(nth(FP_EVENT_TYPE_READ, 1)->ino, told[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_READ, 1)->bytes, told[1]);
+	assert_int_equal(count(FP_EVENT_TYPE_READ), 2);
+	assert_int_equal(count(FP_EVENT_TYPE_WRITE), 2);
+}
+
+enum { DEEP = 60, LONG = 8 };
+
+/* As deep as that in short names, then in long ones. */
+static int go_deep(void)
+{
+	char name[201] = "d";
+
+	if (chdir(directory))
+		return 1;
+	for (int i = 0; i < DEEP; i++)
+		if (mkdir(name, 0700) || chdir(name))
+			return 2;
+	close(open("deep", O_CREAT | O_WRONLY, 0600));
+	memset(name, 'L', 200);
+	if (chdir(directory))
+		return 3;
+	for (int i = 0; i < LONG; i++)
+		if (mkdir(name, 0700) || chdir(name))
+			return 4;
+	close(open("long", O_CREAT | O_WRONLY, 0600));
+	return unlink("long");
+}
+
+static void a_path_without_its_beginning_says_so(void **state)
+{
+	const struct fp_event *event;
+
+	lost_by(FP_LOSS_TRUNCATED);
+	record(go_deep);
+	event = nth(FP_EVENT_TYPE_OPEN, 0);
+	assert_int_equal(event->path.len, strlen(directory) + 2 * DEEP + strlen("/deep"));
+	assert_memory_equal(event->path.data, directory, strlen(directory));
+	event = nth(FP_EVENT_TYPE_OPEN, 1);
+	assert_memory_equal(event->path.data, ".../LLL", 7);
+	assert_memory_equal(event->path.data + event->path.len - 6, "L/long", 6);
+	event = nth(FP_EVENT_TYPE_UNLINK, 0);
+	assert_memory_equal(event->path.data, ".../LLL", 7);
+	/* five names of 201 bytes are too much: of the directories the last four, and twice the file */
+	assert_int_equal(lost_by(FP_LOSS_TRUNCATED), 4 + 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +557,8 @@ int main(void)
 		cmocka_unit_test(times_and_attributes_are_told),
 		cmocka_unit_test(a_file_that_is_renamed_over_is_another),
 		cmocka_unit_test(both_halves_of_an_exchange_are_told),
+		cmocka_unit_test(what_goes_through_devices_is_told),
+		cmocka_unit_test(a_path_without_its_beginning_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

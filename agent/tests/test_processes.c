@@ -395,6 +395,30 @@ static void what_functions_have_no_use_for_is_told(void **state)
 	assert_true(nth_change(7)->result < 0);
 }
 
+/* More than there is room for: what stands behind it is not to be hidden in silence. */
+static int run_with_long_arguments(void)
+{
+	static char many[2001];
+	int status;
+	pid_t pid;
+
+	memset(many, 'A', sizeof(many) - 1);
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/true", "true", many, "--hidden", NULL);
+		_exit(1);
+	}
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+static void arguments_that_are_cut_are_counted(void **state)
+{
+	lost_by(FP_LOSS_TRUNCATED);
+	record(run_with_long_arguments);
+	assert_int_equal(nth(FP_EVENT_TYPE_EXEC, 0)->argv.len, FP_ARGV_MAX);
+	assert_int_equal(lost_by(FP_LOSS_TRUNCATED), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +429,7 @@ int main(void)
 		cmocka_unit_test(every_way_to_signal_is_told),
 		cmocka_unit_test(the_mount_interface_is_told),
 		cmocka_unit_test(what_functions_have_no_use_for_is_told),
+		cmocka_unit_test(arguments_that_are_cut_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -4,6 +4,8 @@
  */
 #include "agent/tests/recorded.h"
 
+#include <linux/vm_sockets.h>
+
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
@@ -339,6 +341,32 @@ static void what_is_asked_of_the_kernel_is_told(void **state)
 	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->ino, told[0]);
 }
 
+/* Between a machine and the one that it runs in. */
+static int listen_to_the_machine(void)
+{
+	struct sockaddr_vm address = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = 5555};
+	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+
+	if (fd < 0) {
+		told[0] = 1;
+		return errno != EAFNOSUPPORT && errno != EPERM && errno != EACCES;
+	}
+	told[1] = ino_of_fd(fd);
+	return bind(fd, (void *)&address, sizeof(address)) || listen(fd, 1);
+}
+
+static void sockets_of_other_families_are_told(void **state)
+{
+	share();
+	record(listen_to_the_machine);
+	if (told[0])
+		skip();
+	assert_int_equal(nth(FP_EVENT_TYPE_SOCKET, 0)->family, AF_VSOCK);
+	assert_int_equal(nth(FP_EVENT_TYPE_BIND, 0)->local_port, 5555);
+	assert_int_equal(nth(FP_EVENT_TYPE_BIND, 0)->local_lo, VMADDR_CID_ANY);
+	assert_int_equal(nth(FP_EVENT_TYPE_LISTEN, 0)->ino, told[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_mapped_address_is_the_same_at_both_ends),
 		cmocka_unit_test(a_connected_datagram_socket_needs_no_address),
 		cmocka_unit_test(what_is_asked_of_the_kernel_is_told),
+		cmocka_unit_test(sockets_of_other_families_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
