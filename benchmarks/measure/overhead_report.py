@@ -160,7 +160,7 @@ Ratios are to variant a within blocks, with 95 % intervals (bootstrap over conta
 callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
 Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
 and aggregator; strace and the proxy; bpftrace). A row in which events were lost is void. Closed loops of purchases on rows a, a2,
-b and c are measured in every block, all else in some: `blocks` says in how many.
+b and c are measured in every block, all else with the first containers only (n with others, too): `blocks` says in how many.
 """]
     for row in result["rows"]:
         lines = [_cells(name, v) for name, v in row["variants"].items()]

@@ -31,8 +31,8 @@ WORKLOADS = {
 }
 MAIN = "purchase"  # what the published figures are about; measured most thoroughly
 
-# What the aims are about, closed loops of MAIN on these rows, is measured in every block.  The rest is measured in every
-# fourth, another part in each: what is far from the others shows so in few blocks, and time is what intervals are made of.
+# What the aims are about, closed loops of MAIN on these rows, is measured in every block.  The rest is measured in one of the
+# first four, another part in each: what is far from the others shows so in few blocks, and time is what intervals are made of.
 ALWAYS = ("a", "a2", "b", "c")
 EVERY = 4
 SELDOM = {"n": (0, 3), "d": (1,), "e": (3,)}  # in which blocks of four: rows of the loads that are in every block
@@ -72,8 +72,13 @@ def chunks(loads_):
     return list(found.values())
 
 
-def rows(load, block, blocks):
-    """Which variants that load is measured on in that block: none, where it is another's turn."""
+def rows(load, block, blocks, first=True):
+    """Which variants that load is measured on in that block: none, where it is another's turn.
+
+    first: of the first generation of containers, which is for everything.
+    """
+    if not first:
+        return [row for row in load["rows"] if row in ALWAYS or row == "n" and block % EVERY in SELDOM[row]] if load["turn"] is None else []
     if blocks < EVERY:
         return list(load["rows"])
     if load["turn"] is not None:
