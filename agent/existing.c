@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
+#include "agent/host.h"
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "existing.skel.h"
 
 /* The kernel gives at most eight pages a read; a record can begin in one and end in the next. */
@@ -27,14 +26,6 @@ struct fp_existing {
 	size_t len;
 	char *piece; /* while there is a walk */
 };
-
-static uint64_t boottime(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * FP_NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 static int load(struct existing_bpf *skeleton, const struct fp_existing_options *options)
 {
@@ -160,7 +151,7 @@ static int begin(struct fp_existing *existing, const struct fp_existing_wanted *
 
 int fp_existing_begin(struct fp_existing *existing)
 {
-	struct fp_existing_wanted wanted = {.since = boottime()};
+	struct fp_existing_wanted wanted = {.since = fp_host_boottime()};
 
 	return begin(existing, &wanted, 0);
 }

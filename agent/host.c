@@ -35,3 +35,8 @@ int fp_host_init(struct fp_host *host, const char *name)
 	host->clock_offset = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
 	return 0;
 }
+
+uint64_t fp_host_boottime(void)
+{
+	return (uint64_t)clock_ns(CLOCK_BOOTTIME);
+}

@@ -17,4 +17,7 @@ struct fp_host {
 /* `name` NULL: the machine's host name.  0 or negative errno. */
 int fp_host_init(struct fp_host *host, const char *name);
 
+/* The time that records bear: ns of CLOCK_BOOTTIME. */
+uint64_t fp_host_boottime(void);
+
 #endif

@@ -14,12 +14,12 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/capture.h"
 #include "agent/cgroup.h"
+#include "agent/host.h"
 #include "agent/pipeline.h"
 #include "agent/redact/redact.h"
 #include "agent/sink.h"
@@ -28,7 +28,6 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/text.h"
 
 #define DRAIN_INTERVAL_MS 50
 /* Of the command line, so much names the run. */
@@ -115,21 +114,13 @@ static int drain(struct run *run)
 	return r;
 }
 
-static uint64_t boottime(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * FP_NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 /* The run itself is the request: its begin and end, which no watchdog marks. */
 static int put_boundary(struct run *run, enum fp_event_type type)
 {
 	fp_cleanup(fp_buffer_done) struct fp_buffer words = FP_BUFFER_INIT, line = FP_BUFFER_INIT;
 	struct fp_event event = {.type = type};
 
-	event.time = event.start = boottime();
+	event.time = event.start = fp_host_boottime();
 	event.cgroup = run->cgroup.id;
 	event.method = (struct fp_str){"run", 3};
 	for (char **word = run->command; *word && words.len < COMMAND_LINE_MAX; word++)

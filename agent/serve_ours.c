@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
+#include "agent/host.h"
 #include "agent/serve.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -99,14 +99,6 @@ static uint64_t inode_of_helper(const char *name)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
-static uint64_t boottime(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * FP_NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 /*
  * That it is this program makes nobody trusted: it is a reason to wait a moment for its word, no more, and not
  * when the ring fills meanwhile.
@@ -122,7 +114,7 @@ bool fp_serve_ours_awaits(const struct serve *serve, const void *record, size_t 
 	if (exec.head.type != FP_RECORD_TYPE_EXEC || exec.uid || !exec.ino ||
 	    exec.ino != serve->helper)
 		return false;
-	if (boottime() > exec.head.time + WAIT_FOR_WORD || fp_capture_waiting(serve->capture) > serve->options.ring_size / 8)
+	if (fp_host_boottime() > exec.head.time + WAIT_FOR_WORD || fp_capture_waiting(serve->capture) > serve->options.ring_size / 8)
 		return false;
 	return fp_ours_of(exec.head.tgid, &living) == 0 && living.start == exec.head.process_start / FP_TICK &&
 	       !fp_capture_is_ours(serve->capture, exec.head.tgid, exec.head.process_start);

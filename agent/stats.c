@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/bpf/shared.h"
 #include "agent/failures.h"
+#include "agent/host.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 
@@ -226,11 +226,8 @@ static json_t *missing_hooks(const struct fp_look *look)
 static json_t *ring(const struct fp_look *look)
 {
 	json_t *object = json_object();
-	struct timespec time = {0};
-	uint64_t now;
+	uint64_t now = fp_host_boottime();
 
-	clock_gettime(CLOCK_BOOTTIME, &time);
-	now = (uint64_t)time.tv_sec * FP_NS_PER_SEC + (uint64_t)time.tv_nsec;
 	set(object, "size", look->ring_size);
 	set(object, "filled", look->waiting);
 	set(object, "highest", look->highest > look->waiting ? look->highest : look->waiting);

@@ -43,6 +43,14 @@ enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 /* Keeps clang from reasoning a bound away that the verifier needs to see. */
 #define VISIBLE(x) asm volatile("" : "+r"(x))
 
+/* As whom a task works, into a record. */
+#define FILL_CREDENTIALS(to, task)                                                                 \
+	(to)->uid = BPF_CORE_READ(task, cred, uid.val);                                            \
+	(to)->gid = BPF_CORE_READ(task, cred, gid.val);                                            \
+	(to)->euid = BPF_CORE_READ(task, cred, euid.val);                                          \
+	(to)->egid = BPF_CORE_READ(task, cred, egid.val);                                          \
+	(to)->capabilities = BPF_CORE_READ(task, cred, cap_effective.val)
+
 /* Set by the agent before load: whose tasks are recorded (shared.h). */
 const volatile __u64 root_cgroup = 0;
 const volatile int root_level = 0;

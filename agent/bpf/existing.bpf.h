@@ -126,11 +126,7 @@ static __always_inline int tell_process(struct seq_file *seq, struct task_struct
 	room->r.dev = who.dev;
 	room->r.ino = who.ino;
 	room->r.gen = who.gen;
-	room->r.uid = BPF_CORE_READ(task, cred, uid.val);
-	room->r.gid = BPF_CORE_READ(task, cred, gid.val);
-	room->r.euid = BPF_CORE_READ(task, cred, euid.val);
-	room->r.egid = BPF_CORE_READ(task, cred, egid.val);
-	room->r.capabilities = BPF_CORE_READ(task, cred, cap_effective.val);
+	FILL_CREDENTIALS(&room->r, task);
 	room->r.parent_tgid = BPF_CORE_READ(task, real_parent, tgid);
 	room->r.parent_start = BPF_CORE_READ(task, real_parent, group_leader, start_boottime);
 	room->r.ns_tgid = ns_tgid_of(task);

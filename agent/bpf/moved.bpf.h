@@ -50,11 +50,7 @@ __noinline int record_came(struct arrival *arrival)
 	record->r.dev = who.dev;
 	record->r.ino = who.ino;
 	record->r.gen = who.gen;
-	record->r.uid = BPF_CORE_READ(task, cred, uid.val);
-	record->r.gid = BPF_CORE_READ(task, cred, gid.val);
-	record->r.euid = BPF_CORE_READ(task, cred, euid.val);
-	record->r.egid = BPF_CORE_READ(task, cred, egid.val);
-	record->r.capabilities = BPF_CORE_READ(task, cred, cap_effective.val);
+	FILL_CREDENTIALS(&record->r, task);
 	record->r.parent_tgid = BPF_CORE_READ(task, group_leader, real_parent, tgid);
 	record->r.parent_start = BPF_CORE_READ(task, group_leader, real_parent, group_leader, start_boottime);
 	record->r.ns_tgid = arrival->ns_tgid;

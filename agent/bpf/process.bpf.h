@@ -115,11 +115,7 @@ static __always_inline void no_string(struct fp_record_str *str)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();                             \
 	record->r.operation = operation_;                                                          \
 	record->r.flags = flags_;                                                                  \
-	record->r.uid = BPF_CORE_READ(task, cred, uid.val);                                        \
-	record->r.gid = BPF_CORE_READ(task, cred, gid.val);                                        \
-	record->r.euid = BPF_CORE_READ(task, cred, euid.val);                                      \
-	record->r.egid = BPF_CORE_READ(task, cred, egid.val);                                      \
-	record->r.capabilities = BPF_CORE_READ(task, cred, cap_effective.val);                     \
+	FILL_CREDENTIALS(&record->r, task);                                                       \
 	record->r.naming = FP_NAMING_KIND_NONE;                                                    \
 	no_string(&record->r.path);                                                                \
 	no_string(&record->r.new_path);                                                            \

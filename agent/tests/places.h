@@ -66,14 +66,7 @@ static int clear_places(void **state)
 /* Whom the child opened under this name, the n-th time. */
 static const struct fp_event *opened(const char *name, unsigned n)
 {
-	const char *path = at(name);
-
-	for (size_t i = 0; i < n_events; i++)
-		if (events[i].type == FP_EVENT_TYPE_OPEN && events[i].path.len == strlen(path) &&
-		    memcmp(events[i].path.data, path, strlen(path)) == 0 && n-- == 0)
-			return &events[i];
-	fail_msg("%s was not opened", path);
-	return NULL;
+	return nth_open(at(name), n);
 }
 
 static void assert_same_object(const struct fp_event *event, const struct fp_event *as)

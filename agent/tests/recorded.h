@@ -112,6 +112,17 @@ static const struct fp_event *nth(enum fp_event_type type, unsigned n)
 	return NULL;
 }
 
+/* The n-th open of that path (from 0), which must be there. */
+static const struct fp_event *nth_open(const char *path, unsigned n)
+{
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == FP_EVENT_TYPE_OPEN && events[i].path.len == strlen(path) &&
+		    memcmp(events[i].path.data, path, strlen(path)) == 0 && n-- == 0)
+			return &events[i];
+	fail_msg("%s was not opened", path);
+	return NULL;
+}
+
 static unsigned count(enum fp_event_type type)
 {
 	unsigned n = 0;

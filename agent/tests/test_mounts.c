@@ -33,14 +33,7 @@ static void assert_name(struct fp_str text, const char *expected)
 /* As at(), but = before a path that is whole. */
 static const struct fp_event *opened_as(const char *name, unsigned n)
 {
-	if (name[0] != '=')
-		return opened(name, n);
-	for (size_t i = 0; i < n_events; i++)
-		if (events[i].type == FP_EVENT_TYPE_OPEN && events[i].path.len == strlen(name) - 1 &&
-		    memcmp(events[i].path.data, name + 1, events[i].path.len) == 0 && n-- == 0)
-			return &events[i];
-	fail_msg("%s was not opened", name + 1);
-	return NULL;
+	return name[0] == '=' ? nth_open(name + 1, n) : opened(name, n);
 }
 
 static void assert_mount(const struct fp_event *event, const struct expected *expected)
@@ -68,6 +61,16 @@ static void assert_mount(const struct fp_event *event, const struct expected *ex
 	assert_int_equal(event->egid, 0);
 	assert_true(event->capabilities & 1ull << CAP_SYS_ADMIN);
 	assert_true(event->result >= 0);
+}
+
+#define N_OF(done) (sizeof(done) / sizeof((done)[0]))
+
+/* All mounts that were made, but for so many that came before these. */
+static void assert_mounts(const struct expected *done, size_t n_done, unsigned before)
+{
+	for (unsigned i = 0; i < n_done; i++)
+		assert_mount(nth(FP_EVENT_TYPE_MOUNT, before + i), &done[i]);
+	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), before + n_done);
 }
 
 /* The child's first deed, and its record. */
@@ -140,9 +143,7 @@ static void judge_links(void)
 	/* whether there was anything to change is the machine's affair */
 	assert_int_equal(nth(FP_EVENT_TYPE_MOUNT, 0)->operation, FP_OPERATION_MOUNT);
 	assert_text(nth(FP_EVENT_TYPE_MOUNT, 0)->new_path, "/");
-	for (size_t i = 1; i < sizeof(done) / sizeof(done[0]); i++)
-		assert_mount(nth(FP_EVENT_TYPE_MOUNT, (unsigned)i), &done[i]);
-	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), sizeof(done) / sizeof(done[0]));
+	assert_mounts(done + 1, N_OF(done) - 1, 1);
 }
 
 static void a_mount_is_known_by_its_objects(void **state)
@@ -185,9 +186,7 @@ static void judge_about(void)
 		{FP_OPERATION_UMOUNT, 0, "target", NULL, NULL, "source", 0, "target", 0, FP_NAMING_RESOLVED},
 	};
 
-	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++)
-		assert_mount(nth(FP_EVENT_TYPE_MOUNT, (unsigned)i + 1), &done[i]);
-	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), 1 + sizeof(done) / sizeof(done[0]));
+	assert_mounts(done, N_OF(done), 1);
 }
 
 static void a_mount_is_of_what_it_was_made_of(void **state)
@@ -253,9 +252,7 @@ static void judge_descriptors(void)
 		{FP_OPERATION_UMOUNT, 0, "sub", NULL, NULL, "target", 1, "sub", 0, FP_NAMING_RESOLVED},
 	};
 
-	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++)
-		assert_mount(nth(FP_EVENT_TYPE_MOUNT, (unsigned)i + 1), &done[i]);
-	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), 1 + sizeof(done) / sizeof(done[0]));
+	assert_mounts(done, N_OF(done), 1);
 }
 
 static void a_mount_made_of_descriptors_is_known(void **state)
@@ -282,17 +279,16 @@ static int change_root(void)
 
 static void judge_root(void)
 {
-	const struct expected pivoted = {FP_OPERATION_PIVOT_ROOT, 0, "target", "target/old", NULL, "target", 1, "target/old", 0, FP_NAMING_RESOLVED};
-	const struct expected mounted = {FP_OPERATION_MOUNT, 0, "=more", "=/again", "tmpfs", "=/again", 0, "target/again", 0, FP_NAMING_RESOLVED};
-	const struct expected again = {FP_OPERATION_PIVOT_ROOT, 0, "=/again", "=/again", NULL, "=/again", 0, "=/again", 0, FP_NAMING_RESOLVED};
-	/* the old root, with all that lies on it, from the new one; and the new one, which cannot be taken away */
-	const struct expected left = {FP_OPERATION_UMOUNT, MNT_DETACH, "=/", NULL, NULL, "target", 1, "=/again", 0, FP_NAMING_RESOLVED};
-	const struct expected kept = {FP_OPERATION_UMOUNT, 0, "=/", NULL, NULL, "=/again", 0, "=/again", 0, FP_NAMING_RESOLVED};
-	const struct expected *done[] = {&pivoted, &mounted, &again, &left, &kept};
+	static const struct expected done[] = {
+		{FP_OPERATION_PIVOT_ROOT, 0, "target", "target/old", NULL, "target", 1, "target/old", 0, FP_NAMING_RESOLVED},
+		{FP_OPERATION_MOUNT, 0, "=more", "=/again", "tmpfs", "=/again", 0, "target/again", 0, FP_NAMING_RESOLVED},
+		{FP_OPERATION_PIVOT_ROOT, 0, "=/again", "=/again", NULL, "=/again", 0, "=/again", 0, FP_NAMING_RESOLVED},
+		/* the old root, with all that lies on it, from the new one; and the new one, which cannot be taken away */
+		{FP_OPERATION_UMOUNT, MNT_DETACH, "=/", NULL, NULL, "target", 1, "=/again", 0, FP_NAMING_RESOLVED},
+		{FP_OPERATION_UMOUNT, 0, "=/", NULL, NULL, "=/again", 0, "=/again", 0, FP_NAMING_RESOLVED},
+	};
 
-	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++)
-		assert_mount(nth(FP_EVENT_TYPE_MOUNT, (unsigned)i + 2), done[i]);
-	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), 2 + sizeof(done) / sizeof(done[0]));
+	assert_mounts(done, N_OF(done), 2);
 }
 
 static void the_new_root_and_where_the_old_one_went_are_known(void **state)
@@ -505,9 +501,7 @@ static void of_too_many_the_string_decides(void **state)
 	place = places[1];
 	assert_int_equal(make_directories(), 0);
 	record(mount_many);
-	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++)
-		assert_mount(nth(FP_EVENT_TYPE_MOUNT, (unsigned)i + 1 + MANY), &done[i]);
-	assert_int_equal(count(FP_EVENT_TYPE_MOUNT), 1 + MANY + sizeof(done) / sizeof(done[0]));
+	assert_mounts(done, N_OF(done), 1 + MANY);
 }
 
 int main(void)

@@ -66,16 +66,6 @@ static const struct fp_event *rest_before(const struct fp_event *event)
 	return found;
 }
 
-static const struct fp_event *nth_open(const char *path, unsigned n)
-{
-	for (size_t i = 0; i < n_events; i++)
-		if (events[i].type == FP_EVENT_TYPE_OPEN && events[i].path.len == strlen(path) &&
-		    memcmp(events[i].path.data, path, strlen(path)) == 0 && n-- == 0)
-			return &events[i];
-	fail_msg("no such open: %s", path);
-	return NULL;
-}
-
 static void work_is_given_when_who_does_it_is_woken(void **state)
 {
 	record(gives_work);

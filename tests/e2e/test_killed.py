@@ -1,24 +1,21 @@
 """The agents are killed with -9 in the midst of load, and go on: nothing is given to a wrong request, nothing is missing."""
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import unittest
 
 import yaml
 
-from e2e.world import ROOT, LabCase, needs_recording
+from e2e.judged import ORACLE, VERDICTS, JudgedCase
+from e2e.world import needs_recording
 
-ORACLE = os.path.join(ROOT, "tests", "oracle")
 KILLS = 2
 AT_ONCE = 16
 BATCH = 32
 
 
 @needs_recording
-class Killed(LabCase):
+class Killed(JudgedCase):
     nodes = "1"
 
     @classmethod
@@ -87,13 +84,10 @@ class Killed(LabCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        done = subprocess.run([sys.executable, os.path.join(ORACLE, "evaluate"), "--json", cls.store],
-                              stdout=subprocess.PIPE, check=True)
-        cls.counts = json.loads(done.stdout)
         cls.lost = cls.ask("stats")["lost"]
 
     def seen(self, way):
-        return sum(row.get(verdict, 0) for row in self.counts for verdict in ("right", "WRONG", "named", "MISSED", "none")
+        return sum(row.get(verdict, 0) for row in self.counts for verdict in VERDICTS
                    if row["way"] == way)
 
     def assert_all_but_lost(self, wanted, seen, what=None):

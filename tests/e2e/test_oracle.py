@@ -1,13 +1,11 @@
 """Attribution against functions that say themselves, by the name of a file, which request each of their steps is of."""
-import json
 import os
 import subprocess
-import sys
 import unittest
 
-from e2e.world import ROOT, LabCase, needs_recording
+from e2e.judged import ORACLE, VERDICTS, JudgedCase
+from e2e.world import needs_recording
 
-ORACLE = os.path.join(ROOT, "tests", "oracle")
 # What several requests send over one connection at once by a protocol of their own is told apart by nobody, nor is the
 # work of a process that reads its orders by itself: all are named.
 UNKNOWN = {"unknown", "lines"}
@@ -15,11 +13,10 @@ UNKNOWN = {"unknown", "lines"}
 AT_FIRST = {"shared": 2 * 4}
 # Runtimes without an assist.
 UNASSISTED = ("oracle-go", "oracle-c")
-VERDICTS = ("right", "WRONG", "named", "MISSED", "none")
 
 
 @needs_recording
-class SeveralAtOnce(LabCase):
+class SeveralAtOnce(JudgedCase):
     requests_each = 40
 
     @classmethod
@@ -39,13 +36,6 @@ class SeveralAtOnce(LabCase):
             cls.lab("invoke", function, "--count", "20", "--concurrency", "8")
         for function in ("oracle-streaming", "oracle-serializing"):
             cls.lab("invoke", function, "--count", "20", "--concurrency", "4")
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        done = subprocess.run([sys.executable, os.path.join(ORACLE, "evaluate"), "--json", cls.store],
-                              stdout=subprocess.PIPE, check=True)
-        cls.counts = json.loads(done.stdout)
 
     def total(self, verdict):
         return {row["way"]: row[verdict] for row in self.counts if row.get(verdict)}
