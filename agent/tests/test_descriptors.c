@@ -92,6 +92,49 @@ static void *give_in_turn(void *arg)
 	return arg;
 }
 
+/* What the other one does until it is this one's turn is not waited for asleep: that would be a call of its own. */
+static void meet(int sleeps)
+{
+	static int came, met;
+	int meeting = __atomic_load_n(&met, __ATOMIC_ACQUIRE);
+
+	if (__atomic_add_fetch(&came, 1, __ATOMIC_ACQ_REL) % 2 == 0)
+		__atomic_store_n(&met, meeting + 1, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&met, __ATOMIC_ACQUIRE) == meeting)
+		sched_yield();
+	if (sleeps)
+		usleep(100);
+}
+
+static void *give_awake(void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		given = open(in_directory("cover"), O_RDONLY);
+		meet(0);
+		meet(0);
+		close(given);
+	}
+	return arg;
+}
+
+/* Nothing but its sleep lies between the change and the next use. */
+static int read_after_sleep(void)
+{
+	int fd = open(in_directory("cover"), O_CREAT | O_WRONLY, 0600);
+	pthread_t other;
+	char data[8];
+
+	if (write(fd, "1234", 4) != 4 || close(fd) || pthread_create(&other, NULL, give_awake, NULL))
+		return 1;
+	for (int i = 0; i < ROUNDS; i++) {
+		meet(1);
+		if (read(given, data, 8) != 4)
+			return 3;
+		meet(0);
+	}
+	return pthread_join(other, NULL);
+}
+
 static int read_in_turn(void)
 {
 	int fd = open(in_directory("cover"), O_CREAT | O_WRONLY, 0600);
@@ -112,14 +155,24 @@ static int read_in_turn(void)
 	return pthread_join(other, NULL);
 }
 
-static void a_number_that_is_used_again_in_turn_is_no_doubt(void **state)
+static void in_turn_is_no_doubt(int (*work)(void))
 {
 	lost_by(FP_LOSS_DESCRIPTOR);
-	record(read_in_turn);
+	record(work);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 0);
 	assert_int_equal(count(FP_EVENT_TYPE_READ), ROUNDS);
 	for (unsigned i = 0; i < ROUNDS; i++)
 		assert_int_equal(nth(FP_EVENT_TYPE_READ, i)->ino, ino_of(in_directory("cover")));
+}
+
+static void a_number_that_is_used_again_in_turn_is_no_doubt(void **state)
+{
+	in_turn_is_no_doubt(read_in_turn);
+}
+
+static void nor_is_one_that_is_used_again_after_a_sleep(void **state)
+{
+	in_turn_is_no_doubt(read_after_sleep);
 }
 
 int main(void)
@@ -127,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_number_stood_for_is_not_told_wrongly_in_silence),
 		cmocka_unit_test(a_number_that_is_used_again_in_turn_is_no_doubt),
+		cmocka_unit_test(nor_is_one_that_is_used_again_after_a_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
