@@ -12,11 +12,13 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BPF_FS "/sys/fs/bpf"
 #define BPF_FS_TYPE 0xcafe4a11
 #define OLD "-old" /* the BPF file system takes no dots */
+#define POLL_MS 10
 
 static int mount_bpf(void)
 {
@@ -46,9 +48,20 @@ static int lock_directory(const char *path)
 	return fd;
 }
 
+/* The main thread of one that was killed can be gone while others of its threads still hold the lock. */
+static bool wait_for_dying(unsigned *waited_ms)
+{
+	if (*waited_ms >= FP_PINS_WAIT_MS)
+		return false;
+	nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+	*waited_ms += POLL_MS;
+	return true;
+}
+
 int fp_pins_open(uint64_t cgroup, struct fp_pins *ret_pins)
 {
 	int r = mount_bpf();
+	unsigned waited_ms = 0;
 
 	ret_pins->lock = -1;
 	if (r < 0)
@@ -61,7 +74,7 @@ int fp_pins_open(uint64_t cgroup, struct fp_pins *ret_pins)
 		if (mkdir(ret_pins->path, 0700) < 0 && errno != EEXIST && errno != ENOENT)
 			return -errno;
 		r = lock_directory(ret_pins->path);
-	} while (r == -EAGAIN || r == -ENOENT);
+	} while (r == -EAGAIN || r == -ENOENT || (r == -EBUSY && wait_for_dying(&waited_ms)));
 	if (r < 0)
 		return r;
 	ret_pins->lock = r;

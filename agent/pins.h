@@ -12,6 +12,7 @@
 
 #define FP_PINS_ROOT "/sys/fs/bpf/faasprov"
 #define FP_PINS_PATH_MAX 128
+#define FP_PINS_WAIT_MS 2000
 
 struct fp_pins {
 	char path[FP_PINS_PATH_MAX];
@@ -20,7 +21,7 @@ struct fp_pins {
 
 /*
  * Makes and locks the directory, and mounts the BPF file system where none is.
- * 0; -EBUSY an agent that lives has it; -EPERM, … as mount and mkdir say.
+ * 0; -EBUSY an agent that lives has had it for FP_PINS_WAIT_MS; -EPERM, … as mount and mkdir say.
  */
 int fp_pins_open(uint64_t cgroup, struct fp_pins *ret_pins);
 /* What is pinned stays. */

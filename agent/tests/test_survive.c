@@ -388,6 +388,30 @@ static void a_stop_leaves_nothing(void **state)
 	unlink(in_directory("store.db"));
 }
 
+static void one_that_is_about_to_end_is_waited_for(void **state)
+{
+	struct fp_pins pins;
+	int held[2], status;
+	pid_t holder;
+	char byte;
+
+	assert_int_equal(pipe(held), 0);
+	holder = fork();
+	if (holder == 0) {
+		if (fp_pins_open(root.id, &pins) < 0 || write(held[1], "x", 1) != 1)
+			_exit(1);
+		sleep_ms(100); /* the other one is not seen to wait */
+		_exit(0);
+	}
+	assert_int_equal(read(held[0], &byte, 1), 1);
+	assert_int_equal(fp_pins_open(root.id, &pins), 0);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	assert_int_equal(fp_pins_remove(&pins), 0);
+	close(held[0]);
+	close(held[1]);
+}
+
 static int make_container(const char *name, struct fp_cgroup *ret_cgroup)
 {
 	char path[PATH_MAX + 16];
@@ -451,6 +475,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_flood_starves_nobody, teardown),
 		cmocka_unit_test_teardown(another_version_is_replaced_and_what_it_held_is_counted, teardown),
 		cmocka_unit_test_teardown(a_stop_leaves_nothing, teardown),
+		cmocka_unit_test_teardown(one_that_is_about_to_end_is_waited_for, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
