@@ -328,10 +328,13 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 		break;
 	case FP_EVENT_TYPE_EXIT:
 		note_exit(a, container, thread, event);
+		thread = NULL;
 		break;
 	default:
 		break;
 	}
+	if (thread)
+		fp_behind_done(a, container, thread, event);
 	show(a, container, event, &context);
 	fp_context_clear(&context);
 	return keep;

@@ -344,8 +344,6 @@ static bool possible_from_pool(const struct container *container, struct process
 static void note_doubt(const struct container *container, struct process *process, const struct thread *thread,
 		       const struct fp_event *event)
 {
-	if (!process)
-		return;
 	if (process->moves)
 		process->mixed = event->time;
 	else if (!thread->polls && process->answers && container->leaves_work)
@@ -367,7 +365,7 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 		return loop && can_have_fired(container, loop, event->time);
 	}
 	if (!has_read && !may_come_first(event) && is_unread(container, event->time)) {
-		note_doubt(container, process, thread, event);
+		a->came_before = true;
 		return true;
 	}
 	if (process && process->moves)
@@ -376,6 +374,22 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 		return (process && process->answers && container->leaves_work && possible_from_pool(container, process, has_read)) ||
 		       possible_in_loop(a, container, thread, event);
 	return possible_in_pool(a, container, process, thread, event);
+}
+
+void fp_behind_done(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+		    const struct fp_event *event)
+{
+	struct task_key key = {event->tgid, event->process_start};
+	struct process *process;
+
+	if (!a->came_before)
+		return;
+	a->came_before = false;
+	if (container->n_in_flight != 1 || !is_unread(container, event->time))
+		return;
+	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
+	if (process)
+		note_doubt(container, process, thread, event);
 }
 
 struct fp_idset *fp_behind_suspects(struct container *container)

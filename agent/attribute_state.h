@@ -188,6 +188,7 @@ struct fp_attributor {
 	fp_forgotten_fn forgotten;
 	void *forgotten_arg;
 	uint64_t now; /* time of the event at hand */
+	bool came_before; /* which came before anybody had read of the only request in flight, but if it is that reading itself */
 	uint64_t n_forgotten[FP_ATTRIBUTE_TABLES]; /* by table, as fp_attributor_look() has them */
 	size_t ended_bytes; /* of all containers */
 	struct fp_idset *shown; /* keeps the strings of the last event alive */
@@ -287,6 +288,9 @@ void fp_behind_note(struct fp_attributor *a, struct container *container, struct
  */
 bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
 			const struct fp_event *event, bool has_read);
+/* To be called with each event, after it is attributed: what it says itself of whose it is has been heard. */
+void fp_behind_done(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+		    const struct fp_event *event);
 /* Those in flight and those that ended last, as a set that stays the container's. */
 struct fp_idset *fp_behind_suspects(struct container *container);
 /* attribute_readers.c: the request's connection was marked; a process read of it, or of others; a process was forked. */

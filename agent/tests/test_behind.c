@@ -327,6 +327,43 @@ static void a_thread_at_work_since_before_is_not_the_requests(void **state)
 	expect_one_of(state, WORKER, 1, 1, 2);
 }
 
+/* Go: the thread that reads the request has woken for it; that it reads is not what came before anybody had read. */
+static void who_reads_the_request_works_for_it(void **state)
+{
+	looks_after(state, NODE, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	looks_after(state, NODE, 2, -1);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	woke_at(state, WORKER, 1, test_time);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* Go: what a thread takes in before that, of whom nobody knows, is not the request's, nor is what it sets going. */
+static void who_takes_in_something_before_that_is_in_doubt(void **state)
+{
+	struct fp_event event;
+
+	looks_after(state, NODE, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	mark(state, FP_MARK_BEGIN, 2);
+	event = make_connection_mark(2, PORT, 50);
+	assert_int_equal(note(state, &event), 0);
+	woke_at(state, WORKER, 1, test_time);
+	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, WORKER, 1);
+	event.family = 2;
+	event.ino = 99;
+	event.bytes = 5;
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.rule, FP_RULE_LEFT_BEHIND);
+	event = make_request_read(2, PORT, 50, 100);
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.rule, FP_RULE_CONNECTION);
+	expect_one_of(state, WORKER, 1, 1, 2);
+}
+
 /* A thread of the pool is woken, and is known to tell the loop when it has done something. */
 static void is_given_work_by_the_loop(void **state, uint64_t tid, uint64_t turn)
 {
@@ -572,6 +609,8 @@ int main(void)
 		TEST(a_timer_is_not_gone_because_another_thread_rests_without_it),
 		TEST(what_was_due_may_still_run_when_another_thread_rests),
 		TEST(a_thread_at_work_since_before_is_not_the_requests),
+		TEST(who_reads_the_request_works_for_it),
+		TEST(who_takes_in_something_before_that_is_in_doubt),
 		TEST(what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt),
 		TEST(a_pools_result_can_come_in_with_the_next_request),
 		TEST(a_container_that_leaves_nothing_is_not_in_doubt),
