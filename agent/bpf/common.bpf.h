@@ -479,6 +479,17 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 	head->result = result;
 }
 
+/* Which of the board's ids speaks for a call that moves bytes on a descriptor; 0: none. */
+static __always_inline __u32 descriptor_place(__u64 board, struct pt_regs *regs)
+{
+	unsigned short place = 0;
+
+	if (is_foreign() || !MOVES_BYTES(call_number(regs)) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
+		return 0;
+	bpf_probe_read_user(&place, sizeof(place), (void *)(board + FP_BOARD_DESCRIPTORS + 2 * call_arg1(regs)));
+	return place;
+}
+
 /*
  * Which of the board's ids speaks for what a pool's thread does now.  An open
  * carries its number in the bits of its mode that mean nothing; a descriptor
@@ -490,7 +501,6 @@ static __always_inline __u32 board_place(__u64 board)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	__u64 number = call_number(regs);
-	unsigned short place = 0;
 	__u32 lookups = 0;
 
 	if (is_foreign()) /* numbers of another table; runtimes that show a board have none */
@@ -501,10 +511,7 @@ static __always_inline __u32 board_place(__u64 board)
 		bpf_probe_read_user(&lookups, sizeof(lookups), (void *)(board + FP_BOARD_LOOKUPS));
 		return lookups;
 	}
-	if (!MOVES_BYTES(number) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
-		return 0;
-	bpf_probe_read_user(&place, sizeof(place), (void *)(board + FP_BOARD_DESCRIPTORS + 2 * call_arg1(regs)));
-	return place;
+	return descriptor_place(board, regs);
 }
 
 /* The whole number that a double holds; 0 of one that is none. */
@@ -542,7 +549,8 @@ static __always_inline __s32 owner_of(__u64 board, __u64 resource)
 /*
  * Whose the callback is that the thread runs: the board's first id while it
  * holds, else by the number of its resource.  A number whose place others have
- * taken says nothing.
+ * taken says nothing.  In no callback, the runtime itself moves bytes for whose the
+ * descriptor is.
  */
 static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2])
 {
@@ -559,6 +567,11 @@ static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2]
 		id[0] = first.id[0];
 		id[1] = first.id[1];
 		return 0;
+	}
+	if (!bits) {
+		place = descriptor_place(board, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()));
+		return !place || place >= FP_BOARD_IDS_MAX ? -1 :
+			(int)bpf_probe_read_user(id, 16, (void *)(board + FP_BOARD_IDS + 16ull * place));
 	}
 	owner = owner_of(board, whole_number(bits));
 	if (!owner)

@@ -228,6 +228,42 @@ static void what_runs_is_known_by_its_number(void **state)
 	assert_int_equal(count(FP_EVENT_TYPE_OPEN), sizeof(ids) / sizeof(ids[0]));
 }
 
+/* What moves bytes while no callback runs does so for whose the descriptor is; in one, that does not count. */
+static int between_callbacks(void)
+{
+	unsigned short place = 1 + 7, other = FP_BOARD_IDS_MAX;
+	char byte = 0;
+	int fd = open(in_directory("a"), O_RDWR | O_CREAT, 0600), ret;
+
+	if (fd < 0 || fd >= FP_BOARD_DESCRIPTORS_MAX || show_board(FP_BOARD_SIZE) ||
+	    syscall(SYS_write, (unsigned)FP_BOARD_DESCRIPTOR, &running, FP_BOARD_RUNNING_SIZE) != -1)
+		return 1;
+	running = -1; /* no number, and not none */
+	memcpy(board + FP_BOARD_WITHIN, &running, 8);
+	put_owner(3, 5);
+	put_owner(4, 7);
+	memcpy(board + FP_BOARD_DESCRIPTORS + 2 * fd, &place, 2);
+	ret = write(fd, &byte, 1) != 1;
+	running = 0;
+	ret |= write(fd, &byte, 1) != 1 || touch(); /* an open is on no descriptor */
+	running = 3;
+	ret |= write(fd, &byte, 1) != 1;
+	running = 0;
+	memcpy(board + FP_BOARD_DESCRIPTORS + 2 * fd, &other, 2);
+	ret |= write(fd, &byte, 1) != 1;
+	return ret || close(fd);
+}
+
+static void what_no_callback_does_is_by_its_descriptor(void **state)
+{
+	const uint64_t ids[] = { 0, 7, 5, 0 };
+
+	record(between_callbacks);
+	for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		assert_int_equal(entered_before(FP_EVENT_TYPE_WRITE, i), ids[i]);
+	assert_int_equal(entered_before(FP_EVENT_TYPE_OPEN, 1), 0);
+}
+
 static int another_program(void)
 {
 	pid_t pid;
@@ -428,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_pools_threads_are_spoken_for),
 		cmocka_unit_test(a_pools_lookups_are_spoken_for),
 		cmocka_unit_test(what_runs_is_known_by_its_number),
+		cmocka_unit_test(what_no_callback_does_is_by_its_descriptor),
 		cmocka_unit_test(a_board_is_its_process_s_own),
 		cmocka_unit_test(a_board_that_is_not_there_says_nothing),
 		cmocka_unit_test(garbage_is_no_place),

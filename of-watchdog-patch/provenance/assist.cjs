@@ -415,8 +415,22 @@ Socket.prototype._writeGeneric = function () {
   } else {
     this[WRITER] = own
     claimAll(this, lent ? -own : own)
+    if (this._secureEstablished === false && own !== 0) goesOutLater(this, own, arguments)
   }
   return write.apply(this, arguments)
+}
+
+// What is written within TLS before hands are shaken goes out when they are, in nobody's callback.  Until it has, the
+// board says by the descriptor whose it is.
+function goesOutLater (socket, invocation, parts) {
+  const fd = socket.connecting ? -1 : socket._handle?.fd // while it connects, this write comes again
+  const callback = parts[3]
+  if (!(fd >= 0 && fd < DESCRIPTORS) || typeof callback !== 'function' || !known(invocation)) return
+  descriptors[fd] = place(invocation)
+  parts[3] = function () {
+    descriptors[fd] = 0
+    return callback.apply(this, arguments)
+  }
 }
 
 function claimAll (socket, invocation) {

@@ -420,6 +420,42 @@ function told (fd) {
 })()
 """, BEGINNING + "const fs = require('fs')\n"))
 
+    @unittest.skipUnless(shutil.which("openssl"), "needs openssl to make a certificate")
+    def test_what_goes_out_when_hands_are_shaken_is_told_until_it_has(self):
+        with tempfile.TemporaryDirectory() as home:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                            "-subj", "/CN=x.example", "-keyout", f"{home}/key", "-out", f"{home}/certificate"], check=True, capture_output=True)
+            self.assertEqual(["0 5 0 0 6"], self.run_node(f"const home = '{home}'\n" + """
+const tls = require('tls'), net = require('net')
+const encrypted = tls.createServer({ key: fs.readFileSync(home + '/key'), cert: fs.readFileSync(home + '/certificate') }, s => s.resume())
+function told (socket) {
+  const place = board.readUInt16LE(64 + 2 * socket._handle.fd)
+  said.push(place && board[IDS + 16 * place])
+}
+(async () => {
+  await once(encrypted.listen(0), 'listening')
+  let client
+  await request(5, async () => {
+    client = tls.connect({ port: encrypted.address().port, rejectUnauthorized: false })
+    await once(client, 'connect')
+    told(client)
+    const written = new Promise(resolve => client.write('x', resolve))
+    told(client)
+    await written
+    told(client)
+  })
+  await request(6, async () => {
+    client.write('y')
+    told(client) // in his own callback
+    say()
+  })
+  client.destroy()
+  encrypted.close()
+  show()
+  done()
+})()
+""", BEGINNING + "const fs = require('fs')\n"))
+
     # A server of Redis' protocol that says what the test tells it to, and a client that keeps what is to be done with
     # each answer: ask(5) says whose that is when it comes.
     REDIS = r"""

@@ -53,6 +53,10 @@ class Across(LabCase):
         # given up: the callee goes on, and calls somebody itself
         cls.start(call("relay", "late", sleep=900, calls=[
             call("relay-two", "late.1", sleep=600, calls=[call("relay-py", "late.1.1")], how={"timeout": 150})]))
+        # cut off by the callee's watchdog, while the callee goes on to call somebody else
+        cls.start(call("relay", "cut", sleep=900, calls=[
+            call("relay-two", "cut.1", calls=[call("relay-py", "cut.1.1", sleep=1500), call("relay-py", "cut.1.2")],
+                 how={"headers": {"X-Timeout": "200ms"}})]))
         # made later
         cls.start(call("relay", "later", calls=[
             call("relay-two", "later.1", calls=[call("relay-py", "later.1.1")], how={"async": True}),
@@ -67,10 +71,15 @@ class Across(LabCase):
         cls.start(call("relay", "all-copied", calls=[chain("all-copied.1", ["relay-two", "relay-py"],
                                                            copy=["x-call-id", "x-forwarded-for", "x-start-time"])],
                        copy=["x-call-id", "x-forwarded-for", "x-start-time"]))
-        # from outside under a name that another request bears, while that one is at work
+        # from outside under a name that another request bears: after it, and while it and what it calls are at work
         cls.start(call("relay", "same-1", calls=[call("relay-two", "same-1.1")]), "--header", "X-Call-Id: the-same")
         cls.start(call("relay", "same-2", calls=[call("relay-two", "same-2.1")]), "--header", "X-Call-Id: the-same")
-        cls.wait_for("/t/called-back.1.1", "/t/late.1.1", "/t/later.1.1", "/t/later.2", "/t/later.3")
+        bodies = [json.dumps({"calls": [call("relay-two", f"forged.{n}", sleep=300)], "sleep": 300, "name": n, **copying})
+                  for n in range(8)]
+        out = cls.lab("invoke", "relay", "--data", "-", "--lines", "--json", "--concurrency", "8", "--path", "t/forged",
+                      "--header", "X-Call-Id: forged", stdin="\n".join(bodies))
+        cls.forged = {answer["request"]: json.loads(answer["body"])["name"] for answer in map(json.loads, out.splitlines())}
+        cls.wait_for("/t/called-back.1.1", "/t/late.1.1", "/t/cut.1.2", "/t/later.1.1", "/t/later.2", "/t/later.3")
 
     @classmethod
     def wait_for(cls, *urls):
@@ -132,6 +141,12 @@ class Across(LabCase):
         self.assertEqual([], self.edges(trace, ("request", ".*/t/late.1"), "returns", ("process", ".*")))
         self.assertTrue(self.edges(trace, ("request", ".*/t/late.1.1"), "returns", ("process", ".*")))
 
+    def test_who_was_cut_off_is_still_the_caller(self):
+        found = self.check("cut", 4)
+        self.assertEqual({"/t/cut": 200, "/t/cut.1": 504, "/t/cut.1.1": 200, "/t/cut.1.2": 200}, {r["url"]: r["status"] for r in found})
+        cut = next(r for r in found if r["url"] == "/t/cut.1")
+        self.assertLess(cut["last"], next(r for r in found if r["url"] == "/t/cut.1.2")["first"])
+
     def test_calls_made_later(self):
         self.check("later", 5)
 
@@ -151,6 +166,14 @@ class Across(LabCase):
     def test_a_name_borne_twice_merges_nothing(self):
         self.check("same-1", 2)
         self.check("same-2", 2)
+
+    def test_a_name_borne_by_many_at_once_merges_nothing(self):
+        """Each handed it on to the same function, so by the name alone any could have called each."""
+        asked = {r["id"]: r["parent"] for r in self.requests if r["url"] == "/t/forged"}
+        self.assertEqual(dict.fromkeys(self.forged), asked)
+        called = {r["url"]: r["parent"] for r in self.requests if r["url"].startswith("/t/forged.")}
+        self.assertEqual({f"/t/forged.{name}": request for request, name in self.forged.items()}, called)
+        self.assertEqual({"forged"}, {r["call_id"] for r in self.requests if r["url"].startswith("/t/forged")})
 
     # --- the same recordings, as if the second node were a machine with another clock ---
 

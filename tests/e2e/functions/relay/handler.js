@@ -3,7 +3,7 @@
 //   calls      [{to, at, body, async, headers, timeout, tries, agent}]   at: what stands behind the function's name
 //   parallel   all at once; else one after the other
 //   copy       names of headers of our own request that every call gets, too
-//   sleep      ms before it answers; status: of the answer
+//   sleep      ms before it answers; status: of the answer; name: what it calls itself there
 const http = require('node:http');
 
 const kept = new http.Agent({ keepAlive: true, maxSockets: 2 });
@@ -43,5 +43,5 @@ module.exports = async (event, context) => {
   if (plan.parallel) statuses.push(...await Promise.all(calls.map((call) => make(call, headers))));
   else for (const call of calls) statuses.push(await make(call, headers));
   if (plan.sleep) await new Promise((resolve) => { setTimeout(resolve, plan.sleep); });
-  return context.status(plan.status || 200).succeed({ statuses });
+  return context.status(plan.status || 200).succeed({ statuses, name: plan.name });
 };
