@@ -25,6 +25,9 @@ struct fp_store_engine {
 		    char error[FP_STORE_ERROR_SIZE]);
 	void (*close)(struct fp_store *store);
 	int (*check)(struct fp_store *store);
+	int (*check_batch)(struct fp_store *store, uint64_t id, const struct fp_batch *batch, size_t len);
+	int (*check_graph)(struct fp_store *store);
+	int (*sealed)(struct fp_store *store, bool reading);
 	int (*set_cache)(struct fp_store *store, size_t bytes);
 
 	int (*group_begin)(struct fp_store *store);

@@ -188,6 +188,13 @@ static int open_evidence(struct fp_sqlite *store)
 	return r;
 }
 
+int fp_sqlite_reopen(struct fp_sqlite *store)
+{
+	fp_sqlite_close_db(&store->graph);
+	fp_sqlite_close_db(&store->evidence);
+	return open_evidence(store);
+}
+
 static int sqlite_open(const char *path, enum fp_store_mode mode, struct fp_store **ret_store,
 		       char error[FP_STORE_ERROR_SIZE])
 {
@@ -212,33 +219,6 @@ static int sqlite_open(const char *path, enum fp_store_mode mode, struct fp_stor
 	return 0;
 }
 
-static int check_db(struct fp_sqlite *store, struct fp_sqlite_db *db)
-{
-	sqlite3_stmt *statement = NULL;
-	int code = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL), r = 0;
-	const char *verdict;
-
-	if (code == SQLITE_OK)
-		code = sqlite3_step(statement);
-	verdict = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-	if (!verdict)
-		r = fp_sqlite_fail(store, db, code);
-	else if (strcmp(verdict, "ok") != 0)
-		r = fp_sqlite_say(store, db, -EBADMSG, "the store is damaged (%s)", verdict);
-	sqlite3_finalize(statement);
-	return r;
-}
-
-static int sqlite_check(struct fp_store *base)
-{
-	struct fp_sqlite *store = fp_sqlite_of(base);
-	int r = check_db(store, &store->evidence);
-
-	if (r == 0)
-		r = fp_sqlite_graph(store);
-	return r > 0 ? check_db(store, &store->graph) : r;
-}
-
 static int sqlite_set_cache(struct fp_store *base, size_t bytes)
 {
 	struct fp_sqlite *store = fp_sqlite_of(base);
@@ -252,7 +232,10 @@ const struct fp_store_engine fp_store_sqlite = {
 	.scheme = "sqlite",
 	.open = sqlite_open,
 	.close = sqlite_close,
-	.check = sqlite_check,
+	.check = fp_sqlite_check,
+	.check_batch = fp_sqlite_check_batch,
+	.check_graph = fp_sqlite_check_graph,
+	.sealed = fp_sqlite_sealed,
 	.set_cache = sqlite_set_cache,
 	.group_begin = fp_sqlite_group_begin,
 	.group_commit = fp_sqlite_group_commit,

@@ -33,6 +33,15 @@
 	FP_STATEMENT(INSTANCE_BATCH, "INSERT INTO instance_batch VALUES (?1, ?2)")                                \
 	FP_STATEMENT(TOTALS, "SELECT count(*), sum(events), sum(bytes), min(first), max(last) FROM batch")        \
 	FP_STATEMENT(NEWEST, "SELECT max(id) FROM batch")                                                         \
+	FP_STATEMENT(BATCH_ROW, "SELECT 1 FROM batch WHERE id = ?1 AND agent = ?2 AND number = ?3 AND host = ?4"  \
+				" AND boot = ?5 AND first = ?6 AND last = ?7 AND events = ?8 AND bytes = ?9")     \
+	FP_STATEMENT(REQUEST_HAS, "SELECT 1 FROM request_batch WHERE request = ?1 AND batch = ?2")                \
+	FP_STATEMENT(INSTANCE_HAS, "SELECT 1 FROM instance_batch WHERE cgroup = ?1 AND batch = ?2")               \
+	FP_STATEMENT(SEAL_PUT, "INSERT OR IGNORE INTO seal (hash) VALUES (?1)")                                   \
+	FP_STATEMENT(SEAL_NOTE, "UPDATE seal SET size = ?2, inode = ?3, changed = ?4 WHERE hash = ?1")            \
+	FP_STATEMENT(SEAL_DROP, "DELETE FROM seal WHERE hash <> ?1")                                              \
+	FP_STATEMENT(SEAL_HAS, "SELECT 1 FROM seal WHERE hash = ?1")                                              \
+	FP_STATEMENT(SEAL_SEEN, "SELECT 1 FROM seal WHERE size = ?1 AND inode = ?2 AND changed = ?3")             \
 	FP_STATEMENT(OWNER, "SELECT store FROM graph")                                                            \
 	FP_STATEMENT(GRAPH, "SELECT stitched_batch, nodes, edges, requests FROM graph")                           \
 	FP_STATEMENT(NODE_PUT, FP_SQL_INSERT("node", FP_NODE_COLUMNS))                                            \
@@ -144,6 +153,9 @@ static inline sqlite3_int64 fp_sqlite_time(uint64_t ns)
 	return ns > INT64_MAX ? INT64_MAX : (sqlite3_int64)ns;
 }
 
+/* sqlite.c: as if it had just been opened; nothing of it may be in use. */
+int fp_sqlite_reopen(struct fp_sqlite *store);
+
 /* sqlite_evidence.c */
 int fp_sqlite_group_begin(struct fp_store *store);
 int fp_sqlite_group_commit(struct fp_store *store);
@@ -159,6 +171,26 @@ int fp_sqlite_batches_of_instance(struct fp_store *store, const char *host, cons
 int fp_sqlite_batches_between(struct fp_store *store, uint64_t since, uint64_t until, fp_store_batch_fn fn,
 			      void *arg);
 int fp_sqlite_totals(struct fp_store *store, struct fp_store_totals *ret_totals);
+typedef int (*fp_sqlite_run_fn)(struct fp_sqlite *store, struct fp_sqlite_db *db, enum fp_sqlite_statement which,
+				sqlite3_stmt *statement, int bound);
+/* Runs a statement for each request and each cgroup that the index leads to a batch from: to put them, or to look for them. */
+int fp_sqlite_index(struct fp_sqlite *store, const struct fp_batch *batch, sqlite3_int64 id,
+		    enum fp_sqlite_statement of_request, enum fp_sqlite_statement of_instance, fp_sqlite_run_fn run);
+/* Binds what the row of a batch says of its frame from `host` on, beginning with parameter `at`. */
+int fp_sqlite_bind_header(sqlite3_stmt *statement, int at, const struct fp_batch_header *header, size_t len);
+
+/* sqlite_check.c */
+int fp_sqlite_check(struct fp_store *store);
+int fp_sqlite_check_batch(struct fp_store *store, uint64_t id, const struct fp_batch *batch, size_t len);
+int fp_sqlite_check_graph(struct fp_store *store);
+
+/* sqlite_seal.c */
+#define FP_SEAL_SIZE 32
+/* Before the file that was built is put in place: its hash is noted beside the evidence. */
+int fp_sqlite_seal(struct fp_sqlite *store, int fd, uint8_t ret_hash[FP_SEAL_SIZE]);
+/* After it: by what it is known again, and the former's hash is forgotten. */
+void fp_sqlite_seal_placed(struct fp_sqlite *store, int fd, const uint8_t hash[FP_SEAL_SIZE]);
+int fp_sqlite_sealed(struct fp_store *store, bool reading);
 
 /* sqlite_build.c */
 int fp_sqlite_graph_begin(struct fp_store *store);

@@ -101,12 +101,15 @@ static int finish(struct fp_sqlite *store, uint64_t stitched_batch)
 int fp_sqlite_graph_commit(struct fp_store *base, uint64_t stitched_batch)
 {
 	struct fp_sqlite *store = fp_sqlite_of(base);
+	uint8_t hash[FP_SEAL_SIZE];
 	int r = building(store);
 
 	if (r < 0)
 		return r;
 	r = finish(store, stitched_batch);
 	fp_sqlite_close_db(&store->build);
+	if (r == 0)
+		r = fp_sqlite_seal(store, store->build_lock, hash);
 	if (r == 0) {
 		r = fp_sqlite_publish(store->build_lock, store->build.path, store->graph.path);
 		if (r < 0)
@@ -116,6 +119,7 @@ int fp_sqlite_graph_commit(struct fp_store *base, uint64_t stitched_batch)
 		fp_sqlite_graph_abort(base);
 		return r;
 	}
+	fp_sqlite_seal_placed(store, store->build_lock, hash);
 	close(store->build_lock);
 	store->build_lock = -1;
 	fp_sqlite_graph_renew(store);

@@ -94,6 +94,16 @@ static int find_batch(struct fp_sqlite *store, const struct fp_batch_header *hea
 	return r;
 }
 
+int fp_sqlite_bind_header(sqlite3_stmt *s, int at, const struct fp_batch_header *header, size_t len)
+{
+	sqlite3_bind_text(s, at, header->host, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(s, at + 1, header->boot, sizeof(header->boot), SQLITE_STATIC);
+	sqlite3_bind_int64(s, at + 2, wall_time(header->first_time, header->clock_offset));
+	sqlite3_bind_int64(s, at + 3, wall_time(header->last_time, header->clock_offset));
+	sqlite3_bind_int64(s, at + 4, header->n_events);
+	return sqlite3_bind_int64(s, at + 5, (sqlite3_int64)len);
+}
+
 static int put_row(struct fp_sqlite *store, const struct fp_batch_header *header, const uint8_t *hash,
 		   const uint8_t *frame, size_t len, sqlite3_int64 *ret_id)
 {
@@ -105,12 +115,7 @@ static int put_row(struct fp_sqlite *store, const struct fp_batch_header *header
 	sqlite3_bind_blob(s, 1, header->agent, sizeof(header->agent), SQLITE_STATIC);
 	sqlite3_bind_int64(s, 2, (sqlite3_int64)header->number);
 	sqlite3_bind_blob(s, 3, hash, FP_BATCH_HASH_SIZE, SQLITE_STATIC);
-	sqlite3_bind_text(s, 4, header->host, -1, SQLITE_STATIC);
-	sqlite3_bind_blob(s, 5, header->boot, sizeof(header->boot), SQLITE_STATIC);
-	sqlite3_bind_int64(s, 6, wall_time(header->first_time, header->clock_offset));
-	sqlite3_bind_int64(s, 7, wall_time(header->last_time, header->clock_offset));
-	sqlite3_bind_int64(s, 8, header->n_events);
-	sqlite3_bind_int64(s, 9, (sqlite3_int64)len);
+	fp_sqlite_bind_header(s, 4, header, len);
 	r = fp_sqlite_run(store, &store->evidence, FP_RUN_BATCH_PUT, s,
 			  sqlite3_bind_blob64(s, 10, frame, len, SQLITE_STATIC));
 	*ret_id = sqlite3_last_insert_rowid(store->evidence.handle);
@@ -148,7 +153,8 @@ static int collect(const struct fp_batch *batch, struct fp_buffer *requests, str
 	return 0;
 }
 
-static int put_requests(struct fp_sqlite *store, const struct fp_buffer *requests, sqlite3_int64 id)
+static int index_requests(struct fp_sqlite *store, const struct fp_buffer *requests, sqlite3_int64 id,
+			  enum fp_sqlite_statement which, fp_sqlite_run_fn run)
 {
 	const char *former = NULL;
 
@@ -159,19 +165,20 @@ static int put_requests(struct fp_sqlite *store, const struct fp_buffer *request
 		if (former && memcmp(former, requests->data + i, FP_REQUEST_KEY_SIZE) == 0)
 			continue;
 		former = requests->data + i;
-		r = fp_sqlite_take(store, &store->evidence, FP_RUN_REQUEST_BATCH, &s);
+		r = fp_sqlite_take(store, &store->evidence, which, &s);
 		if (r < 0)
 			return r;
 		sqlite3_bind_int64(s, 2, id);
-		r = fp_sqlite_run(store, &store->evidence, FP_RUN_REQUEST_BATCH, s,
-				  sqlite3_bind_blob(s, 1, former, FP_REQUEST_KEY_SIZE, SQLITE_STATIC));
+		r = run(store, &store->evidence, which, s,
+			sqlite3_bind_blob(s, 1, former, FP_REQUEST_KEY_SIZE, SQLITE_STATIC));
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int put_instances(struct fp_sqlite *store, const struct fp_buffer *cgroups, sqlite3_int64 id)
+static int index_instances(struct fp_sqlite *store, const struct fp_buffer *cgroups, sqlite3_int64 id,
+			   enum fp_sqlite_statement which, fp_sqlite_run_fn run)
 {
 	uint64_t cgroup = 0, former = 0;
 
@@ -182,35 +189,42 @@ static int put_instances(struct fp_sqlite *store, const struct fp_buffer *cgroup
 		memcpy(&cgroup, cgroups->data + i, sizeof(cgroup));
 		if (i > 0 && cgroup == former)
 			continue;
-		r = fp_sqlite_take(store, &store->evidence, FP_RUN_INSTANCE_BATCH, &s);
+		r = fp_sqlite_take(store, &store->evidence, which, &s);
 		if (r < 0)
 			return r;
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)cgroup);
-		r = fp_sqlite_run(store, &store->evidence, FP_RUN_INSTANCE_BATCH, s, sqlite3_bind_int64(s, 2, id));
+		r = run(store, &store->evidence, which, s, sqlite3_bind_int64(s, 2, id));
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int put_new(struct fp_sqlite *store, const uint8_t *frame, size_t len, struct fp_batch *batch,
-		   const uint8_t *hash)
+int fp_sqlite_index(struct fp_sqlite *store, const struct fp_batch *batch, sqlite3_int64 id,
+		    enum fp_sqlite_statement of_request, enum fp_sqlite_statement of_instance, fp_sqlite_run_fn run)
 {
-	const struct fp_batch_header *header = fp_batch_header(batch);
 	struct fp_buffer requests = FP_BUFFER_INIT, cgroups = FP_BUFFER_INIT;
-	sqlite3_int64 id = 0;
 	int r = collect(batch, &requests, &cgroups);
 
 	if (r < 0)
 		fp_sqlite_fail(store, &store->evidence, SQLITE_NOMEM);
-	else
-		r = put_row(store, header, hash, frame, len, &id);
 	if (r == 0)
-		r = put_requests(store, &requests, id);
+		r = index_requests(store, &requests, id, of_request, run);
 	if (r == 0)
-		r = put_instances(store, &cgroups, id);
+		r = index_instances(store, &cgroups, id, of_instance, run);
 	fp_buffer_done(&requests);
 	fp_buffer_done(&cgroups);
+	return r;
+}
+
+static int put_new(struct fp_sqlite *store, const uint8_t *frame, size_t len, struct fp_batch *batch,
+		   const uint8_t *hash)
+{
+	sqlite3_int64 id;
+	int r = put_row(store, fp_batch_header(batch), hash, frame, len, &id);
+
+	if (r == 0)
+		r = fp_sqlite_index(store, batch, id, FP_RUN_REQUEST_BATCH, FP_RUN_INSTANCE_BATCH, fp_sqlite_run);
 	return r < 0 ? r : 1;
 }
 

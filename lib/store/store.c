@@ -55,6 +55,21 @@ int fp_store_check(struct fp_store *store)
 	return store->engine->check(store);
 }
 
+int fp_store_check_batch(struct fp_store *store, uint64_t batch_id, const struct fp_batch *batch, size_t len)
+{
+	return store->engine->check_batch(store, batch_id, batch, len);
+}
+
+int fp_store_check_graph(struct fp_store *store)
+{
+	return store->engine->check_graph(store);
+}
+
+int fp_store_sealed(struct fp_store *store, bool reading)
+{
+	return store->engine->sealed(store, reading);
+}
+
 int fp_store_set_cache(struct fp_store *store, size_t bytes)
 {
 	if (bytes < FP_STORE_CACHE_MIN)

@@ -34,10 +34,23 @@ int fp_store_set_cache(struct fp_store *store, size_t bytes);
 /* The last failure as a sentence; belongs to the store. */
 const char *fp_store_error(const struct fp_store *store);
 /*
- * Reads all of the store's structure (not the meaning of its evidence, which
- * the hash chain of the batches tells).  0, or -EBADMSG with what is damaged.
+ * Reads all of the evidence's structure (not its meaning, which the hash chain
+ * of the batches tells): pages, tables, indices, and that no guard was taken out.
+ * 0, or -EBADMSG with what is damaged.
  */
 int fp_store_check(struct fp_store *store);
+/* Whether what the store says of a batch beside its frame (of `len` bytes) is what the frame says.  0, or -EBADMSG. */
+int fp_store_check_batch(struct fp_store *store, uint64_t batch_id, const struct fp_batch *batch, size_t len);
+/* The same as fp_store_check of the graph, and fp_store_sealed with reading.  1, 0 there is no graph, -EBADMSG. */
+int fp_store_check_graph(struct fp_store *store);
+/*
+ * Whether the graph is, byte for byte, the one that was committed last beside
+ * this evidence: who can write its file alone cannot change it unseen.  A file
+ * that is as it was left then, by its number, size and time of change, is
+ * believed unless it is `reading`; any other is read.  Not within a callback of
+ * the same store.  1, 0 there is no graph, -EBADMSG it is another.
+ */
+int fp_store_sealed(struct fp_store *store, bool reading);
 
 /* --- evidence ------------------------------------------------------------ */
 

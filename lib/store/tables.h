@@ -14,7 +14,7 @@
 #ifndef FP_STORE_TABLES_H
 #define FP_STORE_TABLES_H
 
-#define FP_SQLITE_VERSION 3
+#define FP_SQLITE_VERSION 4
 /* PRAGMA application_id of the evidence and of the graph: "FPs1", "FPg1". */
 #define FP_SQLITE_EVIDENCE 0x46507331
 #define FP_SQLITE_GRAPH 0x46506731
@@ -100,6 +100,8 @@
 /*
  * Evidence.  A row of batch never changes and never goes.  The frame comes
  * last, so that what is before it is read without it.  Times are wall clock.
+ * `seal` has the hash of the graph's file (for a moment also of the next one),
+ * and by what is seen without reading it that it is untouched.
  */
 #define FP_SQL_EVIDENCE                                                                                        \
 	"CREATE TABLE store (id BLOB NOT NULL);"                                                               \
@@ -113,7 +115,8 @@
 	"CREATE TABLE request_batch (request BLOB NOT NULL, batch INTEGER NOT NULL,"                           \
 	" PRIMARY KEY (request, batch)) WITHOUT ROWID;"                                                        \
 	"CREATE TABLE instance_batch (cgroup INTEGER NOT NULL, batch INTEGER NOT NULL,"                        \
-	" PRIMARY KEY (cgroup, batch)) WITHOUT ROWID;"
+	" PRIMARY KEY (cgroup, batch)) WITHOUT ROWID;"                                                         \
+	"CREATE TABLE seal (hash BLOB PRIMARY KEY, size INTEGER, inode INTEGER, changed INTEGER);"
 
 /* `store` names the evidence that the graph was made from. */
 #define FP_SQL_GRAPH                                                                                           \

@@ -123,6 +123,8 @@ static int read_all(void **state)
 		return r;
 	}
 	check = fp_store_check(store);
+	if (check == 0)
+		check = fp_store_check_graph(store);
 	r = fp_store_each_batch(store, 0, check_frame, &frames);
 	if (r == 0 && frames != BATCHES)
 		r = check < 0 ? check : 1;
