@@ -17,17 +17,19 @@
 static volatile sig_atomic_t stop;
 
 static const char usage[] =
-	"Usage: faasprov-stitcher [--store URL] [--rebuild] [--follow]\n"
+	"Usage: faasprov-stitcher [--store URL] [--rebuild | --check] [--follow]\n"
 	"Makes the provenance graph of a store from the evidence in it.\n"
 	"\n"
 	"  --store URL       the store (default: $FAASPROV_STORE); a path means SQLite\n"
 	"  --rebuild         make the graph again even if no batch is new\n"
+	"  --check           make nothing: compare the graph with the evidence it was made of\n"
 	"  --follow          go on as new batches come, until interrupted\n"
 	"  --max-events N    how many events may be held in memory (default 50000000)\n"
 	"  --quiet           warnings and errors only\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit status: 0 done or nothing new, 2 usage, 3 bad or incompatible store, 4 system failure or interrupted.\n";
+	"Exit status: 0 done or nothing new, 1 nothing to check, 2 usage, 3 bad or incompatible store or a graph that\n"
+	"differs, 4 system failure or interrupted.\n";
 
 struct options {
 	struct fp_stitcher stitcher;
@@ -71,7 +73,8 @@ static int parse(int argc, char **argv, struct options *options)
 {
 	static const struct option table[] = {
 		{"store", required_argument, NULL, 's'}, {"rebuild", no_argument, NULL, 'r'},
-		{"follow", no_argument, NULL, 'f'},	 {"max-events", required_argument, NULL, 'm'},
+		{"check", no_argument, NULL, 'c'},	 {"follow", no_argument, NULL, 'f'},
+		{"max-events", required_argument, NULL, 'm'},
 		{"quiet", no_argument, NULL, 'q'},	 {"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},	 {0}};
 	struct fp_stitcher *stitcher = &options->stitcher;
@@ -86,6 +89,9 @@ static int parse(int argc, char **argv, struct options *options)
 			break;
 		case 'r':
 			stitcher->rebuild = true;
+			break;
+		case 'c':
+			stitcher->check = true;
 			break;
 		case 'f':
 			options->follow = true;
@@ -110,6 +116,8 @@ static int parse(int argc, char **argv, struct options *options)
 			return usage_error("unknown option ", argv[optind - 1]);
 		}
 	}
+	if (stitcher->check && (options->follow || stitcher->rebuild))
+		return usage_error("--check goes with neither --rebuild nor --follow", "");
 	if (optind < argc)
 		return usage_error("no argument is expected: ", argv[optind]);
 	if (!stitcher->url || !stitcher->url[0])
@@ -144,9 +152,11 @@ int main(int argc, char **argv)
 		return code < 0 ? FP_EXIT_DONE : code;
 	catch_signals();
 	code = fp_stitcher_open(&options.stitcher);
-	if (code == FP_EXIT_DONE)
+	if (code == FP_EXIT_DONE && options.stitcher.check)
+		code = fp_stitcher_check(&options.stitcher, stdout);
+	else if (code == FP_EXIT_DONE)
 		code = options.follow ? follow(&options.stitcher) : fp_stitcher_once(&options.stitcher);
-	if (code == FP_EXIT_NOTHING) {
+	if (code == FP_EXIT_NOTHING && !options.stitcher.check) {
 		fp_log(FP_LOG_INFO, "nothing new", "store=%s", options.stitcher.url);
 		code = FP_EXIT_DONE;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "stitcher/check.h"
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 
@@ -30,7 +31,7 @@ static int exit_code(int error)
 int fp_stitcher_open(struct fp_stitcher *stitcher)
 {
 	char error[256];
-	int r = fp_store_open(stitcher->url, FP_STORE_WRITE, &stitcher->store, error);
+	int r = fp_store_open(stitcher->url, stitcher->check ? FP_STORE_READ : FP_STORE_WRITE, &stitcher->store, error);
 
 	if (r < 0) {
 		fp_die_line(FP_STITCHER_NAME, "%s", error);
@@ -116,6 +117,8 @@ static int take_batch(void *arg, uint64_t batch_id, const uint8_t *frame, size_t
 
 	if (r < 0)
 		return r;
+	if (stitcher->until && batch_id > stitcher->until)
+		return 1;
 	r = fp_batch_open(frame, len, &batch);
 	if (r == -EBADMSG) {
 		r = take_damaged(stitcher, batch_id, frame, len);
@@ -140,7 +143,7 @@ static int read_batches(struct fp_stitcher *stitcher, uint64_t last)
 	       stitcher->read < last) {
 		say_damaged(stitcher, ++stitcher->read);
 	}
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 /* --- graph out ------------------------------------------------------------------ */
@@ -257,4 +260,67 @@ int fp_stitcher_once(struct fp_stitcher *stitcher)
 	fp_stitch_each_clock(stitcher->stitch, say_clock, NULL);
 	say_done(stitcher, seconds_since(&start));
 	return FP_EXIT_DONE;
+}
+
+/* --- the graph that is there, and the one that should be ------------------------- */
+
+/* Rows that get a line each. */
+#define DIFFERENCES_MAX 10
+
+struct differences {
+	FILE *out;
+	uint64_t n;
+};
+
+static void say_difference(void *arg, const char *table, const char *how, uint64_t id)
+{
+	static const char *const said[][2] = {{"missing", "is missing"},
+					      {"changed", "is not as the evidence says"},
+					      {"added", "is nothing that the evidence says"}};
+	struct differences *differences = arg;
+
+	if (differences->n++ >= DIFFERENCES_MAX)
+		return;
+	fputs(table, differences->out);
+	if (id)
+		fprintf(differences->out, " %" PRIu64, id);
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		if (strcmp(how, said[i][0]) == 0)
+			fprintf(differences->out, " %s\n", said[i][1]);
+}
+
+static int64_t compare(struct fp_stitcher *stitcher, struct differences *differences)
+{
+	fp_cleanup(fp_check_freep) struct fp_check *check = NULL;
+	struct fp_stitch_sink sink;
+	int r = fp_check_new(&check);
+
+	if (r < 0)
+		return r;
+	sink = fp_check_sink(check);
+	r = fp_stitch_make(stitcher->stitch, &sink);
+	return r < 0 ? r : fp_check_compare(check, stitcher->store, say_difference, differences);
+}
+
+int fp_stitcher_check(struct fp_stitcher *stitcher, FILE *out)
+{
+	struct differences differences = {out, 0};
+	struct fp_store_totals totals;
+	int64_t r = fp_store_totals(stitcher->store, &totals);
+
+	if (r == 0 && totals.stitched_batch == 0)
+		return FP_EXIT_NOTHING;
+	stitcher->until = totals.stitched_batch;
+	if (r == 0)
+		r = read_batches(stitcher, totals.stitched_batch);
+	if (r == 0)
+		r = compare(stitcher, &differences);
+	show_no_more(stitcher);
+	if (r < 0) {
+		say_error(stitcher, (int)r);
+		return exit_code((int)r);
+	}
+	if (r > DIFFERENCES_MAX)
+		fprintf(out, "%" PRId64 " more rows differ\n", r - DIFFERENCES_MAX);
+	return r > 0 ? FP_EXIT_INPUT : FP_EXIT_DONE;
 }

@@ -279,6 +279,140 @@ static void test_through_a_store(void **state)
 	fp_store_close(store);
 }
 
+/* What the writer holds, as the next batch of the lab's agent. */
+static void put_batch(struct lab *lab, struct fp_store *store, struct fp_batch_header *header)
+{
+	struct fp_batch *batch;
+	const uint8_t *frame;
+	size_t len;
+
+	assert_int_equal(fp_batch_writer_finish(lab->writer, header, &frame, &len, header->previous), 0);
+	assert_int_equal(fp_batch_open(frame, len, &batch), 0);
+	assert_int_equal(fp_store_put_batch(store, frame, len, batch), 1);
+	fp_batch_free(batch);
+	header->number++;
+}
+
+/* What a check by a stitcher that has seen nothing says, and its exit code. */
+static int check_graph(const char *path, char text[512])
+{
+	volatile sig_atomic_t stop = 0;
+	struct fp_stitcher stitcher = stitcher_on(path, &stop);
+	FILE *out = fmemopen(text, 512, "w");
+	int code;
+
+	text[0] = '\0';
+	stitcher.check = true;
+	assert_int_equal(fp_stitcher_open(&stitcher), FP_EXIT_DONE);
+	code = fp_stitcher_check(&stitcher, out);
+	fclose(out);
+	fp_stitcher_close(&stitcher);
+	return code;
+}
+
+/* A graph that grew batch by batch is, row by row, that which is made of all at once: also while newer evidence waits. */
+static void test_check_of_a_graph_that_grew(void **state)
+{
+	fp_cleanup(lab_done) struct lab lab;
+	const char *path = fp_folder_path(state, "store.db");
+	volatile sig_atomic_t stop = 0;
+	struct fp_stitcher stitcher = stitcher_on(path, &stop);
+	struct fp_batch_header header;
+	struct fp_store *store;
+	struct shop shop;
+	char text[512];
+
+	lab_init(&lab);
+	header = lab.header;
+	assert_int_equal(fp_batch_writer_new(&lab.writer), 0);
+	assert_int_equal(fp_store_open(path, FP_STORE_CREATE, &store, NULL), 0);
+	assert_int_equal(check_graph(path, text), FP_EXIT_NOTHING);
+	assert_int_equal(fp_stitcher_open(&stitcher), FP_EXIT_DONE);
+	start(&lab, &shop);
+	for (const char *letter = BENIGN; *letter; letter++) {
+		benign(&lab, &shop, *letter);
+		put_batch(&lab, store, &header);
+		if (header.number > 2)
+			assert_int_equal(check_graph(path, text), FP_EXIT_DONE);
+		assert_int_equal(fp_stitcher_once(&stitcher), FP_EXIT_DONE);
+		assert_int_equal(check_graph(path, text), FP_EXIT_DONE);
+		assert_string_equal(text, "");
+	}
+	lab.writer = fp_batch_writer_free(lab.writer);
+	fp_stitcher_close(&stitcher);
+	fp_store_close(store);
+}
+
+/* Puts the graph that is there once more, but for one row. */
+struct lie {
+	struct fp_store *store;
+	enum { SWAP, DROP, ADD } what;
+};
+
+static int put_node(void *arg, const struct fp_store_node *node)
+{
+	return fp_store_graph_put_node(((struct lie *)arg)->store, node);
+}
+
+static int put_edge(void *arg, const struct fp_store_edge *row)
+{
+	struct lie *lie = arg;
+	struct fp_store_edge edge = *row;
+
+	if (edge.id == 9 && lie->what == DROP)
+		return 0;
+	if (edge.id == 9 && lie->what == SWAP) {
+		edge.from = row->to;
+		edge.to = row->from;
+	}
+	assert_int_equal(fp_store_graph_put_edge(lie->store, &edge), 0);
+	if (edge.id != 9 || lie->what != ADD)
+		return 0;
+	edge.id = 100000;
+	return fp_store_graph_put_edge(lie->store, &edge);
+}
+
+static int put_request(void *arg, const struct fp_store_request *request)
+{
+	return fp_store_graph_put_request(((struct lie *)arg)->store, request);
+}
+
+/* A graph that says something else in one row, and is sealed as the right one. */
+static void test_check_of_a_graph_that_lies(void **state)
+{
+	static const char *const said[] = {[SWAP] = "edge 9 is not as the evidence says\n", [DROP] = "edge 9 is missing\n",
+					   [ADD] = "edge 100000 is nothing that the evidence says\n"};
+	fp_cleanup(lab_done) struct lab lab;
+	const char *path = fp_folder_path(state, "store.db");
+	volatile sig_atomic_t stop = 0;
+	struct fp_stitcher stitcher = stitcher_on(path, &stop);
+	struct lie lie;
+	char text[512];
+
+	lab_init(&lab);
+	assert_int_equal(fp_store_open(path, FP_STORE_CREATE, &lie.store, NULL), 0);
+	put_events(&lab, lie.store);
+	stitcher.rebuild = true;
+	assert_int_equal(fp_stitcher_open(&stitcher), FP_EXIT_DONE);
+	for (lie.what = SWAP; lie.what <= ADD; lie.what++) {
+		struct fp_store_totals totals;
+
+		assert_int_equal(fp_stitcher_once(&stitcher), FP_EXIT_DONE);
+		assert_int_equal(check_graph(path, text), FP_EXIT_DONE);
+		assert_int_equal(fp_store_totals(lie.store, &totals), 0);
+		assert_int_equal(fp_store_graph_begin(lie.store), 0);
+		assert_int_equal(fp_store_each_node(lie.store, put_node, &lie), 0);
+		assert_int_equal(fp_store_each_edge(lie.store, put_edge, &lie), 0);
+		assert_int_equal(fp_store_each_request(lie.store, put_request, &lie), 0);
+		assert_int_equal(fp_store_graph_commit(lie.store, totals.stitched_batch), 0);
+		assert_int_equal(fp_store_sealed(lie.store, true), 1);
+		assert_int_equal(check_graph(path, text), FP_EXIT_INPUT);
+		assert_string_equal(text, said[lie.what]);
+	}
+	fp_stitcher_close(&stitcher);
+	fp_store_close(lie.store);
+}
+
 static void test_interrupted_leaves_the_former_graph(void **state)
 {
 	fp_cleanup(lab_done) struct lab lab;
@@ -338,6 +472,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_memory),
 		cmocka_unit_test_setup_teardown(test_through_a_store, fp_folder_setup, fp_folder_teardown),
+		cmocka_unit_test_setup_teardown(test_check_of_a_graph_that_grew, fp_folder_setup, fp_folder_teardown),
+		cmocka_unit_test_setup_teardown(test_check_of_a_graph_that_lies, fp_folder_setup, fp_folder_teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted_leaves_the_former_graph, fp_folder_setup, fp_folder_teardown),
 		cmocka_unit_test_setup_teardown(test_store_that_is_none, fp_folder_setup, fp_folder_teardown),
 		cmocka_unit_test_setup_teardown(test_too_many_events, fp_folder_setup, fp_folder_teardown),
