@@ -55,9 +55,10 @@ int fp_answer_slice_one(struct fp_answer *answer, struct fp_store *store, struct
 			const struct fp_graph *starts, enum fp_slice_direction direction);
 /*
  * After the graph is there: finds the requests in it, what is missing, and the
- * links between requests, and what calls for a look.  `behind`: batches that the graph does not know yet.
+ * links between requests, and what calls for a look.  `behind`: batches that the graph does not know yet;
+ * `foreign`: it is not the graph of this evidence.
  */
-int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t behind);
+int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t behind, bool foreign);
 
 static inline bool fp_answer_complete(const struct fp_answer *answer)
 {

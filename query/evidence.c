@@ -397,7 +397,17 @@ static int find_unfinished(struct fp_answer *answer, uint64_t behind)
 	return 0;
 }
 
-int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t behind)
+static int say_foreign(struct fp_answer *answer)
+{
+	struct fp_missing *missing = missing_new(answer, "foreign-graph");
+
+	if (!missing)
+		return -ENOMEM;
+	missing->text = strdup("the graph is not the one that was made of this evidence: nothing in this answer is proven");
+	return missing->text ? 0 : -ENOMEM;
+}
+
+int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t behind, bool foreign)
 {
 	int r = find_requests(answer, store);
 
@@ -411,6 +421,8 @@ int fp_answer_finish(struct fp_answer *answer, struct fp_store *store, uint64_t 
 		r = find_gaps(answer);
 	if (r >= 0)
 		r = find_unfinished(answer, behind);
+	if (r >= 0 && foreign)
+		r = say_foreign(answer);
 	if (r >= 0)
 		r = fp_findings_of_answer(answer, store, answer->findings);
 	find_origin(answer);

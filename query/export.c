@@ -79,11 +79,16 @@ static int put_list(struct exporter *exporter, const char *key, int r)
 	return r;
 }
 
+static bool is_complete(const struct exporter *exporter)
+{
+	return exporter->losses.n == 0 && exporter->session.behind == 0 && !exporter->session.foreign;
+}
+
 static int write_json(struct exporter *exporter)
 {
 	struct fp_store *store = exporter->session.store;
 	const struct fp_question *question = exporter->question;
-	bool complete = exporter->losses.n == 0 && exporter->session.behind == 0;
+	bool complete = is_complete(exporter);
 	int r = fp_json_put(exporter->out, "{\"query\": ",
 			    json_pack("{s:s, s:o, s:o}", "verb", question->verb->name, "since",
 				      fp_json_time(question->since), "until", fp_json_time(question->until)));
@@ -92,6 +97,8 @@ static int write_json(struct exporter *exporter)
 		exporter->lost);
 	for (size_t i = 0; r >= 0 && i < exporter->losses.n; i++)
 		r = fp_json_put(exporter->out, i == 0 ? "\n  " : ",\n  ", missing_of(&exporter->losses.rows[i]));
+	if (r >= 0 && exporter->session.foreign)
+		r = fp_json_put(exporter->out, exporter->losses.n == 0 ? "\n  " : ",\n  ", json_pack("{s:s}", "cause", "foreign-graph"));
 	fputs("]", exporter->out);
 	if (r >= 0)
 		r = put_list(exporter, "requests", 0);
@@ -114,8 +121,7 @@ static int write_json(struct exporter *exporter)
 static int write_graphml(struct exporter *exporter)
 {
 	struct fp_store *store = exporter->session.store;
-	int r = fp_graphml_new(exporter->out, exporter->losses.n == 0 && exporter->session.behind == 0, exporter->lost,
-			       &exporter->graphml);
+	int r = fp_graphml_new(exporter->out, is_complete(exporter), exporter->lost, &exporter->graphml);
 
 	if (r >= 0)
 		r = fp_store_each_node(store, put_node, exporter);

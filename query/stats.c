@@ -57,12 +57,12 @@ static int write_json(const struct stats *stats, FILE *out)
 	for (size_t i = 0; i < stats->losses.n; i++)
 		json_array_append_new(losses, loss_of(&stats->losses.rows[i]));
 	return fp_json_put(out, "",
-			   json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o}", "batches",
+			   json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:I, s:o}", "batches",
 				     (json_int_t)totals->batches, "events", (json_int_t)totals->events, "bytes",
 				     (json_int_t)totals->bytes, "first", fp_json_time(totals->first), "last",
 				     fp_json_time(totals->last), "nodes", (json_int_t)totals->nodes, "edges",
 				     (json_int_t)totals->edges, "requests", (json_int_t)totals->requests, "not_stitched",
-				     (json_int_t)stats->session.behind, "lost", (json_int_t)stats->lost, "losses", losses)) +
+				     (json_int_t)stats->session.behind, "foreign_graph", (int)stats->session.foreign, "lost", (json_int_t)stats->lost, "losses", losses)) +
 	       (fputs("\n", out) < 0 ? -EIO : 0);
 }
 
@@ -83,6 +83,8 @@ static int write_text(const struct stats *stats, FILE *out)
 			     totals->edges, totals->requests);
 	if (stats->session.behind > 0)
 		fp_buffer_add_format(&text, "          %" PRIu64 " batches are not in it yet\n", stats->session.behind);
+	if (stats->session.foreign)
+		fp_buffer_add_text(&text, "          it is NOT the one that was made of this evidence\n");
 	fp_buffer_add_format(&text, "lost      %" PRIu64 " records\n", stats->lost);
 	for (size_t i = 0; i < stats->losses.n; i++) {
 		const struct fp_store_loss *row = &stats->losses.rows[i];

@@ -63,7 +63,7 @@ static enum fp_exit put_out(const struct fp_answer *answer)
 static enum fp_exit finish(struct fp_session *session, struct fp_answer *answer, int r)
 {
 	if (r >= 0)
-		r = fp_answer_finish(answer, session->store, session->behind);
+		r = fp_answer_finish(answer, session->store, session->behind, session->foreign);
 	if (r < 0)
 		return fp_session_fail(session, answer->question, r);
 	return put_out(answer);

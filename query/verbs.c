@@ -14,7 +14,7 @@
 
 const struct fp_option_info fp_options[FP_OPTIONS] = {
 	[FP_OPTION_STORE] = {"store", "URL", 's', "the store to read: a path; default: $FAASPROV_STORE"},
-	[FP_OPTION_NO_STITCH] = {"no-stitch", NULL, 0, "do not bring the graph up to date first"},
+	[FP_OPTION_NO_STITCH] = {"no-stitch", NULL, 0, "do not bring the graph up to date (or, of verify, make it again to compare)"},
 	[FP_OPTION_BACKWARD] = {"backward", NULL, 0, "only what caused it"},
 	[FP_OPTION_FORWARD] = {"forward", NULL, 0, "only what it caused"},
 	[FP_OPTION_BOTH] = {"both", NULL, 0, "what caused it and what it caused (the default)"},
@@ -53,7 +53,7 @@ const struct fp_verb fp_verbs[] = {
 	 FORMAT(JSON) | FORMAT(GRAPHML), fp_verb_export},
 	{"stats", "", "what is stored, and what is known to be lost", 0, 0, READING, FORMAT(TEXT) | FORMAT(JSON),
 	 fp_verb_stats},
-	{"verify", "", "whether the evidence is whole and unaltered", 0, 0, BIT(STORE) | BIT(FORMAT) | BIT(OUTPUT),
+	{"verify", "", "whether the evidence is whole and unaltered, and the graph what it says", 0, 0, READING,
 	 FORMAT(TEXT) | FORMAT(JSON), fp_verb_verify},
 	{"completion", "SHELL", "a completion script for the shell (bash)", 1, 1, 0, FORMAT(TEXT), fp_verb_completion},
 	{.name = NULL},

@@ -82,7 +82,7 @@ struct fp_answer *ask(const struct fp_question *question, uint64_t behind)
 			assert_int_equal(fp_resolve_nodes(store, question, name, starts, &answer->asked), FP_EXIT_DONE);
 	}
 	assert_int_equal(fp_answer_slice(answer, store, starts), 0);
-	assert_int_equal(fp_answer_finish(answer, store, behind), 0);
+	assert_int_equal(fp_answer_finish(answer, store, behind, false), 0);
 	fp_store_close(store);
 	return answer;
 }
