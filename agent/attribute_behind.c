@@ -43,7 +43,15 @@
 /* So many requests must have ended in a container and left nothing before it is taken for one that leaves nothing. */
 #define QUIET_MIN 64
 
+/* So many requests long a container in which others' timers may have done something is taken for one that leaves work behind. */
+#define WARY_FOR 16
+
 #define AF_UNIX_SIGNAL_BYTES 1 /* what threads wake a loop with, where that waits for a socket of its own process */
+
+static bool may_leave_work(const struct container *container)
+{
+	return container->leaves_work || container->wary;
+}
 
 static uint64_t earliest_of(uint64_t due)
 {
@@ -56,12 +64,16 @@ static bool has_not_shown(const struct container *container, const struct loop *
 	return container->leaves_work && loop->busy && loop->rested < container->changed;
 }
 
-static bool is_clock(const struct fp_attributor *a, const struct container *container, uint64_t due)
+static bool is_at_second(const struct fp_attributor *a, uint64_t due)
 {
 	uint64_t part = (due + (uint64_t)a->clock_offset) % FP_NS_PER_SEC;
 
-	return a->clock_offset && due != UINT64_MAX && !container->leaves_work && container->n_ended >= QUIET_MIN &&
-	       (part >= FP_NS_PER_SEC - CLOCK_EARLY || part <= CLOCK_LATE);
+	return a->clock_offset && due != UINT64_MAX && (part >= FP_NS_PER_SEC - CLOCK_EARLY || part <= CLOCK_LATE);
+}
+
+static bool is_clock(const struct fp_attributor *a, const struct container *container, uint64_t due)
+{
+	return is_at_second(a, due) && !container->leaves_work && container->n_ended >= QUIET_MIN;
 }
 
 /* What is known of it holds for those in flight now.  Where work moves, every rest is told; else those that showed something new. */
@@ -259,7 +271,7 @@ static bool can_have_fired(const struct container *container, const struct loop 
 	return time + FP_WAIT_SLACK >= loop->earliest || has_not_shown(container, loop);
 }
 
-static bool possible_in_loop(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+static bool possible_in_loop(struct fp_attributor *a, struct container *container, const struct thread *thread,
 			     const struct fp_event *event)
 {
 	struct loop *loop;
@@ -270,6 +282,8 @@ static bool possible_in_loop(struct fp_attributor *a, const struct container *co
 	loop = find_loop(a, container, event, thread->loop);
 	if (!loop || !can_have_fired(container, loop, event->time))
 		return false;
+	if (!thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest && !is_at_second(a, loop->earliest))
+		container->wary = WARY_FOR;
 	/* the clock's timer came due while the loop was at what descriptors had brought */
 	return !is_clock(a, container, loop->earliest) || has_not_shown(container, loop) ||
 	       !(thread->took_in || (thread->seen_time && thread->seen_time + FP_WAIT_SLACK < loop->earliest));
@@ -319,7 +333,7 @@ static bool possible_in_pool(struct fp_attributor *a, const struct container *co
 	uint64_t given = thread->since, began = thread->giver && thread->giver < given ? thread->giver : given;
 	struct loop *loop;
 
-	if (!given || !process || !process->answers || !container->leaves_work)
+	if (!given || !process || !process->answers || !may_leave_work(container))
 		return given && began < container->changed;
 	if (began < container->changed || is_unread(container, given))
 		process->pool_changes = 0; /* what comes back is of one that has ended */
@@ -346,11 +360,11 @@ static void note_doubt(const struct container *container, struct process *proces
 {
 	if (process->moves)
 		process->mixed = event->time;
-	else if (!thread->polls && process->answers && container->leaves_work)
+	else if (!thread->polls && process->answers && may_leave_work(container))
 		doubt_pool(container, process);
 }
 
-bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+bool fp_behind_possible(struct fp_attributor *a, struct container *container, const struct thread *thread,
 			const struct fp_event *event, bool has_read)
 {
 	struct task_key key = {event->tgid, event->process_start};
@@ -371,7 +385,7 @@ bool fp_behind_possible(struct fp_attributor *a, const struct container *contain
 	if (process && process->moves)
 		return possible_in_any(a, container, process, thread, event);
 	if (thread->polls)
-		return (process && process->answers && container->leaves_work && possible_from_pool(container, process, has_read)) ||
+		return (process && process->answers && may_leave_work(container) && possible_from_pool(container, process, has_read)) ||
 		       possible_in_loop(a, container, thread, event);
 	return possible_in_pool(a, container, process, thread, event);
 }

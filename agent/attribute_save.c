@@ -101,6 +101,7 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->from_start);
 	fp_buffer_add_varint(out, container->unmarked);
 	fp_buffer_add_varint(out, container->leaves_work);
+	fp_buffer_add_varint(out, container->wary);
 	fp_buffer_add_varint(out, container->epoch);
 	fp_buffer_add_varint(out, container->changes);
 	fp_buffer_add_varint(out, container->changed);
@@ -133,6 +134,7 @@ static int restore_container(struct fp_attributor *a, struct fp_saved *in)
 	container->from_start = fp_saved_get(in) != 0;
 	container->unmarked = fp_saved_get(in) != 0;
 	container->leaves_work = fp_saved_get(in) != 0;
+	container->wary = (unsigned)fp_saved_get(in);
 	container->epoch = (unsigned)fp_saved_get(in);
 	container->changes = fp_saved_get(in);
 	container->changed = fp_saved_get(in);

@@ -246,6 +246,8 @@ void fp_state_leave(struct fp_attributor *a, struct container *container, int pl
 	if (fp_state_ended_room(a, container))
 		memcpy(container->ended[container->n_ended++ % FP_ENDED_MAX], container->in_flight[place],
 		       FP_REQUEST_ID_SIZE);
+	if (container->wary)
+		container->wary--;
 	container->n_in_flight--;
 	memmove(container->in_flight[place], container->in_flight[place + 1],
 		(container->n_in_flight - (unsigned)place) * sizeof(container->in_flight[0]));

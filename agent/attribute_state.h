@@ -152,6 +152,7 @@ struct container {
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n_ended; /* all in all; the newest are kept */
 	bool leaves_work; /* it has done something with no request in flight, after one had ended */
+	unsigned wary; /* of so many more requests that end it is taken for one that does: a timer of others may have done something */
 	uint8_t marked[FP_REQUEST_ID_SIZE], read[FP_REQUEST_ID_SIZE]; /* whose connection was marked last, and whose bytes were read last */
 	uint64_t read_at; /* when the first of those were */
 	unsigned ended_room; /* grows up to FP_ENDED_MAX */
@@ -286,7 +287,7 @@ void fp_behind_note(struct fp_attributor *a, struct container *container, struct
  * of which it has read something in this turn or not?  With none in flight: by another than the one that the thread
  * last worked for?
  */
-bool fp_behind_possible(struct fp_attributor *a, const struct container *container, const struct thread *thread,
+bool fp_behind_possible(struct fp_attributor *a, struct container *container, const struct thread *thread,
 			const struct fp_event *event, bool has_read);
 /* To be called with each event, after it is attributed: what it says itself of whose it is has been heard. */
 void fp_behind_done(struct fp_attributor *a, const struct container *container, const struct thread *thread,

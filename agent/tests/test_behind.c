@@ -429,6 +429,57 @@ static void a_container_that_leaves_nothing_is_not_in_doubt(void **state)
 	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
+static void have_ended(void **state, unsigned n)
+{
+	while (n-- > 0) {
+		mark(state, FP_MARK_BEGIN, 1);
+		mark(state, FP_MARK_END, 1);
+	}
+}
+
+/* Request 1 has left a timer behind, which is due in 5 ms when request 2 comes in. */
+static void a_timer_is_left(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, 5);
+	request(state, 2, 2, 100);
+	test_time += 6 * MS;
+}
+
+/* Nothing was ever done in between: but a timer of others is due, something is done, and a pool is given work. */
+static void what_others_timer_hands_to_a_pool_is_in_doubt_at_once(void **state)
+{
+	a_timer_is_left(state);
+	expect_one_of(state, NODE, 3, 1, 2);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	/* until so many requests have ended without such a thing */
+	mark(state, FP_MARK_END, 2);
+	have_ended(state, 15);
+	mark(state, FP_MARK_BEGIN, 3);
+	rests(state, 4, -1);
+	is_given_work_by_the_loop(state, WORKER, 2);
+	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
+}
+
+/* What was done in that turn may be due to what a descriptor brought: then it is no sign that timers do something. */
+static void what_a_descriptor_brings_is_no_sign_of_work_left_behind(void **state)
+{
+	struct fp_event event;
+
+	a_timer_is_left(state);
+	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, 3);
+	event.family = 2;
+	event.ino = 99;
+	event.bytes = 5;
+	assert_int_equal(note(state, &event), 1);
+	expect_one_of(state, NODE, 3, 1, 2);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
 /* Where threads of a pool tell the loop nothing, as those of a server that has a thread for each connection, nothing comes back. */
 static void a_pool_that_tells_the_loop_nothing_brings_nothing_back(void **state)
 {
@@ -504,14 +555,6 @@ static void expect_doubt(void **state, uint64_t turn)
 	assert_int_equal(note(state, &event), 1);
 	assert_string_equal(fp_attribution_name((unsigned)event.attribution), "ambiguous");
 	assert_string_equal(fp_rule_name((unsigned)event.rule), "left-behind");
-}
-
-static void have_ended(void **state, unsigned n)
-{
-	while (n-- > 0) {
-		mark(state, FP_MARK_BEGIN, 1);
-		mark(state, FP_MARK_END, 1);
-	}
 }
 
 /* When the loop rests next, what is due in 50 ms is so at a whole second of the wall clock, or `late` after one. */
@@ -614,6 +657,8 @@ int main(void)
 		TEST(what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt),
 		TEST(a_pools_result_can_come_in_with_the_next_request),
 		TEST(a_container_that_leaves_nothing_is_not_in_doubt),
+		TEST(what_others_timer_hands_to_a_pool_is_in_doubt_at_once),
+		TEST(what_a_descriptor_brings_is_no_sign_of_work_left_behind),
 		TEST(a_pool_that_tells_the_loop_nothing_brings_nothing_back),
 		TEST(the_first_request_is_alone),
 		TEST(nobody_works_for_a_request_that_was_not_read),
