@@ -136,8 +136,9 @@ static bool same_operation(const struct fp_event *a, const struct fp_event *b)
 	return a->type == b->type && a->fd == b->fd && a->dev == b->dev && a->ino == b->ino && a->gen == b->gen &&
 	       a->cgroup == b->cgroup && a->exec_id == b->exec_id && a->unit == b->unit &&
 	       a->attribution == b->attribution && a->rule == b->rule && a->tx_base == b->tx_base &&
-	       a->rx_base == b->rx_base && a->remote_lo == b->remote_lo && a->flags == b->flags && !(a->flags & FP_RECEIVE_PEEKED) && same_text(a->request, b->request) &&
-	       same_text(a->candidates, b->candidates);
+	       a->rx_base == b->rx_base && a->remote_hi == b->remote_hi && a->remote_lo == b->remote_lo &&
+	       a->remote_port == b->remote_port && a->local_port == b->local_port && a->flags == b->flags &&
+	       !(a->flags & FP_RECEIVE_PEEKED) && same_text(a->request, b->request) && same_text(a->candidates, b->candidates);
 }
 
 static void merge(struct fp_event *into, const struct fp_event *event)

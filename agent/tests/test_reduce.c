@@ -113,6 +113,27 @@ static void the_other_end_cuts(void **state)
 	}
 }
 
+/* Datagrams of one socket go to whom each is sent. */
+static void another_address_cuts(void **state)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_SEND, NODE, NODE, 0);
+
+	set_connection(&event, 70, 40000, 53);
+	event.protocol = 17;
+	fp_reducer_add(*state, &event);
+	fp_reducer_add(*state, &event);
+	event.remote_port = 54;
+	fp_reducer_add(*state, &event);
+	event.remote_hi = 1;
+	fp_reducer_add(*state, &event);
+	fp_reducer_flush(*state);
+	assert_int_equal(n_out, 3);
+	assert_int_equal(out[0].count, 2);
+	assert_int_equal(out[1].remote_port, 54);
+	assert_int_equal(out[1].remote_hi, 0);
+	assert_int_equal(out[2].remote_hi, 1);
+}
+
 static void another_request_cuts(void **state)
 {
 	add(state, FP_EVENT_TYPE_READ, NODE, 1, r1);
@@ -163,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(repeated_reads_are_one),		TEST(another_event_cuts),
+		TEST(another_address_cuts),
 		TEST(another_process_cuts),		TEST(the_other_end_cuts),
 		TEST(another_request_cuts),		TEST(another_reader_does_not_cut),
 		TEST(other_events_pass_at_once_and_in_order), TEST(stream_ranges_stay_whole),
