@@ -95,6 +95,7 @@ static int add_unix(struct fp_evidence *evidence, const struct fp_event *event, 
 {
 	int r = fp_evidence_unix_end(evidence, item, event->ino, &item->object);
 
+	item->peer = FP_NONE;
 	if (r < 0 || item->kind != FP_ITEM_UNIX || !event->remote_lo || event->remote_lo == event->ino)
 		return r;
 	r = fp_evidence_unix_end(evidence, item, event->remote_lo, &item->peer);

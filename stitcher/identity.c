@@ -108,8 +108,10 @@ int fp_evidence_file(struct fp_evidence *evidence, const struct fp_event *event,
 	uint32_t host = source->host;
 	int r;
 
-	if (object == FP_OBJECT_SOCKET)
+	if (object == FP_OBJECT_SOCKET) {
+		item->peer = FP_NONE;
 		return fp_evidence_unix_end(evidence, item, event->ino, &item->object);
+	}
 	if (object != FP_OBJECT_FILE && object != FP_OBJECT_DIRECTORY && object != FP_OBJECT_PIPE)
 		return 0;
 	key.boot = source->boot;

@@ -78,12 +78,17 @@ int fp_build_file(struct fp_build *build, const struct fp_item *item, uint32_t *
 	return r < 0 ? r : note_path(build, *ret_node, item->path);
 }
 
-/* What an end of a unix socket sends, or what arrives at it from a peer that is not known. */
-static int unix_node(struct fp_build *build, uint32_t end, bool sends, uint32_t *ret_node)
+/*
+ * What an end of a unix socket sends, or what arrives at it from a peer that is not known.  One that takes datagrams has
+ * a peer for each, which the item tells.
+ */
+static int unix_node(struct fp_build *build, const struct fp_item *item, bool sends, uint32_t *ret_node)
 {
-	uint32_t peer = build->evidence->unix_ends[end].peer;
+	uint32_t end = item->object, peer = item->peer;
 	int r;
 
+	if (peer == FP_NONE)
+		peer = build->evidence->unix_ends[end].peer;
 	if (sends || peer == FP_NONE)
 		r = fp_graph_node(&build->graph, FP_NODE_PIPE, end, sends ? FP_SIDE_SENT : FP_SIDE_RECEIVED, 0, ret_node);
 	else
@@ -162,7 +167,7 @@ static int resolve_bytes(struct fp_build *build, const struct fp_item *item, boo
 	if (item->kind == FP_ITEM_FILE)
 		r = fp_build_file(build, item, &node);
 	else if (item->kind == FP_ITEM_UNIX)
-		r = unix_node(build, item->object, !in, &node);
+		r = unix_node(build, item, !in, &node);
 	else
 		return 0;
 	return r < 0 ? r : add_with(build, item, kind, node, in, 0);

@@ -293,6 +293,24 @@ static void test_unix_sockets_have_two_directions(void **state)
 	assert_false(lab_reaches(&lab, "process:q@B", "process:p@A"));
 }
 
+/* Two send to one that takes datagrams: each has its own way to it. */
+static void test_unix_datagrams_come_from_who_sent_them(void **state)
+{
+	WITH_TWO;
+
+	lab.unit = "A";
+	unix_bytes(&lab, &p, FP_EVENT_TYPE_SEND, 500, 501);
+	unix_bytes(&lab, &q, FP_EVENT_TYPE_RECEIVE, 501, 500);
+	lab.unit = "B";
+	unix_bytes(&lab, &p, FP_EVENT_TYPE_SEND, 600, 501);
+	unix_bytes(&lab, &q, FP_EVENT_TYPE_RECEIVE, 501, 600);
+	lab_make(&lab);
+	assert_true(lab_reaches(&lab, "process:p@A", "process:q@A"));
+	assert_true(lab_reaches(&lab, "process:p@B", "process:q@B"));
+	assert_false(lab_reaches(&lab, "process:p@A", "process:q@B"));
+	assert_false(lab_reaches(&lab, "process:p@B", "process:q@A"));
+}
+
 static void test_unix_peer_is_remembered_beyond_its_end(void **state)
 {
 	WITH_TWO;
@@ -384,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_views_of_the_kernel_and_devices_make_no_node),
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_unix_sockets_have_two_directions),
+		cmocka_unit_test(test_unix_datagrams_come_from_who_sent_them),
 		cmocka_unit_test(test_unix_peer_is_remembered_beyond_its_end),
 		cmocka_unit_test(test_unix_socket_by_read_and_write),
 		cmocka_unit_test(test_two_machines_have_different_files),
