@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -417,7 +418,9 @@ int fp_capture_open(const struct fp_capture_options *options, struct fp_capture 
 
 	if (!capture)
 		return complain(ret_error, "cannot load the BPF programs", -ENOMEM);
-	capture->pins.lock = capture->old.lock = capture->epoll = capture->alarm = -1;
+	capture->pins.lock = capture->old.lock = capture->epoll = capture->alarm = capture->root = -1;
+	if (options->root_path)
+		capture->root = open(options->root_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	memset(capture->maps, -1, sizeof(capture->maps));
 	capture->about = about_us(options, ring_size);
 	capture->hold = options->pinned;
@@ -453,6 +456,7 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture)
 		munmap(capture->usage, FP_USAGE_SLOTS * sizeof(*capture->usage));
 	fp_closep(&capture->epoll);
 	fp_closep(&capture->alarm);
+	fp_closep(&capture->root);
 	close_maps(capture);
 	for (size_t i = 0; i < capture->n_tls; i++)
 		bpf_link__destroy(capture->tls[i]);
@@ -537,7 +541,8 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 
 	if (!capture->skeleton)
 		return 0;
-	fp_capture_attach_optional(capture);
+	fp_capture_attach_optional(capture, capture->root);
+	fp_closep(&capture->root);
 	r = faasprov_bpf__attach(capture->skeleton);
 	if (r < 0)
 		return complain(ret_error, "cannot attach the BPF programs", r);

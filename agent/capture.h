@@ -18,6 +18,7 @@ struct fp_capture;
 
 struct fp_capture_options {
 	uint64_t root_cgroup; /* cgroup2 id; tasks in it and below are recorded */
+	const char *root_path; /* its directory; NULL: what is attached to cgroups is done without */
 	int root_level; /* its depth below the hierarchy's root */
 	/* Depth at which a cgroup is a container; what is nested deeper belongs to it. */
 	int container_level;

@@ -8,10 +8,13 @@
 #include "schema/schema.h"
 #include "faasprov.skel.h"
 
+/* Where who is recorded is a cgroup, and so the hook is attached to that. */
+#define OF_CGROUP NULL
+
 /* Hooks that a kernel may lack; without one the agent does without what it sees, and --probe says so. */
 static const struct {
 	const char *tracepoint, *handler, *sees;
-	int missing; /* the enum fp_loss without it; 0: nothing is lost, records say that a name is unverified */
+	int missing; /* the enum fp_loss without it; 0: what that loses is said, or counted, where it happens */
 } optional[] = {
 	{"signal_generate", "on_signal", "signals to other processes", FP_LOSS_SIGNAL_HOOK},
 	{"io_uring_complete", "on_uring", "operations through io_uring", FP_LOSS_RING_HOOK},
@@ -23,6 +26,12 @@ static const struct {
 	{"ctime_xchg_skip", "on_ctime_kept", "the same, changed twice in a moment", 0},
 	{"sched_waking", "on_waking", "when who waited for work was given it, and from which turn", 0},
 	{"cap_capable", "on_capable", "mounts that were changed or taken away", 0},
+	{"sk_data_ready", "on_data_ready", "where datagrams of unix sockets go", 0},
+	{"skb_copy_datagram_iovec", "on_datagram_taken", "who sent datagrams of unix sockets", 0},
+	{OF_CGROUP, "on_sent_v4", "where datagrams go (IPv4)", 0},
+	{OF_CGROUP, "on_sent_v6", "where datagrams go (IPv6)", 0},
+	{OF_CGROUP, "on_got_v4", "who sent datagrams (IPv4)", 0},
+	{OF_CGROUP, "on_got_v6", "who sent datagrams (IPv6)", 0},
 };
 
 /* `types`: the kernel's, which take a while to be read; NULL: it has none. */
@@ -30,6 +39,8 @@ static bool kernel_has(const struct btf *types, const char *tracepoint)
 {
 	char name[64];
 
+	if (tracepoint == OF_CGROUP)
+		return types;
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
 	return types && btf__find_by_name_kind(types, name, BTF_KIND_TYPEDEF) > 0;
 }
@@ -48,7 +59,12 @@ void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, 
 	btf__free(types);
 }
 
-void fp_capture_attach_optional(struct fp_capture *capture)
+static struct bpf_link *attach(struct bpf_program *program, bool of_cgroup, int cgroup)
+{
+	return of_cgroup ? bpf_program__attach_cgroup(program, cgroup) : bpf_program__attach(program);
+}
+
+void fp_capture_attach_optional(struct fp_capture *capture, int cgroup)
 {
 	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
 
@@ -58,7 +74,7 @@ void fp_capture_attach_optional(struct fp_capture *capture)
 			    !bpf_program__autoload(*skeleton->progs[j].prog))
 				continue;
 			bpf_program__set_autoattach(*skeleton->progs[j].prog, false);
-			*skeleton->progs[j].link = bpf_program__attach(*skeleton->progs[j].prog);
+			*skeleton->progs[j].link = attach(*skeleton->progs[j].prog, optional[i].tracepoint == OF_CGROUP, cgroup);
 			if (!*skeleton->progs[j].link)
 				capture->about.hooks |= 1ull << optional[i].missing;
 		}

@@ -44,6 +44,7 @@ struct fp_capture {
 	bool hold; /* records stay until released */
 	struct fp_about about;
 	char not_pinned[128];
+	int root; /* directory of the recorded cgroup, to attach hooks to; -1: not known */
 	struct fp_pins pins, old; /* lock -1: none */
 	uint64_t replaced;
 	fp_capture_record_fn fn;
@@ -68,6 +69,6 @@ uint64_t fp_capture_count_unread(const struct fp_pins *old);
 /* Hooks that the kernel does not have, or that are wished away, are not loaded; `spare`: none that can be missing is. */
 void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, bool spare);
 /* One that cannot be attached is missing, like one that the kernel does not have; the others attach all the same. */
-void fp_capture_attach_optional(struct fp_capture *capture);
+void fp_capture_attach_optional(struct fp_capture *capture, int cgroup);
 
 #endif

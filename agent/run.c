@@ -258,6 +258,7 @@ static int open_all(struct run *run, char error[256])
 		return r;
 	}
 	options.root_cgroup = run->cgroup.id;
+	options.root_path = run->cgroup.path;
 	options.root_level = options.container_level = run->cgroup.level;
 	r = fp_capture_open(&options, &run->capture, error);
 	if (r == 0 && !run->no_tls)

@@ -191,6 +191,7 @@ static int open_capture(struct serve *serve, char error[256])
 		return r;
 	}
 	options.root_cgroup = serve->cgroup.id;
+	options.root_path = serve->cgroup.path;
 	options.root_level = serve->cgroup.level;
 	options.container_level = serve->cgroup.level + serve->options.container_depth;
 	return fp_capture_open(&options, &serve->capture, error);

@@ -202,6 +202,7 @@ static enum fp_finding kind_of_control(enum fp_operation operation)
 	case FP_OPERATION_CLOCK:
 	case FP_OPERATION_FANOTIFY:
 	case FP_OPERATION_PERSONALITY:
+	case FP_OPERATION_DEVICE:
 		return FP_FINDING_KERNEL;
 	default: /* by these a process gives rights up: seccomp, landlock, prctl */
 		return 0;

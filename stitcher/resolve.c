@@ -151,8 +151,9 @@ static int resolve_act(struct fp_build *build, const struct fp_item *item)
 {
 	enum fp_edge_kind kind = item->type == FP_EVENT_TYPE_SIGNAL ? FP_EDGE_SIGNAL : FP_EDGE_PTRACE;
 	uint32_t from, to = build->processes[item->detail].node;
-	bool reads = kind == FP_EDGE_PTRACE && item->value != FP_OPERATION_VM_WRITE;
-	bool changes = kind == FP_EDGE_SIGNAL || item->value == FP_OPERATION_VM_WRITE || item->value == FP_OPERATION_PTRACE;
+	bool sets = item->value == FP_OPERATION_LIMIT || item->value == FP_OPERATION_SCHEDULE || item->value == FP_OPERATION_OWNER;
+	bool reads = kind == FP_EDGE_PTRACE && item->value != FP_OPERATION_VM_WRITE && !sets;
+	bool changes = kind == FP_EDGE_SIGNAL || item->value == FP_OPERATION_VM_WRITE || item->value == FP_OPERATION_PTRACE || sets;
 	int r = to == FP_NONE ? enter_child(build, item, &to) : 0;
 
 	if (r >= 0)

@@ -259,7 +259,7 @@ static __always_inline int read_control(struct control_head *head, unsigned long
 }
 
 /* The descriptors in what recvmsg left behind: the first control message of that kind among some. */
-static __always_inline int record_rights(struct call *call, unsigned long control, unsigned long len)
+static __always_inline int record_rights(__u64 cgroup, unsigned long control, unsigned long len)
 {
 	struct control_head head = {};
 	struct rights rights;
@@ -270,11 +270,11 @@ static __always_inline int record_rights(struct call *call, unsigned long contro
 			return 0;
 		if (head.level == SOL_SOCKET && head.type == SCM_RIGHTS) {
 			n = (head.len - size) / sizeof(int);
-			rights.cgroup = call->cgroup;
+			rights.cgroup = cgroup;
 			rights.array = control + size;
 			bpf_loop(n < FP_PASSED_MAX ? n : FP_PASSED_MAX, pass_one, &rights, 0);
 			if (n > FP_PASSED_MAX)
-				count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
+				count_loss(cgroup, FP_LOSS_CAUSE_TRUNCATED);
 			return 0;
 		}
 		head.len = (head.len + word - 1) & ~(unsigned long)(word - 1);

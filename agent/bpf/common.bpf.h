@@ -692,6 +692,14 @@ static __always_inline int shares_descriptors(void)
 	return bpf_get_current_task_btf()->files->count.counter > 1;
 }
 
+/* Whether there are others that can change what the task has told the kernel. */
+static __always_inline int shares_memory(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return BPF_CORE_READ(task, mm, mm_users.counter) > 1;
+}
+
 /* The thread's state, which one that shares its descriptors has in any case, if there is room. */
 static __always_inline struct thread_state *sharing_state(struct task_struct *task)
 {

@@ -11,6 +11,8 @@
 #include "agent/bpf/moved.bpf.h"
 #include "agent/bpf/mounted.bpf.h"
 #include "agent/bpf/network.bpf.h"
+#include "agent/bpf/others.bpf.h"
+#include "agent/bpf/reaching.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring_more.bpf.h"
 
@@ -91,6 +93,15 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 		}                                                                                  \
 	} while (0)
 
+/* What moved no message has had an address noted all the same, if it got that far. */
+#define IF_MOVED(...)                                                                              \
+	do {                                                                                       \
+		if (result < 0)                                                                    \
+			forget_reached();                                                          \
+		else                                                                               \
+			__VA_ARGS__;                                                               \
+	} while (0)
+
 #define MOUNTING(operation_, flags_, ...)                                                          \
 	do {                                                                                       \
 		struct mounting mounting = {.cgroup = call.cgroup, .result = result, .operation = operation_, \
@@ -118,25 +129,32 @@ static __always_inline int moved_vector(struct call *call, __u32 fd, unsigned lo
 	return record_moved(call, fd, &data, out);
 }
 
-static __always_inline int moved_message(struct call *call, __u32 fd, unsigned long message, unsigned long how, int out)
+static __always_inline int moved_message(struct moved *moved, unsigned long message, unsigned long how)
 {
 	struct user_msghdr_head head = {};
-	struct data data;
+	struct data *data = &moved->data;
 
 	read_message(&head, message);
-	first_piece(head.vector, head.n, &data);
+	first_piece(head.vector, head.n, data);
 	if (head.name_len)
-		data.address = head.name;
-	data.how = how;
-	record_moved(call, fd, &data, out);
-	return out || !head.control_len ? 0 : record_rights(call, head.control, head.control_len);
+		data->address = head.name;
+	data->how = how;
+	record_any_move(moved);
+	return moved->outgoing || !head.control_len ? 0 : record_rights(moved->cgroup, head.control, head.control_len);
+}
+
+static __always_inline int moved_one_message(struct call *call, __u32 fd, unsigned long message, unsigned long how, int out)
+{
+	struct moved moved = {.cgroup = call->cgroup, .result = call->result, .fd = fd, .outgoing = out};
+
+	return moved_message(&moved, message, how);
 }
 
 struct many {
 	__u64 cgroup;
 	unsigned long messages;
 	unsigned long how;
-	__u32 fd;
+	__u32 fd, n;
 	int out;
 };
 /* Each with how many bytes of it were moved. */
@@ -147,23 +165,23 @@ static long moved_one_of_many(__u32 i, struct many *many)
 {
 	__u32 size = is_foreign() ? NARROW_MESSAGE : sizeof(struct user_msghdr_head);
 	unsigned long message = many->messages + i * (is_foreign() ? NARROW_MESSAGE + 4 : MANY_SIZE);
-	struct call call = {.cgroup = many->cgroup};
+	struct moved moved = {.cgroup = many->cgroup, .fd = many->fd, .outgoing = many->out, .message = i, .n_messages = many->n};
 	__u32 len = 0;
 
 	bpf_probe_read_user(&len, sizeof(len), (void *)(message + size));
-	call.result = len;
-	moved_message(&call, many->fd, message, many->how, many->out);
-	return 0;
+	moved.result = len;
+	return moved_message(&moved, message, many->how), 0;
 }
 
 /* sendmmsg and recvmmsg: a record for each message */
 static __always_inline int moved_many(struct call *call, __u32 fd, unsigned long messages, unsigned long how, int out)
 {
-	struct many many = {.cgroup = call->cgroup, .messages = messages, .how = how, .fd = fd, .out = out};
+	struct many many = {.cgroup = call->cgroup, .messages = messages, .how = how, .fd = fd, .n = call->result, .out = out};
 
 	if (call->result > FP_MESSAGES_MAX)
 		count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED);
 	bpf_loop(call->result < FP_MESSAGES_MAX ? call->result : FP_MESSAGES_MAX, moved_one_of_many, &many, 0);
+	forget_reached();
 	return 0;
 }
 
@@ -305,7 +323,7 @@ HANDLER(on_open, IF_DONE(record_open(call.cgroup, result, a2)))
 HANDLER(on_openat, IF_DONE(record_open(call.cgroup, result, a3)))
 HANDLER(on_openat2, IF_DONE(record_open(call.cgroup, result, openat2_flags(a3))))
 HANDLER(on_creat, IF_DONE(record_open(call.cgroup, result, 01 | 0100 | 01000)))
-HANDLER(on_read, IF_DONE(moved_buffer(&call, a1, a2, a3, 0)))
+HANDLER(on_read, IF_MOVED(moved_buffer(&call, a1, a2, a3, 0)))
 /*
  * The runtime assist shows its board: a write to a descriptor that cannot be, of
  * which only the buffer's address is taken.  One with tables speaks for the
@@ -344,7 +362,10 @@ static __always_inline int any_write(struct call *call, __u64 fd, __u64 data, __
 {
 	if (fd == FP_BOARD_DESCRIPTOR)
 		return call->result < 0 ? take_board(data, size) : 0;
-	return call->result < 0 ? 0 : moved_buffer(call, fd, data, size, 1);
+	if (call->result >= 0)
+		return moved_buffer(call, fd, data, size, 1);
+	forget_reached();
+	return 0;
 }
 HANDLER(on_write, any_write(&call, a1, a2, a3))
 
@@ -361,6 +382,8 @@ int BPF_PROG(of_failures, struct pt_regs *regs, long result)
 		forget_touched();
 	if (handler >= FP_HANDLER_FIRST_MOUNT && handler <= FP_HANDLER_LAST_MOUNT)
 		end_change();
+	if (handler >= FP_HANDLER_FIRST_MESSAGE && handler <= FP_HANDLER_LAST_MESSAGE)
+		forget_reached();
 	if (handler == FP_HANDLER_on_write && made.a[0] == FP_BOARD_DESCRIPTOR)
 		return take_board(made.a[1], made.a[2]);
 	if (is_watchdog(tried.cgroup))
@@ -393,17 +416,17 @@ HANDLER(on_pidfd_kill, )
 HANDLER(on_access, )
 HANDLER(on_accessat, )
 
-HANDLER(on_readv, IF_DONE(moved_vector(&call, a1, a2, a3, 0)))
-HANDLER(on_writev, IF_DONE(moved_vector(&call, a1, a2, a3, 1)))
-HANDLER(on_recvmsg, IF_DONE(moved_message(&call, a1, a2, a3, 0)))
+HANDLER(on_readv, IF_MOVED(moved_vector(&call, a1, a2, a3, 0)))
+HANDLER(on_writev, IF_MOVED(moved_vector(&call, a1, a2, a3, 1)))
+HANDLER(on_recvmsg, IF_MOVED(moved_one_message(&call, a1, a2, a3, 0)))
 /* TCP fast open: connected by the first bytes sent */
 static __always_inline void connect_by_sending(struct call *call, __u32 fd, unsigned long how)
 {
 	if (how & MSG_FASTOPEN && (call->result >= 0 || call->result == -EINPROGRESS))
 		record_connect(call->cgroup, call->result, (__u64)file_of(fd), fd);
 }
-HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_DONE(moved_message(&call, a1, a2, a3, 1)))
-HANDLER(on_sendfile, IF_DONE(moved_between(&call, a1, a2)))
+HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_MOVED(moved_one_message(&call, a1, a2, a3, 1)))
+HANDLER(on_sendfile, IF_MOVED(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
 HANDLER(on_close, IF_DONE(note_replaced(a1); record_close(&call, a1)))
 /* another number for a descriptor is told by nothing, but what that number stood for before is gone */
@@ -420,11 +443,11 @@ NAME_HANDLER(on_fchmodat2, record_chmod, FILE_IF(a4 & AT_EMPTY_PATH && is_empty(
 FILE_HANDLER(on_fchmod, record_chmod, FILE_OF(a1), .what = a2)
 HANDLER(on_mmap, if (result < 0 && result > -4096) return 0; record_mmap(&call, a2, a3, a4, a5))
 HANDLER(on_mprotect, IF_DONE(record_protect(&call, a1, a2, a3)))
-HANDLER(on_recvfrom, IF_DONE(moved_datagram(&call, a1, a2, a3, a4, a5, 0)))
-HANDLER(on_sendto, connect_by_sending(&call, a1, a4); IF_DONE(moved_datagram(&call, a1, a2, a3, a4, a5, 1)))
-HANDLER(on_recvmmsg, IF_DONE(moved_many(&call, a1, a2, a4, 0)))
-HANDLER(on_sendmmsg, IF_DONE(moved_many(&call, a1, a2, a4, 1)))
-HANDLER(on_splice, IF_DONE(moved_between(&call, a3, a1)))
+HANDLER(on_recvfrom, IF_MOVED(moved_datagram(&call, a1, a2, a3, a4, a5, 0)))
+HANDLER(on_sendto, connect_by_sending(&call, a1, a4); IF_MOVED(moved_datagram(&call, a1, a2, a3, a4, a5, 1)))
+HANDLER(on_recvmmsg, IF_MOVED(moved_many(&call, a1, a2, a4, 0)))
+HANDLER(on_sendmmsg, IF_MOVED(moved_many(&call, a1, a2, a4, 1)))
+HANDLER(on_splice, IF_MOVED(moved_between(&call, a3, a1)))
 HANDLER(on_tee, IF_DONE(moved_between(&call, a2, a1)))
 HANDLER(on_vmsplice, IF_DONE(moved_pages(&call, a1)))
 NAME_HANDLER(on_link, record_link, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
@@ -470,6 +493,7 @@ NAME_HANDLER(on_getxattrat, record_xattr, FILE_IF(a3 & AT_EMPTY_PATH, a1), NAME(
 NAME_HANDLER(on_getxattr, record_xattr, NAME(a1, AT_FDCWD), .attribute = a2, .what = FP_OPERATION_KIND_GET)
 FILE_HANDLER(on_fgetxattr, record_xattr, FILE_OF(a1), .attribute = a2, .what = FP_OPERATION_KIND_GET)
 NAME_HANDLER(on_utimensat, record_xattr, FILE_IF(!a2, a1), NAME(a2, a1), .what = FP_OPERATION_KIND_TIMES)
+NAME_HANDLER(on_file_flags, record_xattr, FILE_IF(a5 & AT_EMPTY_PATH && is_empty(a2), a1), NAME(a2, a1), .what = FP_OPERATION_KIND_FILE_FLAGS)
 NAME_HANDLER(on_utimes, record_xattr, NAME(a1, AT_FDCWD), .what = FP_OPERATION_KIND_TIMES)
 HANDLER(on_open_by_handle, IF_DONE(record_open(call.cgroup, result, a3)))
 HANDLER(on_mq_open, IF_DONE(record_open(call.cgroup, result, a2)))
@@ -500,6 +524,12 @@ HANDLER(on_system, record_control(call.cgroup, result, FP_OPERATION_KIND_SYSTEM,
 HANDLER(on_clock, record_control(call.cgroup, result, FP_OPERATION_KIND_CLOCK, 0))
 HANDLER(on_fanotify, record_control(call.cgroup, result, FP_OPERATION_KIND_FANOTIFY, a1))
 HANDLER(on_personality, if (a1 != 0xffffffff) record_control(call.cgroup, result, FP_OPERATION_KIND_PERSONALITY, a1))
+HANDLER(on_limit, IF_DONE(record_limit(&call, a1, a2, a3)))
+HANDLER(on_priority, IF_DONE(record_schedule_of(&call, a1, 0, a2)))
+HANDLER(on_io_priority, IF_DONE(record_schedule_of(&call, a1, 1, a2)))
+HANDLER(on_schedule, IF_DONE(record_schedule(&call, a1)))
+HANDLER(on_ioctl, any_ioctl(&call, a1, a2, a3))
+HANDLER(on_fcntl, any_fcntl(&call, a1, a2, a3))
 HANDLER(on_socket, IF_DONE(record_socket(call.cgroup, result, (__u64)file_of(result), result)))
 /* a connect that goes on in the background counts */
 HANDLER(on_connect, if (result == 0 || result == -EINPROGRESS) record_connect(call.cgroup, result, (__u64)file_of(a1), a1))

@@ -186,6 +186,13 @@ static __always_inline void understand(struct tried *tried, __u8 handler, unsign
 		TRIED(VM_READ, tried->pid = a1);
 	case FP_HANDLER_on_vm_write:
 		TRIED(VM_WRITE, tried->pid = a1);
+	case FP_HANDLER_on_limit:
+		TRIED(LIMIT, tried->pid = a1, tried->flags = a2);
+	case FP_HANDLER_on_priority:
+	case FP_HANDLER_on_io_priority:
+		TRIED(SCHEDULE, tried->pid = a2);
+	case FP_HANDLER_on_schedule:
+		TRIED(SCHEDULE, tried->pid = a1);
 	case FP_HANDLER_on_get_fd:
 		TRIED(GET_FD, tried->pidfd = a1);
 	case FP_HANDLER_on_credentials:
@@ -241,6 +248,7 @@ static __always_inline void understand(struct tried *tried, __u8 handler, unsign
 	case FP_HANDLER_on_removexattrat:
 	case FP_HANDLER_on_getxattrat:
 	case FP_HANDLER_on_utimensat:
+	case FP_HANDLER_on_file_flags:
 		TRIED(CHANGE, NAMED(a1, a2));
 	case FP_HANDLER_on_fchmod:
 	case FP_HANDLER_on_fchown:

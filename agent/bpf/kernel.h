@@ -45,6 +45,7 @@ struct inode {
 	unsigned int i_rdev;
 	unsigned long i_ino;
 	unsigned int i_generation;
+	long long i_size;
 	struct super_block *i_sb;
 	struct hlist_head i_dentry;
 };
@@ -222,6 +223,10 @@ struct sock {
 	unsigned char sk_shutdown;
 };
 
+struct sk_buff {
+	struct sock *sk;
+};
+
 struct socket {
 	struct file *file;
 	struct sock *sk;
@@ -303,6 +308,7 @@ struct pid {
 };
 
 struct mm_struct {
+	atomic_t mm_users;
 	struct file *exe_file;
 	unsigned long arg_start, arg_end;
 };

@@ -13,6 +13,7 @@
 #define FP_AGENT_BPF_NETWORK_H
 
 #include "agent/bpf/file.bpf.h"
+#include "agent/bpf/reached.bpf.h"
 #include "agent/bpf/replaced.bpf.h"
 
 #define AF_UNIX 1
@@ -292,6 +293,8 @@ static __always_inline void put_remote(struct endpoints *e, struct user_address 
 		e->remote_hi = half(address->v6.in6_u.u6_addr32[0], address->v6.in6_u.u6_addr32[1]);
 		e->remote_lo = half(address->v6.in6_u.u6_addr32[2], address->v6.in6_u.u6_addr32[3]);
 	} else {
+		if (address->family == AF_NETLINK)
+			e->remote_port = address->v4;
 		return;
 	}
 	e->remote_port = __builtin_bswap16(address->port);
@@ -302,7 +305,7 @@ static __always_inline void fill_address(struct endpoints *e, const void *user)
 {
 	struct user_address address = {};
 
-	if (!user || bpf_probe_read_user(&address, 8, user) < 0)
+	if (bpf_probe_read_user(&address, 8, user) < 0)
 		return;
 	if (address.family == AF_INET6 && bpf_probe_read_user(&address, sizeof(address), user) < 0)
 		return;
@@ -332,8 +335,39 @@ struct moved {
 	__u64 cgroup;
 	long result;
 	__u32 fd, outgoing;
+	__u32 message, n_messages; /* which of how many it is; 0 of 0: the only one */
 	struct data data;
 };
+
+/*
+ * The other end of a datagram into the place of the peer's, which a socket without connection has not: as the kernel
+ * has it, else as the process's memory has it by now, which is told as such when somebody else could have changed that.
+ */
+static __always_inline void fill_other_end(struct endpoints *e, struct moved *moved)
+{
+	struct data *data = &moved->data;
+	struct reached *reached;
+
+	if (data->request)
+		fill_asked(e, data->request);
+	if (moved->fd == NO_DESCRIPTOR)
+		return;
+	reached = reached_by_call(moved->message, moved->n_messages ? moved->n_messages : 1);
+	if (reached && e->family == AF_UNIX) {
+		e->remote_lo = reached->lo;
+		e->rx_base = reached->lo ? 0 : reached->place;
+	} else if (reached) {
+		e->remote_hi = reached->hi;
+		e->remote_lo = reached->lo;
+		e->remote_port = reached->port;
+	} else if (data->address && e->family != AF_UNIX) {
+		fill_address(e, data->address);
+		if (e->protocol == IPPROTO_UDP || shares_memory())
+			count_loss(moved->cgroup, FP_LOSS_CAUSE_ADDRESS);
+	}
+	if (moved->message + 1 >= moved->n_messages)
+		forget_reached();
+}
 
 /* A send is laid out as a receive without its last field. */
 static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u32 fd,
@@ -367,10 +401,8 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 		return 0;
 	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
 		e.rx_end += moved->result; /* they are still to be read */
-	if (e.family != AF_UNIX)
-		fill_address(&e, e.protocol == IPPROTO_TCP ? 0 : data->address);
-	if (data->request && e.protocol != IPPROTO_TCP)
-		fill_asked(&e, data->request);
+	if (e.protocol != IPPROTO_TCP)
+		fill_other_end(&e, moved);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, FP_PAYLOAD_MAX, how, moved->result);
 		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);
@@ -406,8 +438,10 @@ __noinline int record_any_move(struct moved *moved)
 		return 0;
 	file = file_of(moved->fd);
 	/* it has moved bytes, and there is nothing: it was closed in the middle of the call */
-	if (!file)
+	if (!file) {
+		forget_reached();
 		return count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
+	}
 	if (is_in_doubt(moved->fd, 1))
 		count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
 	if (!identify_moved(file, &who))

@@ -141,6 +141,8 @@ struct fp_watchdog {
 
 /* Numbers of descriptors that were changed lately, of processes with threads. */
 #define FP_REPLACED_MAX 8192
+/* Datagrams of calls in progress whose other end is noted. */
+#define FP_REACHED_MAX 4096
 /* Under way through rings at a time; of more than that some have no address, which is counted. */
 #define FP_ASKED_ADDRESSES_MAX 1024
 /* Requests of rings that complete more than once; of more some are not known any more, which is counted. */

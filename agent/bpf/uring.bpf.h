@@ -125,7 +125,7 @@ static __always_inline int uring_passed(__u64 cgroup, struct io_kiocb *request, 
 	if (opcode != OP_RECVMSG || is_repeated(request, opcode))
 		return 0;
 	read_message(&head, (unsigned long)BPF_CORE_READ(message, umsg));
-	return head.control_len ? record_rights(&call, head.control, head.control_len) : 0;
+	return head.control_len ? record_rights(call.cgroup, head.control, head.control_len) : 0;
 }
 
 static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, __u64 number, long result, int way)

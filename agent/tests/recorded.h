@@ -49,15 +49,15 @@ static size_t n_events;
 static pid_t child;
 static char directory[] = "/tmp/faasprov-test-XXXXXX";
 
-/* What the child wants the test to know, by a page that both have. */
+/* What the child wants the test to know, by memory that both have. */
 static uint64_t *told;
 
 static void share(void)
 {
 	if (!told)
-		told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		told = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(told, MAP_FAILED);
-	memset(told, 0, 4096);
+	memset(told, 0, 8192);
 }
 
 static uint64_t ino_of_fd(int fd)
@@ -195,6 +195,7 @@ static int group_setup(void **state)
 		exit(77);
 	}
 	options.root_cgroup = cgroup.id;
+	options.root_path = cgroup.path;
 	options.root_level = options.container_level = cgroup.level;
 	if (fp_capture_open(&options, &capture, error) < 0 || fp_capture_start(capture, error) < 0) {
 		print_error("%s\n", error);

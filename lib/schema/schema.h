@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 13
+#define FP_SCHEMA_VERSION 14
 /* Versions since then only added events, so their evidence is read like today's.  8 added a field to events of old. */
 #define FP_SCHEMA_VERSION_OLDEST 8
 

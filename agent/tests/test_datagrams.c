@@ -1,0 +1,351 @@
+/*
+ * Datagrams: where each went and who sent it is what the kernel did with it, not what the process's memory says by the
+ * time the call ends, nor what the socket is connected to.  Needs root and BPF.
+ */
+#include "agent/tests/recorded.h"
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/un.h>
+
+#define LOOPBACK 0xffff7f000001
+
+/* --- UDP -------------------------------------------------------------------------------- */
+
+static struct sockaddr_in bind_somewhere(int fd)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+
+	if (bind(fd, (void *)&address, len) || getsockname(fd, (void *)&address, &len))
+		_exit(90);
+	return address;
+}
+
+static struct sockaddr_in address_of(int fd)
+{
+	struct sockaddr_in address;
+	socklen_t len = sizeof(address);
+
+	if (getsockname(fd, (void *)&address, &len))
+		_exit(91);
+	return address;
+}
+
+static struct sockaddr_in target;
+static volatile bool is_over;
+
+static void *change_the_port(void *ports)
+{
+	const in_port_t *port = ports;
+
+	for (unsigned i = 0; !is_over; i++)
+		__atomic_store_n(&target.sin_port, port[i & 1], __ATOMIC_RELAXED);
+	return NULL;
+}
+
+#define RACES 1000 /* what a ring of the tests holds */
+
+static int drain(int fd, unsigned which, uint8_t *went)
+{
+	unsigned number, n = 0;
+
+	while (recv(fd, &number, sizeof(number), MSG_DONTWAIT) == sizeof(number)) {
+		went[number] = (uint8_t)which;
+		n++;
+	}
+	return (int)n;
+}
+
+/* told[0]: where it began; from told + 2 on, a byte each: to which of the two it went. */
+static int send_while_it_changes(void)
+{
+	int out = socket(AF_INET, SOCK_DGRAM, 0), in[2] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+	uint8_t *went = (uint8_t *)(told + 3);
+	in_port_t ports[2];
+	pthread_t thread;
+	int n = 0;
+
+	target = bind_somewhere(in[0]);
+	ports[0] = target.sin_port;
+	ports[1] = bind_somewhere(in[1]).sin_port;
+	told[0] = ntohs(ports[0]);
+	told[1] = ntohs(ports[1]);
+	if (pthread_create(&thread, NULL, change_the_port, ports))
+		return 1;
+	for (unsigned i = 0; i < RACES; i++) {
+		if (sendto(out, &i, sizeof(i), 0, (void *)&target, sizeof(target)) != sizeof(i))
+			return 2;
+		n += drain(in[0], 1, went) + drain(in[1], 2, went);
+	}
+	is_over = true;
+	pthread_join(thread, NULL);
+	told[2] = ntohs(address_of(out).sin_port);
+	return n == RACES ? 0 : 3;
+}
+
+static void an_address_that_changes_does_not_lie(void **state)
+{
+	const uint8_t *went;
+	unsigned n = 0;
+
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(send_while_it_changes);
+	went = (const uint8_t *)(told + 3);
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i].type != FP_EVENT_TYPE_SEND)
+			continue;
+		assert_int_equal(events[i].remote_lo, LOOPBACK);
+		assert_int_equal(events[i].remote_port, told[went[n] - 1]);
+		assert_int_equal(events[i].local_port, told[2]);
+		n++;
+	}
+	assert_int_equal(n, RACES);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+static struct sockaddr_in sender;
+
+static void *change_the_sender(void *unused)
+{
+	(void)unused;
+	while (!is_over)
+		__atomic_store_n(&sender.sin_port, htons(9), __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static int receive_while_it_changes(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in to = bind_somewhere(in);
+	socklen_t len = sizeof(sender);
+	pthread_t thread;
+	char data[8];
+
+	told[0] = ntohs(bind_somewhere(out).sin_port);
+	is_over = false;
+	if (pthread_create(&thread, NULL, change_the_sender, NULL))
+		return 1;
+	for (unsigned i = 0; i < RACES; i++)
+		if (sendto(out, "x", 1, 0, (void *)&to, sizeof(to)) != 1 || recvfrom(in, data, 8, 0, (void *)&sender, &len) != 1)
+			return 2;
+	is_over = true;
+	return pthread_join(thread, NULL);
+}
+
+static void a_sender_that_changes_does_not_lie(void **state)
+{
+	share();
+	record(receive_while_it_changes);
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), RACES);
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i].type != FP_EVENT_TYPE_RECEIVE)
+			continue;
+		assert_int_equal(events[i].remote_port, told[0]);
+		assert_int_equal(events[i].remote_lo, LOOPBACK);
+	}
+}
+
+/* One call, three messages, two addresses; the same taken by one call; and by a socket that is connected elsewhere. */
+static int send_several(void)
+{
+	int in[2] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)}, out = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in to[2] = {bind_somewhere(in[0]), bind_somewhere(in[1])}, from[3], any;
+	struct mmsghdr messages[3] = {0};
+	struct iovec piece = {"data", 4};
+	char data[3][8];
+
+	told[0] = ntohs(to[0].sin_port);
+	told[1] = ntohs(to[1].sin_port);
+	for (int i = 0; i < 3; i++)
+		messages[i].msg_hdr = (struct msghdr){&to[i & 1], sizeof(to[0]), &piece, 1, NULL, 0, 0};
+	if (sendmmsg(out, messages, 3, 0) != 3)
+		return 1;
+	told[2] = ntohs(address_of(out).sin_port);
+	for (int i = 0; i < 3; i++) {
+		struct iovec *into = calloc(1, sizeof(*into));
+
+		*into = (struct iovec){data[i], 8};
+		messages[i].msg_hdr = (struct msghdr){&from[i], sizeof(from[0]), into, 1, NULL, 0, 0};
+	}
+	if (recvmmsg(in[0], messages, 3, MSG_DONTWAIT, NULL) != 2)
+		return 2;
+	/* no family is that of the socket; and an address goes before whom it is connected to */
+	any = to[1];
+	any.sin_family = AF_UNSPEC;
+	return connect(out, (void *)&to[0], sizeof(to[0])) || sendto(out, "other", 5, 0, (void *)&to[1], sizeof(to[1])) != 5 ||
+	       sendto(in[0], "unspec", 6, 0, (void *)&any, sizeof(any)) != 6 || send(out, "connect", 7, 0) != 7;
+}
+
+static void each_of_many_has_its_own(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(send_several);
+	assert_int_equal(count(FP_EVENT_TYPE_SEND), 6);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->remote_port, told[i & 1]);
+		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->bytes, 4);
+	}
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->remote_port, told[2]);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->local_port, told[0]);
+	}
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 3)->remote_port, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 4)->remote_port, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 5)->remote_port, told[0]);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+static int send_by_six(void)
+{
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	int in = socket(AF_INET6, SOCK_DGRAM, 0), out = socket(AF_INET6, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(address);
+	char data[8];
+
+	if (in < 0 || bind(in, (void *)&address, len)) {
+		told[0] = 1; /* no IPv6 here */
+		return 0;
+	}
+	if (getsockname(in, (void *)&address, &len) || sendto(out, "six", 3, 0, (void *)&address, len) != 3)
+		return 1;
+	told[1] = ntohs(address.sin6_port);
+	if (recvfrom(in, data, 8, 0, (void *)&address, &len) != 3)
+		return 2;
+	told[2] = ntohs(address.sin6_port);
+	return 0;
+}
+
+static void both_ends_of_six_are_known(void **state)
+{
+	share();
+	record(send_by_six);
+	if (told[0])
+		skip();
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_port, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_hi, 0);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_lo, 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[2]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_lo, 1);
+}
+
+/* What is added to a datagram that waits goes with it, whatever address it is given: the kernel asks nobody then. */
+static int send_in_parts(void)
+{
+	int in[2] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)}, out = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in to[2] = {bind_somewhere(in[0]), bind_somewhere(in[1])};
+	char data[8];
+
+	return sendto(out, "one", 3, MSG_MORE, (void *)&to[0], sizeof(to[0])) != 3 ||
+	       sendto(out, "two", 3, 0, (void *)&to[1], sizeof(to[1])) != 3 || recv(in[0], data, 8, MSG_DONTWAIT) != 6;
+}
+
+static void what_rests_on_the_string_is_counted(void **state)
+{
+	lost_by(FP_LOSS_ADDRESS);
+	record(send_in_parts);
+	assert_int_equal(count(FP_EVENT_TYPE_SEND), 2);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 1);
+}
+
+/* One that failed leaves nothing behind for the next. */
+static int fail_to_send(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in to = bind_somewhere(in), far = to;
+	static char much[70000];
+
+	told[0] = ntohs(to.sin_port);
+	far.sin_port = htons(9);
+	if (sendto(out, much, sizeof(much), 0, (void *)&far, sizeof(far)) >= 0 || errno != EMSGSIZE)
+		return 1;
+	if (connect(out, (void *)&to, sizeof(to)))
+		return 2;
+	far.sin_family = AF_INET6;
+	return sendto(out, "x", 1, 0, (void *)&far, sizeof(far)) >= 0 || sendto(out, "yes", 3, 0, NULL, 0) != 3;
+}
+
+static void what_failed_leaves_nothing_behind(void **state)
+{
+	share();
+	record(fail_to_send);
+	assert_int_equal(count(FP_EVENT_TYPE_SEND), 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_port, told[0]);
+}
+
+/* --- unix ------------------------------------------------------------------------------- */
+
+static socklen_t unix_address(struct sockaddr_un *address, const char *name)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s", name);
+	if (name[0] != '@')
+		return sizeof(*address);
+	address->sun_path[0] = 0;
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+}
+
+/* Two send to one by its name, and it does not ask who; the second is connected elsewhere. */
+static int send_to_names(void)
+{
+	int server = socket(AF_UNIX, SOCK_DGRAM, 0), other = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int out[2] = {socket(AF_UNIX, SOCK_DGRAM, 0), socket(AF_UNIX, SOCK_DGRAM, 0)};
+	struct sockaddr_un name, elsewhere;
+	socklen_t len = unix_address(&name, in_directory("datagrams")), other_len = unix_address(&elsewhere, "@faasprov-datagrams");
+	char data[8];
+
+	told[0] = ino_of_fd(server);
+	told[1] = ino_of_fd(other);
+	told[2] = ino_of_fd(out[0]);
+	told[3] = ino_of_fd(out[1]);
+	if (bind(server, (void *)&name, len) || bind(other, (void *)&elsewhere, other_len) ||
+	    connect(out[1], (void *)&elsewhere, other_len))
+		return 1;
+	if (sendto(out[0], "one", 3, 0, (void *)&name, len) != 3 || sendto(out[1], "two", 3, 0, (void *)&name, len) != 3 ||
+	    write(out[1], "three", 5) != 5)
+		return 2;
+	/* who sent it is gone by the time that it is taken */
+	close(out[0]);
+	return recv(server, data, 8, 0) != 3 || read(server, data, 8) != 3 || recv(other, data, 8, MSG_PEEK) != 5 ||
+	       recv(other, data, 8, 0) != 5;
+}
+
+static void datagrams_by_name_have_both_ends(void **state)
+{
+	share();
+	record(send_to_names);
+	assert_int_equal(count(FP_EVENT_TYPE_SEND), 3);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->ino, told[2]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_lo, told[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 1)->ino, told[3]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 1)->remote_lo, told[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 2)->remote_lo, told[1]);
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 4);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->ino, told[0]);
+	/* known by where it lay in memory, as its own record says */
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_lo, 0);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->rx_base, nth(FP_EVENT_TYPE_SEND, 0)->tx_base);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_lo, told[3]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 2)->remote_lo, told[3]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 3)->remote_lo, told[3]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_address_that_changes_does_not_lie),
+		cmocka_unit_test(a_sender_that_changes_does_not_lie),
+		cmocka_unit_test(each_of_many_has_its_own),
+		cmocka_unit_test(both_ends_of_six_are_known),
+		cmocka_unit_test(what_rests_on_the_string_is_counted),
+		cmocka_unit_test(what_failed_leaves_nothing_behind),
+		cmocka_unit_test(datagrams_by_name_have_both_ends),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
