@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
 #include "graph/possible.h"
 #include "graph/slice.h"
@@ -58,15 +59,8 @@ struct starts {
 
 static int add_start(struct starts *starts, struct fp_slice_start start)
 {
-	if (starts->n == starts->size) {
-		size_t wanted = starts->size ? starts->size * 2 : 32;
-		void *bigger = realloc(starts->list, wanted * sizeof(*starts->list));
-
-		if (!bigger)
-			return -ENOMEM;
-		starts->list = bigger;
-		starts->size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(starts->list, starts->n, starts->size))
+		return -ENOMEM;
 	starts->list[starts->n++] = start;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
 #include "query/findings.h"
 
@@ -241,15 +242,8 @@ static int find_places(struct fp_answer *answer, struct places *places)
 
 static struct fp_missing *missing_new(struct fp_answer *answer, const char *cause)
 {
-	if (answer->n_missing == answer->missing_size) {
-		size_t wanted = answer->missing_size ? answer->missing_size * 2 : 8;
-		void *bigger = realloc(answer->missing, wanted * sizeof(*answer->missing));
-
-		if (!bigger)
-			return NULL;
-		answer->missing = bigger;
-		answer->missing_size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(answer->missing, answer->n_missing, answer->missing_size))
+		return NULL;
 	answer->missing[answer->n_missing] = (struct fp_missing){.cause = cause};
 	return &answer->missing[answer->n_missing++];
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
 #include "query/answer.h"
 #include "query/attributes.h"
@@ -105,15 +106,8 @@ struct counting {
 
 static int count_one(struct fp_finding_counts *counts, const uint8_t request[FP_REQUEST_ID_SIZE], uint32_t node)
 {
-	if (counts->n == counts->size) {
-		size_t wanted = counts->size ? counts->size * 2 : 16;
-		void *bigger = realloc(counts->list, wanted * sizeof(*counts->list));
-
-		if (!bigger)
-			return -ENOMEM;
-		counts->list = bigger;
-		counts->size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(counts->list, counts->n, counts->size))
+		return -ENOMEM;
 	memcpy(counts->list[counts->n].request, request, FP_REQUEST_ID_SIZE);
 	counts->list[counts->n++].node = node;
 	return 0;

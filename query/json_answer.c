@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "query/findings.h"
 #include "query/json.h"
 #include "query/verbs.h"
@@ -82,15 +83,8 @@ static struct bundle *bundle_of(struct document *document, const struct fp_graph
 		if (bundle->group == group && bundle->row.to == edge->row.to && bundle->row.kind == edge->row.kind)
 			return bundle;
 	}
-	if (document->n_bundles == document->bundles_size) {
-		size_t wanted = document->bundles_size ? document->bundles_size * 2 : 16;
-		void *bigger = realloc(document->bundles, wanted * sizeof(*bundle));
-
-		if (!bigger)
-			return NULL;
-		document->bundles = bigger;
-		document->bundles_size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(document->bundles, document->n_bundles, document->bundles_size))
+		return NULL;
 	bundle = &document->bundles[document->n_bundles++];
 	*bundle = (struct bundle){.group = group, .row = edge->row, .slices = edge->slices};
 	bundle->row.count = bundle->row.bytes = 0;
@@ -101,15 +95,8 @@ static int add_to_bundle(struct bundle *bundle, const struct fp_graph_edge *edge
 {
 	struct fp_store_edge *row = &bundle->row;
 
-	if (bundle->n_edges == bundle->size) {
-		size_t wanted = bundle->size ? bundle->size * 2 : 8;
-		void *bigger = realloc(bundle->edges, wanted * sizeof(*bundle->edges));
-
-		if (!bigger)
-			return -ENOMEM;
-		bundle->edges = bigger;
-		bundle->size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(bundle->edges, bundle->n_edges, bundle->size))
+		return -ENOMEM;
 	bundle->edges[bundle->n_edges++] = edge->index;
 	bundle->slices |= edge->slices;
 	row->count += edge->row.count;

@@ -4,20 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int grow(void *array, size_t used, size_t *size, size_t item)
-{
-	size_t wanted = *size ? *size * 2 : 16;
-	void *bigger;
-
-	if (used < *size)
-		return 0;
-	bigger = realloc(*(void **)array, wanted * item);
-	if (!bigger)
-		return -ENOMEM;
-	*(void **)array = bigger;
-	*size = wanted;
-	return 0;
-}
+#include "base/array.h"
 
 /* Replaces borrowed strings by copies: all of them, or none. */
 static int own(const char **texts[], size_t n)
@@ -42,7 +29,7 @@ int fp_requests_add(void *arg, const struct fp_store_request *row)
 	const char **texts[] = {&copy.call_id, &copy.trace_id, &copy.function, &copy.instance,
 				&copy.host,    &copy.method,   &copy.url,      &copy.join};
 
-	if (grow(&requests->rows, requests->n, &requests->size, sizeof(copy)) < 0 ||
+	if (!FP_ARRAY_ROOM(requests->rows, requests->n, requests->size) ||
 	    own(texts, sizeof(texts) / sizeof(*texts)) < 0)
 		return -ENOMEM;
 	requests->rows[requests->n++] = copy;
@@ -57,7 +44,7 @@ int fp_losses_add(void *arg, const struct fp_store_loss *row)
 	struct fp_store_loss copy = *row;
 	const char **texts[] = {&copy.host, &copy.instance};
 
-	if (grow(&losses->rows, losses->n, &losses->size, sizeof(copy)) < 0 ||
+	if (!FP_ARRAY_ROOM(losses->rows, losses->n, losses->size) ||
 	    own(texts, sizeof(texts) / sizeof(*texts)) < 0)
 		return -ENOMEM;
 	losses->rows[losses->n++] = copy;

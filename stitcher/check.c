@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "store/digest.h"
 
 enum { NODES, EDGES, REQUESTS, LOSSES, TABLES };

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 void fp_clock_solve(const struct fp_clock_bound *bounds, size_t n_bounds, int64_t *corrections, size_t n)

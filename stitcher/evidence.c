@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/text.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/clean.h"
 
 /* Identities are small fixed keys; 8 GiB of them is beyond any number of events allowed. */

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/evidence.h"
 
 /* Characters: of an address that has many names (a content network's) the first are named. */

@@ -16,7 +16,7 @@
 
 #include "base/buffer.h"
 #include "base/text.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 /* So many addresses without an answer, or names that are not there, are no mistake: a service has few. */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 
 #define GRAPH_BYTES_MAX (8ull << 30)
 

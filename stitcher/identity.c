@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/evidence.h"
 
 int fp_evidence_process(struct fp_evidence *evidence, uint32_t boot, uint32_t host, uint64_t start, uint64_t tgid,

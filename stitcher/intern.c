@@ -6,7 +6,7 @@
 
 #include <sodium.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 
 struct fp_intern_slot {
 	uint32_t hash;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 #include "stitcher/join.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 /*

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 
 /*
  * An operation takes effect at some moment between `first` and `last`, so it

@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "base/buffer.h"
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 #include "stitcher/join.h"
 

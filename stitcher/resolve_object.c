@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 int fp_build_attributes(struct fp_build *build, json_t *object, uint32_t *ret_attributes)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 /*

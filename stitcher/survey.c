@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "stitcher/array.h"
+#include "base/array.h"
 #include "stitcher/build.h"
 
 static int make_tables(struct fp_build *build)

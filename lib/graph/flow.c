@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
+
 bool fp_flow_truncates(const struct fp_store_edge *row)
 {
 	/*
@@ -27,15 +29,8 @@ int fp_versions_add(struct fp_versions *versions, const struct fp_store_edge *ro
 {
 	if (!fp_flow_truncates(row))
 		return 0;
-	if (versions->n == versions->size) {
-		size_t wanted = versions->size ? versions->size * 2 : 4;
-		void *bigger = realloc(versions->list, wanted * sizeof(*versions->list));
-
-		if (!bigger)
-			return -ENOMEM;
-		versions->list = bigger;
-		versions->size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(versions->list, versions->n, versions->size))
+		return -ENOMEM;
 	versions->list[versions->n++] = (struct fp_truncation){row->first, row->last};
 	return 0;
 }

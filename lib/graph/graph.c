@@ -8,6 +8,8 @@
 #define uthash_nonfatal_oom(element) ((element)->unhashed = true)
 #include <uthash.h>
 
+#include "base/array.h"
+
 #define CHUNK_SIZE 65536
 
 struct chunk {
@@ -77,22 +79,6 @@ static bool keep_text(struct fp_graph *graph, const char **text)
 	return copy;
 }
 
-/* Room for one more pointer. */
-static int grow(void ***array, size_t used, size_t *size)
-{
-	size_t wanted = *size ? *size * 2 : 64;
-	void **bigger;
-
-	if (used < *size)
-		return 0;
-	bigger = realloc(*array, wanted * sizeof(*bigger));
-	if (!bigger)
-		return -ENOMEM;
-	*array = bigger;
-	*size = wanted;
-	return 0;
-}
-
 static void adjacency_done(struct adjacency *adjacency)
 {
 	free(adjacency->offset);
@@ -139,7 +125,7 @@ int fp_graph_add_node(struct fp_graph *graph, const struct fp_store_node *row, s
 		*ret_node = node;
 		return 0;
 	}
-	if (grow((void ***)&graph->nodes, graph->n_nodes, &graph->nodes_size) < 0)
+	if (!FP_ARRAY_ROOM(graph->nodes, graph->n_nodes, graph->nodes_size))
 		return -ENOMEM;
 	entry = keep(graph, sizeof(*entry));
 	if (!entry)
@@ -175,7 +161,7 @@ int fp_graph_add_edge(struct fp_graph *graph, const struct fp_store_edge *row, s
 	to = fp_graph_find_node(graph, row->to);
 	if (!from || !to)
 		return -ENOENT;
-	if (grow((void ***)&graph->edges, graph->n_edges, &graph->edges_size) < 0)
+	if (!FP_ARRAY_ROOM(graph->edges, graph->n_edges, graph->edges_size))
 		return -ENOMEM;
 	entry = keep(graph, sizeof(*entry));
 	if (!entry)

@@ -5,6 +5,7 @@
 
 #include <igraph/igraph.h>
 
+#include "base/array.h"
 #include "graph/flow.h"
 #include "graph/rows.h"
 
@@ -58,21 +59,6 @@ static int from_igraph(igraph_error_t error)
 	return error == IGRAPH_SUCCESS ? 0 : error == IGRAPH_ENOMEM ? -ENOMEM : -EINVAL;
 }
 
-static int grow(void *array, size_t used, size_t *size, size_t item)
-{
-	size_t wanted = *size ? *size * 2 : 8;
-	void *bigger;
-
-	if (used < *size)
-		return 0;
-	bigger = realloc(*(void **)array, wanted * item);
-	if (!bigger)
-		return -ENOMEM;
-	*(void **)array = bigger;
-	*size = wanted;
-	return 0;
-}
-
 /* --- places and links ----------------------------------------------------- */
 
 struct splitter {
@@ -84,7 +70,7 @@ static int add_place(struct unrolled *unrolled, const void *who, size_t len, siz
 {
 	if (unrolled->n_places >= FP_PATH_STATES_MAX)
 		return -E2BIG;
-	if (grow(&unrolled->places, unrolled->n_places, &unrolled->places_size, sizeof(*unrolled->places)) < 0)
+	if (!FP_ARRAY_ROOM(unrolled->places, unrolled->n_places, unrolled->places_size))
 		return -ENOMEM;
 	unrolled->places[unrolled->n_places++] = (struct place){.who = who, .len = len, .version = version};
 	return 0;
@@ -225,7 +211,7 @@ static int add_links(struct unrolled *unrolled, const struct fp_graph_edge *edge
 				continue;
 			if (unrolled->n_links >= FP_PATH_STATES_MAX)
 				return -E2BIG;
-			if (grow(&unrolled->links, unrolled->n_links, &unrolled->links_size, sizeof(*unrolled->links)) < 0)
+			if (!FP_ARRAY_ROOM(unrolled->links, unrolled->n_links, unrolled->links_size))
 				return -ENOMEM;
 			unrolled->links[unrolled->n_links++] = link;
 		}
@@ -293,8 +279,8 @@ static int add_moment(struct unrolled *unrolled, uint32_t number, uint64_t time)
 		return 0;
 	if (++unrolled->n_states > FP_PATH_STATES_MAX)
 		return -E2BIG;
-	if (grow(&place->times, place->n, &place->size, sizeof(*place->times)) < 0 ||
-	    grow(&unrolled->todo, unrolled->n_todo, &unrolled->todo_size, sizeof(*unrolled->todo)) < 0)
+	if (!FP_ARRAY_ROOM(place->times, place->n, place->size) ||
+	    !FP_ARRAY_ROOM(unrolled->todo, unrolled->n_todo, unrolled->todo_size))
 		return -ENOMEM;
 	memmove(place->times + at + 1, place->times + at, (place->n - at) * sizeof(*place->times));
 	place->times[at] = time;
@@ -334,7 +320,7 @@ static int find_moments(struct unrolled *unrolled)
 
 static int add_arc(struct unrolled *unrolled, size_t from, size_t to, uint32_t edge)
 {
-	int r = grow(&unrolled->edge_of_arc, unrolled->n_arcs, &unrolled->arcs_size, sizeof(uint32_t));
+	int r = FP_ARRAY_ROOM(unrolled->edge_of_arc, unrolled->n_arcs, unrolled->arcs_size) ? 0 : -ENOMEM;
 
 	if (r < 0)
 		return r;

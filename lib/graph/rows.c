@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* A text of the attributes' first level: the stitcher writes compact JSON, quotes within strings are escaped. */
 static struct fp_str attribute(const struct fp_store_edge *row, const char *name)
 {
@@ -106,15 +108,8 @@ int fp_routines_add(struct fp_routines *routines, const struct fp_store_edge *ro
 
 	if (row->kind != FP_EDGE_PUT)
 		return 0;
-	if (routines->n == routines->size) {
-		size_t wanted = routines->size ? routines->size * 2 : 8;
-		void *bigger = realloc(routines->list, wanted * sizeof(*routines->list));
-
-		if (!bigger)
-			return -ENOMEM;
-		routines->list = bigger;
-		routines->size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(routines->list, routines->n, routines->size))
+		return -ENOMEM;
 	routine = &routines->list[routines->n++];
 	*routine = (struct fp_routine){.kind = kind_of(row), .time = row->first};
 	if (row->has_request)

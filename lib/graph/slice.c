@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "graph/slice_place.h"
 
 struct item {
@@ -38,24 +39,9 @@ static bool better(const struct slicer *slicer, uint64_t a, uint64_t b)
 	return slicer->direction == FP_SLICE_BACKWARD ? a > b : a < b;
 }
 
-static int grow(void *array, size_t used, size_t *size, size_t item)
-{
-	size_t wanted = *size ? *size * 2 : 64;
-	void *bigger;
-
-	if (used < *size)
-		return 0;
-	bigger = realloc(*(void **)array, wanted * item);
-	if (!bigger)
-		return -ENOMEM;
-	*(void **)array = bigger;
-	*size = wanted;
-	return 0;
-}
-
 static int items_add(struct items *items, struct item item)
 {
-	int r = grow(&items->list, items->n, &items->size, sizeof(item));
+	int r = FP_ARRAY_ROOM(items->list, items->n, items->size) ? 0 : -ENOMEM;
 
 	if (r == 0)
 		items->list[items->n++] = item;
@@ -136,7 +122,7 @@ static int keep_found(void *arg, const struct fp_store_edge *edge)
 	/* A node with very many edges must not fill memory before the limit is noticed. */
 	if (slicer->n_found >= slicer->options.edges_max)
 		return -E2BIG;
-	if (grow(&slicer->found, slicer->n_found, &slicer->found_size, sizeof(copy)) < 0)
+	if (!FP_ARRAY_ROOM(slicer->found, slicer->n_found, slicer->found_size))
 		return -ENOMEM;
 	copy.candidates = edge->candidates ? strdup(edge->candidates) : NULL;
 	copy.attributes = edge->attributes ? strdup(edge->attributes) : NULL;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
 
 void fp_places_done(struct fp_places *places)
@@ -61,15 +62,8 @@ static int look_at(void *arg, const struct fp_store_edge *row)
 		return fp_versions_add(&node->versions, row);
 	if (row->kind != FP_EDGE_GET)
 		return fp_routines_add(&node->routines, row);
-	if (node->n_given == node->given_size) {
-		size_t wanted = node->given_size ? node->given_size * 2 : 8;
-		void *bigger = realloc(node->given, wanted * sizeof(*node->given));
-
-		if (!bigger)
-			return -ENOMEM;
-		node->given = bigger;
-		node->given_size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(node->given, node->n_given, node->given_size))
+		return -ENOMEM;
 	copy = &node->given[node->n_given++];
 	*copy = *row;
 	copy->attributes = row->attributes ? strdup(row->attributes) : NULL;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "query/attributes.h"
 #include "query/render/view_make.h"
 
@@ -265,15 +266,8 @@ static int add_edge(struct fp_view_maker *maker, const struct fp_view_edge *edge
 
 	if (edge->from == edge->to)
 		return 0;
-	if (view->n_edges == maker->edges_size) {
-		size_t wanted = maker->edges_size ? maker->edges_size * 2 : 64;
-		void *bigger = realloc(view->edges, wanted * sizeof(*edge));
-
-		if (!bigger)
-			return -ENOMEM;
-		view->edges = bigger;
-		maker->edges_size = wanted;
-	}
+	if (!FP_ARRAY_ROOM(view->edges, view->n_edges, maker->edges_size))
+		return -ENOMEM;
 	view->edges[view->n_edges++] = *edge;
 	return 0;
 }

@@ -2,8 +2,8 @@
  * Growing arrays of plain structures: pointer, number of elements and room are
  * three ordinary members of whoever owns the array.
  */
-#ifndef FP_STITCHER_ARRAY_H
-#define FP_STITCHER_ARRAY_H
+#ifndef FP_BASE_ARRAY_H
+#define FP_BASE_ARRAY_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 
 static inline bool fp_array_grow(void **array, size_t *room, size_t element)
 {
-	size_t wanted = *room ? *room * 2 : 64;
+	size_t wanted = *room ? *room * 2 : 8;
 	void *grown = wanted > SIZE_MAX / element ? NULL : realloc(*array, wanted * element);
 
 	if (!grown)
