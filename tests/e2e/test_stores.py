@@ -10,6 +10,7 @@ STORES = {
     "http": ("writer", "reader-js", r"http://store\.example/keep/{}"),
     "https": ("writer", "reader-js", r"https://store\.example/keep/{}"),  # a shared OpenSSL, and the one within node
     "https-back": ("writer-js", "reader", r"https://store\.example/keep/{}"),
+    "fetch": ("writer-js", "reader-js", r"http://198\.18\.0\.30/keep/{}"),
     "redis": ("writer", "reader", r"redis:198\.18\.0\.30:6379/0/{}"),
     "mysql": ("writer", "reader", r"sql:shop\.kept"),
     "postgres": ("writer", "reader", r"sql:depot\.kept"),
