@@ -21,6 +21,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16
+#define NETLINK_USERSOCK 2
 #define AF_VSOCK 40
 #define UNIX_ROOM 108 /* of a path as the kernel keeps it */
 #define MSG_PEEK 2
@@ -340,6 +341,17 @@ struct moved {
 };
 
 /*
+ * Whether an address that the process's memory has by now may be another one than the kernel was given.  By netlink,
+ * all but this protocol for programs go to the kernel alone, unless the sender may administrate the network.
+ */
+static __always_inline int may_have_changed(const struct endpoints *e)
+{
+	if (e->family == AF_NETLINK && e->protocol != NETLINK_USERSOCK && e->remote_port == 0)
+		return 0;
+	return e->protocol == IPPROTO_UDP || shares_memory();
+}
+
+/*
  * The other end of a datagram into the place of the peer's, which a socket without connection has not: as the kernel
  * has it, else as the process's memory has it by now, which is told as such when somebody else could have changed that.
  */
@@ -362,7 +374,7 @@ static __always_inline void fill_other_end(struct endpoints *e, struct moved *mo
 		e->remote_port = reached->port;
 	} else if (data->address && e->family != AF_UNIX) {
 		fill_address(e, data->address);
-		if (e->protocol == IPPROTO_UDP || shares_memory())
+		if (may_have_changed(e))
 			count_loss(moved->cgroup, FP_LOSS_CAUSE_ADDRESS);
 	}
 	if (moved->message + 1 >= moved->n_messages)
