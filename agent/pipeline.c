@@ -20,10 +20,14 @@
 #define RECORDS_PER_LOOK 64
 /* A container the runtime does not know yet is asked for again after this. */
 #define LOOKUP_INTERVAL (FP_NS_PER_SEC / 10)
+/* One that it does not know the function of, so often after so long: runtimes that have much to do write late. */
+#define FUNCTION_INTERVAL FP_NS_PER_SEC
+#define FUNCTION_ASKED_MAX 120
 
 struct announced {
 	uint64_t cgroup;
-	bool done;
+	bool done; /* it is said who it is */
+	unsigned asked_for_function; /* after that, in vain; FUNCTION_ASKED_MAX: no more */
 	bool used; /* since it was last looked at for room */
 	uint64_t asked; /* when */
 	unsigned asked_again; /* when nothing was recorded of it */
@@ -233,19 +237,34 @@ static int announce_replica(struct fp_pipeline *p, const struct fp_event *said, 
 	return r < 0 || !replica.len ? r : fp_reducer_add(p->reducer, &event);
 }
 
-/* Says once who a container is, before the first event that is recorded of it after it is known. */
+static bool may_ask(const struct announced *announced, uint64_t time)
+{
+	if (announced->done)
+		return announced->asked_for_function < FUNCTION_ASKED_MAX && time >= announced->asked + FUNCTION_INTERVAL;
+	return !announced->asked || time >= announced->asked + LOOKUP_INTERVAL;
+}
+
+/*
+ * Says who a container is, before the first event that is recorded of it after it is known; and once more when it is
+ * known later which function it is of.
+ */
 static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t time)
 {
 	struct fp_container container;
 	struct fp_event said = {.type = FP_EVENT_TYPE_CONTAINER};
+	bool has_function, again = announced->done;
 
-	if (announced->done || (announced->asked && time < announced->asked + LOOKUP_INTERVAL))
+	if (!may_ask(announced, time))
 		return 0;
 	p->unknown += !announced->asked;
 	announced->asked = time;
 	if (p->options.container(p->options.arg, announced->cgroup, &container) < 0)
 		return 0;
 	announced->done = true;
+	has_function = container.function && *container.function;
+	announced->asked_for_function = has_function ? FUNCTION_ASKED_MAX : announced->asked_for_function + again;
+	if (again && !has_function)
+		return 0;
 	said.time = said.start = time;
 	said.cgroup = announced->cgroup;
 	said.container = text_of(container.id);
@@ -415,7 +434,8 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	event.lost = lost;
 	p->stats.lost += lost;
 	/* what attribution itself has not seen could have changed its contexts; what it forgot it has dealt with */
-	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL)
+	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL &&
+	    cause != FP_LOSS_ADDRESS)
 		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }

@@ -327,23 +327,27 @@ static bool is_memory(const struct fp_event *event)
 	       event->path.len > len && memcmp(event->path.data + event->path.len - len, end, len) == 0;
 }
 
-/* What the agent says of a container; a second word about it does not overrule the first. */
+static int fill_in(struct fp_evidence *evidence, struct fp_str text, uint32_t *text_number)
+{
+	return *text_number ? 0 : fp_evidence_text(evidence, text, text_number);
+}
+
+/* What the agent says of a container; a second word about it fills in what the first left open, and overrules nothing. */
 static int describe_container(struct fp_evidence *evidence, const struct fp_event *event, uint32_t host, uint32_t number)
 {
 	struct fp_container *container = &evidence->containers[number];
 	int r;
 
-	if (container->known)
-		return 0;
+	if (!container->known)
+		container->host = host;
 	container->known = true;
-	container->host = host;
-	r = fp_evidence_text(evidence, event->container, &container->id);
+	r = fill_in(evidence, event->container, &container->id);
 	if (r == 0)
-		r = fp_evidence_text(evidence, event->function, &container->function);
+		r = fill_in(evidence, event->function, &container->function);
 	if (r == 0)
-		r = fp_evidence_text(evidence, event->image, &container->image);
+		r = fill_in(evidence, event->image, &container->image);
 	if (r == 0)
-		r = fp_evidence_text(evidence, event->cgroup_path, &container->path);
+		r = fill_in(evidence, event->cgroup_path, &container->path);
 	return r;
 }
 

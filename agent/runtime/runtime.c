@@ -421,7 +421,8 @@ int fp_runtime_lookup(struct fp_runtime *runtime, uint64_t cgroup, struct fp_con
 	struct record *record = find_cgroup(runtime, cgroup), *above = NULL;
 	int r;
 
-	if (!record || must_wait(runtime, record)) {
+	/* also when patience is at its end: a runtime that has much to do writes late */
+	if (!record || (record->asked && !record->complete)) {
 		r = scan_runc_root(runtime);
 		if (r < 0)
 			return r;

@@ -44,6 +44,23 @@ static void test_write_in_one_request_read_in_another(void **state)
 	assert_string_equal(lab_node(&lab, "file:/tmp/x")->function, "pay");
 }
 
+static void test_a_second_word_fills_in_what_was_left_open(void **state)
+{
+	fp_cleanup(lab_done) struct lab lab;
+	struct proc p = {.cgroup = 7, .tgid = 100, .start = 5};
+
+	lab_init(&lab);
+	lab_container(&lab, 7, "c1", "");
+	lab_exec(&lab, &p, "/bin/p", 1, "p");
+	lab_open(&lab, &p, "/tmp/x", 9, O_RDONLY);
+	lab_read(&lab, &p, 9, 30);
+	lab_container(&lab, 7, "c2", "pay");
+	lab_container(&lab, 7, "c3", "ship");
+	lab_make(&lab);
+	assert_string_equal(lab_node(&lab, "file:/tmp/x")->function, "pay");
+	assert_string_equal(lab_node(&lab, "file:/tmp/x")->instance, "c1");
+}
+
 static void test_writes_are_merged_with_their_sums(void **state)
 {
 	WITH_TWO;
@@ -390,6 +407,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_in_one_request_read_in_another),
+		cmocka_unit_test(test_a_second_word_fills_in_what_was_left_open),
 		cmocka_unit_test(test_writes_are_merged_with_their_sums),
 		cmocka_unit_test(test_reader_between_writes_keeps_them_apart),
 		cmocka_unit_test(test_opens_that_change_nothing),

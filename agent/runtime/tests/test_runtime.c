@@ -214,6 +214,22 @@ static void written_down_in_time(void **state)
 	assert_string_equal(container.function, "f");
 }
 
+static void written_down_late(void **state)
+{
+	struct world *world = *state;
+	struct fp_container container;
+	uint64_t cgroup = make_directory(world, "cgroup/late");
+
+	assert_int_equal(fp_runtime_lookup(world->runtime, cgroup, &container), -ENOENT);
+	fp_runtime_set_patience(world->runtime, 0);
+	assert_int_equal(fp_runtime_lookup(world->runtime, cgroup, &container), 0);
+	assert_null(container.function);
+	make_directory(world, "runc/late");
+	write_state(world, "late", "late", "\"openfaas.function=f\"");
+	assert_int_equal(fp_runtime_lookup(world->runtime, cgroup, &container), 0);
+	assert_string_equal(container.function, "f");
+}
+
 static void below_a_container(void **state)
 {
 	struct world *world = *state;
@@ -509,7 +525,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 	const struct CMUnitTest tests[] = {
 		TEST(from_runc), TEST(without_labels), TEST(kubernetes), TEST(coming_and_going),
-		TEST(by_path_after_patience), TEST(written_down_in_time), TEST(below_a_container), TEST(hostile_files),
+		TEST(by_path_after_patience), TEST(written_down_in_time), TEST(written_down_late), TEST(below_a_container), TEST(hostile_files),
 		TEST(bundles), TEST(docker), TEST(kubelet_logs), TEST(pod_by_its_folder), TEST(hostile_values),
 		cmocka_unit_test(states), cmocka_unit_test(names), cmocka_unit_test(cannot_open),
 	};

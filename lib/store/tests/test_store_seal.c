@@ -332,6 +332,7 @@ static void test_digests(void **state)
 	DIFFERS(kind, FP_NODE_PIPE);
 	DIFFERS(label, NULL);
 	DIFFERS(label, "/made/firs");
+	DIFFERS(label, "/made/firsT");
 	DIFFERS(function, "");
 	DIFFERS(instance, "x");
 	DIFFERS(host, "x");
