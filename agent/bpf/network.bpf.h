@@ -321,14 +321,15 @@ struct {
 	__type(value, struct user_address);
 } asked_addresses SEC(".maps");
 
-static __always_inline void fill_asked(struct endpoints *e, __u64 request)
+static __always_inline int fill_asked(struct endpoints *e, __u64 request)
 {
 	struct user_address *address = bpf_map_lookup_elem(&asked_addresses, &request);
 
 	if (!address)
-		return;
+		return 0;
 	put_remote(e, address);
 	bpf_map_delete_elem(&asked_addresses, &request);
+	return 1;
 }
 
 /* A call that moved `result` bytes, by any of many calls. */
@@ -360,11 +361,10 @@ static __always_inline void fill_other_end(struct endpoints *e, struct moved *mo
 	struct data *data = &moved->data;
 	struct reached *reached;
 
-	if (data->request)
-		fill_asked(e, data->request);
-	if (moved->fd == NO_DESCRIPTOR)
+	if (data->request && fill_asked(e, data->request))
 		return;
-	reached = reached_by_call(moved->message, moved->n_messages ? moved->n_messages : 1);
+	/* of what goes through rings nothing is noted */
+	reached = moved->fd == NO_DESCRIPTOR ? 0 : reached_by_call(moved->message, moved->n_messages ? moved->n_messages : 1);
 	if (reached && e->family == AF_UNIX) {
 		e->remote_lo = reached->lo;
 		e->rx_base = reached->lo ? 0 : reached->place;
@@ -377,7 +377,7 @@ static __always_inline void fill_other_end(struct endpoints *e, struct moved *mo
 		if (may_have_changed(e))
 			count_loss(moved->cgroup, FP_LOSS_CAUSE_ADDRESS);
 	}
-	if (moved->message + 1 >= moved->n_messages)
+	if (moved->fd != NO_DESCRIPTOR && moved->message + 1 >= moved->n_messages)
 		forget_reached();
 }
 
