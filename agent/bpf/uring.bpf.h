@@ -120,12 +120,11 @@ static __always_inline int uring_passed(__u64 cgroup, struct io_kiocb *request, 
 {
 	struct io_sr_msg *message = (void *)request;
 	struct user_msghdr_head head = {};
-	struct call call = {.cgroup = cgroup};
 
 	if (opcode != OP_RECVMSG || is_repeated(request, opcode))
 		return 0;
 	read_message(&head, (unsigned long)BPF_CORE_READ(message, umsg));
-	return head.control_len ? record_rights(call.cgroup, head.control, head.control_len) : 0;
+	return head.control_len ? record_rights(cgroup, head.control, head.control_len) : 0;
 }
 
 static __always_inline int uring_moved(__u64 cgroup, struct io_kiocb *request, __u64 number, long result, int way)

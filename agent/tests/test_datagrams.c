@@ -211,6 +211,7 @@ static int send_by_six(void)
 static void both_ends_of_six_are_known(void **state)
 {
 	share();
+	lost_by(FP_LOSS_ADDRESS);
 	record(send_by_six);
 	if (told[0])
 		skip();
@@ -219,6 +220,7 @@ static void both_ends_of_six_are_known(void **state)
 	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_lo, 1);
 	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[2]);
 	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_lo, 1);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
 }
 
 /* What is added to a datagram that waits goes with it, whatever address it is given: the kernel asks nobody then. */
