@@ -836,7 +836,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 
 #define SIGNAL_GROUP_EXIT 4
 
-/* Processes of several threads that have ended: two that end at once would both see that none is left. */
+/*
+ * Processes that have ended: two threads that end at once would both see that none is left, and the second of them,
+ * when it is late, that it is the only one.
+ */
 struct process {
 	__u64 tgid, start;
 };
@@ -854,7 +857,7 @@ static __always_inline int ends_process(struct task_struct *task)
 
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
-	return BPF_CORE_READ(task, signal, nr_threads) == 1 || bpf_map_update_elem(&ended, &process, &yes, BPF_NOEXIST) == 0;
+	return bpf_map_update_elem(&ended, &process, &yes, BPF_NOEXIST) == 0;
 }
 
 /* What the parent gets to know, whichever thread is the last. */

@@ -270,7 +270,6 @@ struct netlink_sock {
 
 struct signal_struct {
 	atomic_t live;
-	int nr_threads;
 	int group_exit_code;
 	unsigned int flags;
 };

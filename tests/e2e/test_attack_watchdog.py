@@ -64,7 +64,6 @@ class AgainstTheWatchdog(LabCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.lab("down")  # which completes the recordings
         recordings = sorted(glob.glob(os.path.join(cls.scratch, "recordings", "*.recording")))
         for name, options in (("reduced", ()), ("raw", ("--raw",))):
             store = os.path.join(cls.scratch, f"{name}.db")
