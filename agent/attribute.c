@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/attribute_state.h"
+#include "agent/bpf/shared.h"
 #include "base/text.h"
 
 /*
@@ -272,6 +273,43 @@ static void meet(const struct container *container, struct thread *thread, const
 	thread->unsure = event->process_start <= container->forgot;
 }
 
+/* What follows of the event for what it is about: `context` is the thread's and becomes the event's. */
+static void note_object(struct fp_attributor *a, struct container *container, struct thread *thread, struct fp_event *event,
+			struct fp_context *context)
+{
+	switch (event->type) {
+	case FP_EVENT_TYPE_SOCKET:
+	case FP_EVENT_TYPE_CONNECT:
+	case FP_EVENT_TYPE_ACCEPT:
+	case FP_EVENT_TYPE_SEND:
+	case FP_EVENT_TYPE_RECEIVE:
+		fp_attribute_socket(a, container, thread, event, context);
+		break;
+	case FP_EVENT_TYPE_BIND:
+	case FP_EVENT_TYPE_LISTEN:
+	case FP_EVENT_TYPE_SHUTDOWN:
+		fp_attribute_settle(a, event);
+		break;
+	case FP_EVENT_TYPE_OPEN:
+	case FP_EVENT_TYPE_READ:
+	case FP_EVENT_TYPE_WRITE:
+		if (event->object == FP_OBJECT_PIPE && !a->whole_run)
+			fp_attribute_pipe(a, container, thread, event, context);
+		break;
+	case FP_EVENT_TYPE_FORK:
+		note_fork(a, event, context);
+		break;
+	case FP_EVENT_TYPE_EXEC:
+		container->from_start |= event->ns_tgid == 1;
+		break;
+	case FP_EVENT_TYPE_EXIT:
+		note_exit(a, container, thread, event);
+		break;
+	default:
+		break;
+	}
+}
+
 int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 {
 	struct task_key key = {event->tid, event->process_start};
@@ -280,8 +318,12 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 	bool is_state = fp_event_is_state(event->type) || event->type == FP_EVENT_TYPE_MOVED;
 	struct thread *thread = is_state ? NULL : fp_state_thread(a, &key);
 	struct fp_context context = {0};
+	bool in_doubt;
 	int keep = 1;
 
+	fp_attributor_weigh(a, event);
+	in_doubt = event->fd & FP_FD_IN_DOUBT;
+	event->fd &= ~FP_FD_IN_DOUBT;
 	a->now = event->time;
 	if (container && is_state) {
 		event->start = event->time;
@@ -299,41 +341,15 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 		keep = fp_attribute_mark(a, container, thread, event, &context);
 	else if (is_passing_on(container, event))
 		keep = 0;
+	if (in_doubt)
+		fp_doubt_begin(container, thread, event);
 	if (!context.ids)
 		current_context(a, container, thread, event, &context);
-	switch (event->type) {
-	case FP_EVENT_TYPE_SOCKET:
-	case FP_EVENT_TYPE_CONNECT:
-	case FP_EVENT_TYPE_ACCEPT:
-	case FP_EVENT_TYPE_SEND:
-	case FP_EVENT_TYPE_RECEIVE:
-		fp_attribute_socket(a, container, thread, event, &context);
-		break;
-	case FP_EVENT_TYPE_BIND:
-	case FP_EVENT_TYPE_LISTEN:
-	case FP_EVENT_TYPE_SHUTDOWN:
-		fp_attribute_settle(a, event);
-		break;
-	case FP_EVENT_TYPE_OPEN:
-	case FP_EVENT_TYPE_READ:
-	case FP_EVENT_TYPE_WRITE:
-		if (event->object == FP_OBJECT_PIPE && !a->whole_run)
-			fp_attribute_pipe(a, container, thread, event, &context);
-		break;
-	case FP_EVENT_TYPE_FORK:
-		note_fork(a, event, &context);
-		break;
-	case FP_EVENT_TYPE_EXEC:
-		container->from_start |= event->ns_tgid == 1;
-		break;
-	case FP_EVENT_TYPE_EXIT:
-		note_exit(a, container, thread, event);
-		thread = NULL;
-		break;
-	default:
-		break;
-	}
-	if (thread)
+	if (in_doubt)
+		keep = fp_doubt_end(a, container, thread, event, &context) && keep;
+	else
+		note_object(a, container, thread, event, &context);
+	if (event->type != FP_EVENT_TYPE_EXIT) /* who ends is no thread any more */
 		fp_behind_done(a, container, thread, event);
 	show(a, container, event, &context);
 	fp_context_clear(&context);

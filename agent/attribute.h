@@ -74,6 +74,13 @@ int fp_attributor_answered(struct fp_attributor *attributor, const struct fp_eve
 void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
 
 /*
+ * Of an event that moved bytes by a number that may have stood for something else when the call began (FP_FD_IN_DOUBT):
+ * a TCP stream's own numbers can prove that it did not, and then the event is as any other; else it loses its payload,
+ * which is of nobody knows what.  To be called before the payload is read; fp_attributor_note deals with the rest.
+ */
+void fp_attributor_weigh(const struct fp_attributor *attributor, struct fp_event *event);
+
+/*
  * What it remembers is bounded from outside (agent/bounds.h): these are for fp_bounds_add().  What is forgotten
  * weakens answers and never makes them wrong (attribute_forget.c); where it could have told whose work
  * something was, `fn` hears of it, with the container (0: not known).

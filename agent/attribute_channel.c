@@ -222,9 +222,13 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 		sock->answered = sock->written = sock->shared = false;
 		sock->connected = event->type == FP_EVENT_TYPE_CONNECT;
 		sock->makers = false;
+		sock->tx_end = sock->rx_end = 0;
+		sock->doubts = container->doubts;
 		fp_handed_done(sock);
 	}
 	settle(a, sock, event);
+	if (event->type == FP_EVENT_TYPE_SEND || event->type == FP_EVENT_TYPE_RECEIVE)
+		fp_doubt_stream(container, sock, event);
 	if (a->whole_run)
 		return;
 	if (event->type == FP_EVENT_TYPE_SOCKET && event->family == AF_UNIX_NUMBER)

@@ -26,7 +26,7 @@ struct handed {
 	struct task_key writer, writing_process; /* the first to write */
 	bool mixed; /* what nobody has read yet is of several */
 	bool several_writers, several_processes, several_requests; /* ever */
-	unsigned epoch; /* of the container when it was made; counting has lost it since when that is another */
+	unsigned epoch; /* fp_state_counted() when it was made; counting has lost it since when that is another */
 	struct {
 		struct task_key thread, process; /* who has read more than was written */
 		uint64_t turn;
@@ -100,7 +100,7 @@ void fp_handed_made(const struct container *container, struct channel *channel)
 	fp_handed_done(channel);
 	channel->handed = calloc(1, sizeof(*channel->handed)); /* without it nothing is certain */
 	if (channel->handed)
-		channel->handed->epoch = container->epoch;
+		channel->handed->epoch = fp_state_counted(container);
 }
 
 /* The write has come that was read before: now it is known for whom. */
@@ -144,7 +144,8 @@ void fp_handed_write(struct fp_attributor *a, const struct container *container,
 		handed->mixed = false;
 	else if (!same_ids(handed->last.ids, context->ids))
 		handed->mixed = true;
-	if (handed->read > handed->written && handed->ahead.thread.id && !handed->several_writers)
+	if (handed->epoch == fp_state_counted(container) && handed->read > handed->written && handed->ahead.thread.id &&
+	    !handed->several_writers)
 		catch_up(a, container, handed, context);
 	handed->written += event->bytes;
 	fp_context_clear(&handed->last);
@@ -246,7 +247,7 @@ bool fp_handed_read(struct fp_attributor *a, struct container *container, struct
 	/* one with a name, that its own request opened first */
 	if (!handed && own && fp_state_believed(&from->context, container) && same_ids(own->ids, from->context.ids))
 		return false;
-	if (!handed || handed->epoch != container->epoch)
+	if (!handed || handed->epoch != fp_state_counted(container))
 		return fp_handed_strange(a, container, thread, event, NULL, ret);
 	if (!(event->flags & FP_RECEIVE_PEEKED) || event->type != FP_EVENT_TYPE_RECEIVE)
 		handed->read += event->bytes;

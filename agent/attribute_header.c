@@ -174,6 +174,7 @@ static void set_context(struct container *container, struct channel *sock, struc
 
 	fp_context_set(&sock->context, ids, sure ? FP_ATTRIBUTION_DERIVED : FP_ATTRIBUTION_AMBIGUOUS,
 		       sure ? FP_RULE_HEADER : FP_RULE_IN_FLIGHT, container->epoch);
+	sock->doubts = container->doubts; /* whatever was before, this is known now */
 	sock->passes_on = !is_server;
 	sock->pipelined = is_server && !sure;
 }

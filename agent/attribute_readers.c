@@ -26,7 +26,7 @@
 
 struct read_request {
 	uint8_t id[FP_REQUEST_ID_SIZE];
-	unsigned epoch;
+	unsigned epoch; /* fp_state_counted() when it was marked */
 	unsigned n;
 	bool many;
 	struct task_key readers[READERS_MAX];
@@ -101,7 +101,7 @@ void fp_readers_mark(struct fp_attributor *a, const struct container *container,
 	if (!request)
 		return;
 	memcpy(request->id, id, FP_REQUEST_ID_SIZE);
-	request->epoch = container->epoch;
+	request->epoch = fp_state_counted(container);
 	HASH_ADD(hh, a->read_requests, id, FP_REQUEST_ID_SIZE, request);
 }
 
@@ -174,7 +174,7 @@ bool fp_readers_refute(struct fp_attributor *a, const struct container *containe
 	struct task_key key = {event->tgid, event->process_start};
 	struct made_process *process;
 
-	if (!request || request->n == 0 || request->many || request->epoch != container->epoch)
+	if (!request || request->n == 0 || request->many || request->epoch != fp_state_counted(container))
 		return false;
 	for (unsigned i = 0; i < FOREBEARS_MAX; i++) {
 		if (has_read(request, &key))

@@ -103,6 +103,8 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->leaves_work);
 	fp_buffer_add_varint(out, container->wary);
 	fp_buffer_add_varint(out, container->epoch);
+	fp_buffer_add_varint(out, container->doubts);
+	fp_buffer_add_varint(out, container->doubted_write);
 	fp_buffer_add_varint(out, container->changes);
 	fp_buffer_add_varint(out, container->changed);
 	fp_buffer_add_varint(out, container->forgot);
@@ -136,6 +138,8 @@ static int restore_container(struct fp_attributor *a, struct fp_saved *in)
 	container->leaves_work = fp_saved_get(in) != 0;
 	container->wary = (unsigned)fp_saved_get(in);
 	container->epoch = (unsigned)fp_saved_get(in);
+	container->doubts = fp_saved_get(in);
+	container->doubted_write = fp_saved_get(in);
 	container->changes = fp_saved_get(in);
 	container->changed = fp_saved_get(in);
 	container->forgot = fp_saved_get(in);
@@ -318,7 +322,8 @@ static int restore_loop(struct fp_attributor *a, struct fp_saved *in)
 
 static void save_channel(struct fp_buffer *out, const struct channel *channel)
 {
-	const uint64_t numbers[] = {channel->cgroup, channel->tx_base, channel->rx_base, channel->peer_ino};
+	const uint64_t numbers[] = {channel->cgroup, channel->tx_base, channel->rx_base, channel->peer_ino,
+				    channel->tx_end, channel->rx_end, channel->doubts};
 	uint64_t flags = 0, bit = 1;
 
 #define ADD(flag) flags |= channel->flag ? bit : 0, bit <<= 1;
@@ -347,6 +352,9 @@ static int restore_channel(struct fp_attributor *a, struct fp_saved *in)
 	channel->tx_base = (uint32_t)fp_saved_get(in);
 	channel->rx_base = (uint32_t)fp_saved_get(in);
 	channel->peer_ino = fp_saved_get(in);
+	channel->tx_end = (uint32_t)fp_saved_get(in);
+	channel->rx_end = (uint32_t)fp_saved_get(in);
+	channel->doubts = fp_saved_get(in);
 	flags = fp_saved_get(in);
 #define TAKE(flag) channel->flag = flags & bit, bit <<= 1;
 	CHANNEL_FLAGS(TAKE)

@@ -210,6 +210,11 @@ bool fp_state_believed(const struct fp_context *context, const struct container 
 	return context->ids && context->epoch == container->epoch;
 }
 
+unsigned fp_state_counted(const struct container *container)
+{
+	return container->epoch + (unsigned)container->doubts;
+}
+
 struct stream_key fp_state_stream_from(const struct fp_event *event)
 {
 	return (struct stream_key){event->netns,     event->local_hi,  event->local_lo,

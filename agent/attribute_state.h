@@ -132,6 +132,8 @@ struct channel {
 	bool shared; /* several requests have used it at once: what comes back is nobody's for certain */
 	bool makers; /* one request made it, and no other has written to it */
 	bool in_family; /* who made it had been forked in that request */
+	uint32_t tx_end, rx_end; /* of a TCP stream: up to where its bytes have been told; 0: not known */
+	uint64_t doubts; /* of the container, when it was certain that nothing on it is missing (attribute_doubt.c) */
 	struct handed *handed; /* attribute_handed.c; NULL: it was there before, or is none that is followed */
 	UT_hash_handle hh;
 };
@@ -148,6 +150,8 @@ struct container {
 	bool from_start; /* its first process was seen to become a program: a HELLO cannot have been missed */
 	bool unmarked; /* it has answered a request that nobody marked */
 	unsigned epoch;
+	uint64_t doubts; /* how often bytes were moved of which it is not known through what (attribute_doubt.c) */
+	uint64_t doubted_write; /* which of those was the last that went out */
 	unsigned n_in_flight;
 	uint8_t in_flight[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n_ended; /* all in all; the newest are kept */
@@ -239,6 +243,8 @@ void fp_state_in_flight_changed(struct container *container, uint64_t time);
 struct fp_idset *fp_state_all_in_flight(struct container *container);
 /* No record that could have changed the context is missing since it was made. */
 bool fp_state_believed(const struct fp_context *context, const struct container *container);
+/* Changes with all that can have gone through any channel of the container and was not told as that. */
+unsigned fp_state_counted(const struct container *container);
 /* The stream that goes out of the event's socket. */
 struct stream_key fp_state_stream_from(const struct fp_event *event);
 
@@ -252,6 +258,13 @@ void fp_attribute_socket(struct fp_attributor *a, struct container *container, s
 			 struct fp_event *event, struct fp_context *ret);
 void fp_attribute_pipe(struct fp_attributor *a, struct container *container, struct thread *thread,
 		       const struct fp_event *event, struct fp_context *ret);
+/* attribute_doubt.c: the thread has moved bytes, and through what is in doubt.  To be called before it is attributed, */
+void fp_doubt_begin(struct container *container, struct thread *thread, const struct fp_event *event);
+/* and after, instead of what follows of its object: `ret` holds the thread's context.  1: keep the event; 0. */
+int fp_doubt_end(struct fp_attributor *a, struct container *container, struct thread *thread, struct fp_event *event,
+		 struct fp_context *ret);
+/* Something was moved through the socket: is what is known of it still certain? */
+void fp_doubt_stream(const struct container *container, struct channel *sock, const struct fp_event *event);
 /* attribute_handed.c: a pipe, or one end of a pair of sockets, was made. */
 void fp_handed_made(const struct container *container, struct channel *channel);
 void fp_handed_done(struct channel *channel);

@@ -372,6 +372,7 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 	r = announce(p, announced, event->time);
 	if (r < 0)
 		return r;
+	fp_attributor_weigh(p->attributor, event);
 	status = fp_messages_read(p->messages, event);
 	if (status < 0)
 		return status;
@@ -433,9 +434,12 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	event.cause = cause;
 	event.lost = lost;
 	p->stats.lost += lost;
-	/* what attribution itself has not seen could have changed its contexts; what it forgot it has dealt with */
+	/*
+	 * what attribution itself has not seen could have changed its contexts; what it forgot, and what went through
+	 * nobody knows which descriptor, it has dealt with
+	 */
 	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL &&
-	    cause != FP_LOSS_ADDRESS)
+	    cause != FP_LOSS_ADDRESS && cause != FP_LOSS_DESCRIPTOR)
 		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }

@@ -154,6 +154,7 @@ struct many {
 	__u64 cgroup;
 	unsigned long messages;
 	unsigned long how;
+	__u64 doubt; /* as the first message told: one call, one descriptor */
 	__u32 fd, n;
 	int out;
 };
@@ -165,12 +166,15 @@ static long moved_one_of_many(__u32 i, struct many *many)
 {
 	__u32 size = is_foreign() ? NARROW_MESSAGE : sizeof(struct user_msghdr_head);
 	unsigned long message = many->messages + i * (is_foreign() ? NARROW_MESSAGE + 4 : MANY_SIZE);
-	struct moved moved = {.cgroup = many->cgroup, .fd = many->fd, .outgoing = many->out, .message = i, .n_messages = many->n};
+	struct moved moved = {.cgroup = many->cgroup, .fd = many->fd, .outgoing = many->out, .message = i, .n_messages = many->n,
+			      .doubt = many->doubt};
 	__u32 len = 0;
 
 	bpf_probe_read_user(&len, sizeof(len), (void *)(message + size));
 	moved.result = len;
-	return moved_message(&moved, message, many->how), 0;
+	moved_message(&moved, message, many->how);
+	many->doubt = moved.doubt;
+	return 0;
 }
 
 /* sendmmsg and recvmmsg: a record for each message */
@@ -231,11 +235,13 @@ static __always_inline __u64 openat2_flags(unsigned long how)
 /* One call moves bytes between two descriptors: both ends are recorded. */
 static __always_inline int moved_between(struct call *call, __u32 out, __u32 in)
 {
+	struct moved moved = {.cgroup = call->cgroup, .result = call->result, .fd = out, .outgoing = 1};
+
 	/* before anything is told of the call; of the other one it is asked when that is told */
-	if (!is_watchdog(call->cgroup) && is_in_doubt(out, 0))
-		count_loss(call->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
+	if (is_in_doubt(out, 0))
+		moved.doubt = FP_FD_IN_DOUBT;
 	moved_buffer(call, in, 0, 0, 0);
-	return moved_buffer(call, out, 0, 0, 1);
+	return record_any_move(&moved);
 }
 
 /* A call that says 0 when all of it went. */

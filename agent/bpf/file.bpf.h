@@ -93,13 +93,16 @@ static __always_inline int note_signal(long bytes)
 	return 0;
 }
 
-/* read and write on anything but sockets */
-__noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, __u32 fd, __u64 writes)
+/* read and write on anything but sockets; `fd` with FP_FD_IN_DOUBT, if it is */
+__noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, __u64 fd, __u64 writes)
 {
 	if (!who)
 		return 0;
-	if (who->object == FP_OBJECT_KIND_OTHER)
-		return writes ? note_signal(bytes) : 0;
+	if (who->object == FP_OBJECT_KIND_OTHER && writes)
+		note_signal(bytes);
+	/* what nobody needs to know of, unless it was something else */
+	if (who->object == FP_OBJECT_KIND_OTHER && !(fd & FP_FD_IN_DOUBT))
+		return 0;
 	/* read and write have the same fields; only the type differs */
 	BEGIN_RECORD(record, read, READ, cgroup, 0, IS_BULK, bytes);
 	if (writes)

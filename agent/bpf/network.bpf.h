@@ -338,6 +338,7 @@ struct moved {
 	long result;
 	__u32 fd, outgoing;
 	__u32 message, n_messages; /* which of how many it is; 0 of 0: the only one */
+	__u64 doubt; /* FP_FD_IN_DOUBT: the number may have stood for something else */
 	struct data data;
 };
 
@@ -382,7 +383,7 @@ static __always_inline void fill_other_end(struct endpoints *e, struct moved *mo
 }
 
 /* A send is laid out as a receive without its last field. */
-static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u32 fd,
+static __always_inline void fill_transfer(struct fp_record_receive *r, struct file *file, __u64 fd,
 					  struct endpoints *e, long bytes, const struct data *data, int sends)
 {
 	if (sends)
@@ -394,6 +395,7 @@ static __always_inline void fill_transfer(struct fp_record_receive *r, struct fi
 		r->flags |= FP_RECEIVE_PEEKED;
 }
 
+/* 1: it is of a kind that is not told. */
 __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 {
 	struct file *file = (void *)of_file;
@@ -410,14 +412,14 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 	fill_endpoints(file, &e);
 	/* out of the error queue comes what went out by this socket */
 	if (!is_told(e.family) || (!sends && data->how & MSG_ERRQUEUE))
-		return 0;
+		return 1;
 	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
 		e.rx_end += moved->result; /* they are still to be read */
 	if (e.protocol != IPPROTO_TCP)
 		fill_other_end(&e, moved);
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, FP_PAYLOAD_MAX, how, moved->result);
-		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);
+		fill_transfer(&record->r, file, moved->fd | moved->doubt, &e, moved->result, data, sends);
 		len = moved->result < (long)data->len ? moved->result : data->len;
 		/* read again later; never written to where we look */
 		if (!sends && (data->how & MSG_PEEK || (data->how & MSG_TRUNC && e.protocol == IPPROTO_TCP)))
@@ -432,7 +434,7 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 		emit(record);
 	} else {
 		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, 0, how, moved->result);
-		fill_transfer(&record->r, file, moved->fd, &e, moved->result, data, sends);
+		fill_transfer(&record->r, file, moved->fd | moved->doubt, &e, moved->result, data, sends);
 		record->r.payload.offset = sizeof(record->r);
 		record->r.payload.len = 0;
 		emit(record);
@@ -443,24 +445,34 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 /* Of its own for the verifier, like walk_path. */
 __noinline int record_any_move(struct moved *moved)
 {
-	struct identity who;
+	struct identity who = {};
 	struct file *file;
+	int untold;
 
 	if (!moved || moved->result < 0 || is_watchdog(moved->cgroup))
 		return 0;
 	file = file_of(moved->fd);
 	/* it has moved bytes, and there is nothing: it was closed in the middle of the call */
-	if (!file) {
-		forget_reached();
-		return count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
-	}
-	if (is_in_doubt(moved->fd, 1))
+	if (!file || is_in_doubt(moved->fd, 1))
+		moved->doubt = FP_FD_IN_DOUBT;
+	if (moved->doubt && !moved->message)
 		count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);
-	if (!identify_moved(file, &who))
+	if (!file)
+		forget_reached();
+	untold = !file || !identify_moved(file, &who);
+	if (!untold && who.object == FP_OBJECT_KIND_SOCKET) {
+		untold = record_transfer_socket(moved, (__u64)file);
+		if (!untold)
+			return 0;
+	}
+	if (untold && !moved->doubt)
 		return 0;
-	if (who.object == FP_OBJECT_KIND_SOCKET)
-		return record_transfer_socket(moved, (__u64)file);
-	return record_transfer(moved->cgroup, moved->result, &who, moved->fd, moved->outgoing);
+	/* whose work the bytes were can have to be known, though not what they went through */
+	if (untold) {
+		__builtin_memset(&who, 0, sizeof(who));
+		who.object = FP_OBJECT_KIND_OTHER;
+	}
+	return record_transfer(moved->cgroup, moved->result, &who, moved->fd | moved->doubt, moved->outgoing);
 }
 
 static __always_inline int record_moved(struct call *call, __u32 fd, struct data *data, int outgoing)

@@ -159,6 +159,11 @@ struct fp_watchdog {
 #define FP_WAIT_SLACK 100000ull
 /* `flags` of a receive, beside those of the descriptor: the bytes are still there to be read */
 #define FP_RECEIVE_PEEKED (1ull << 33)
+/*
+ * `fd` of what moved bytes, beside the number: it may have stood for something else when the call began
+ * (bpf/replaced.bpf.h).  With an object of no kind nothing is known but that the bytes were moved.
+ */
+#define FP_FD_IN_DOUBT (1ull << 32)
 /* `flags` of a move */
 #define FP_MOVED_BORN 1ull
 /* `flags` of an exit */

@@ -65,15 +65,35 @@ static int move_meanwhile(void)
 
 static int read_what_is_closed(void) { return read_meanwhile(NULL); }
 
+/* The only move of six bytes of that kind, and whether it is said to be in doubt. */
+static const struct fp_event *the_move(enum fp_event_type type, int in_doubt)
+{
+	const struct fp_event *move = NULL;
+
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == type && events[i].bytes == 6 && !(type == FP_EVENT_TYPE_WRITE && events[i].tid != events[i].tgid)) {
+			assert_null(move);
+			move = &events[i];
+		}
+	assert_non_null(move);
+	assert_int_equal(!!(move->fd & FP_FD_IN_DOUBT), in_doubt);
+	return move;
+}
+
 static void what_a_number_stood_for_is_not_told_wrongly_in_silence(void **state)
 {
 	lost_by(FP_LOSS_DESCRIPTOR);
 	record(read_what_is_replaced);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 1);
+	assert_int_equal(the_move(FP_EVENT_TYPE_READ, 1)->ino, ino_of(in_directory("cover")));
 	record(move_meanwhile);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 1);
+	the_move(FP_EVENT_TYPE_READ, 0);
+	/* into a device that gives nothing back, which is not told else */
+	assert_int_equal(the_move(FP_EVENT_TYPE_WRITE, 1)->object, FP_OBJECT_OTHER);
 	record(read_what_is_closed);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 1);
+	assert_int_equal(the_move(FP_EVENT_TYPE_READ, 1)->object, FP_OBJECT_OTHER);
 }
 
 enum { ROUNDS = 200 };
@@ -161,8 +181,10 @@ static void in_turn_is_no_doubt(int (*work)(void))
 	record(work);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 0);
 	assert_int_equal(count(FP_EVENT_TYPE_READ), ROUNDS);
-	for (unsigned i = 0; i < ROUNDS; i++)
+	for (unsigned i = 0; i < ROUNDS; i++) {
 		assert_int_equal(nth(FP_EVENT_TYPE_READ, i)->ino, ino_of(in_directory("cover")));
+		assert_int_equal(nth(FP_EVENT_TYPE_READ, i)->fd & FP_FD_IN_DOUBT, 0);
+	}
 }
 
 static void a_number_that_is_used_again_in_turn_is_no_doubt(void **state)
