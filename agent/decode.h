@@ -9,5 +9,7 @@
 
 /* 0, or -EBADMSG when the record is not one of this schema. */
 int fp_decode(const void *record, size_t len, struct fp_event *ret_event);
+/* Records of the same container are missing between this one, which can be decoded, and the one before. */
+bool fp_decode_is_after_loss(const void *record, size_t len);
 
 #endif

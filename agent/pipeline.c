@@ -402,6 +402,9 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 		p->stats.invalid++;
 		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
 	}
+	/* how many is told later: by then much has been attributed */
+	if (fp_decode_is_after_loss(data, len))
+		fp_attributor_doubt(p->attributor, event.cgroup);
 	if (!fp_event_is_state(event.type)) /* these have no numbers: they do not come through the ring */
 		fp_sequence_note(&p->sequence, event.cpu, event.seq);
 	if (!p->hooks_told)

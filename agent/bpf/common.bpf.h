@@ -421,17 +421,22 @@ __noinline int may_reserve(__u64 cgroup, __u64 size, __u64 bulk)
 __noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size, __u64 cgroup, long result)
 {
 	struct fp_usage *of = usage_of(cgroup);
+	__u16 after_loss = 0;
 
 	if (!head)
 		return 0;
 	if (of) {
+		__u64 refused = of->refused, told = of->refused_told;
 		__u64 held = __sync_fetch_and_add(&of->written, taken_by(size)) - of->read;
 
 		/* well below what is allowed, so that it does not go to and fro */
 		if (of->throttled && held < room_for(1))
 			tell_throttle(cgroup, 0);
+		if (refused != told && __sync_val_compare_and_swap(&of->refused_told, told, refused) == told)
+			after_loss = FP_RECORD_AFTER_LOSS;
 	}
 	fill_head(head, type, size, cgroup, result);
+	head->version |= after_loss;
 	return 0;
 }
 

@@ -15,6 +15,8 @@
 #define FP_LOSSES_MAX (4 * FP_CONTAINERS_MAX)
 
 #define FP_RECORD_VERSION 2
+/* Beside it: records of the container were refused since the one before.  What is missing is missing just here. */
+#define FP_RECORD_AFTER_LOSS 0x8000
 
 /* System call numbers below this can be recorded. */
 #define FP_CALLS_MAX 512
@@ -72,6 +74,7 @@ struct fp_usage {
 	uint64_t read; /* by the agent alone */
 	uint64_t throttled; /* 1: records are refused until it has given back much */
 	uint64_t refused; /* in all */
+	uint64_t refused_told; /* of these, before a record that was not refused */
 };
 /*
  * No container may hold more than so many times what is free.  One alone gets 4/5 of the

@@ -318,6 +318,22 @@ static void take_loss(void *arg, uint64_t of_cgroup, uint32_t cause, uint64_t lo
 	n_lost += lost;
 }
 
+static int is_after_loss(size_t i)
+{
+	return fp_decode_is_after_loss(raw[i], sizeof(struct fp_record_head));
+}
+
+/* The first record that was not refused again says that some were, and no other does. */
+static void assert_told_where_they_are_missing(void)
+{
+	size_t i = n_events;
+
+	for (; i > 0 && events[i - 1].type != FP_EVENT_TYPE_WRITE; i--)
+		assert_int_equal(is_after_loss(i - 1), events[i - 1].type == FP_EVENT_TYPE_EXIT);
+	for (; i > 0; i--)
+		assert_false(is_after_loss(i - 1));
+}
+
 /* More than the ring holds, with nobody draining: what is delivered and what is counted make the whole. */
 static void loss_is_counted_to_the_last_record(void **state)
 {
@@ -336,6 +352,10 @@ static void loss_is_counted_to_the_last_record(void **state)
 	assert_int_equal(before + after + n_lost, 20000);
 	/* what matters more still got through */
 	assert_int_equal(count(FP_EVENT_TYPE_EXIT), 1);
+	assert_told_where_they_are_missing();
+	record(do_nothing);
+	for (size_t i = 0; i < n_events; i++)
+		assert_false(is_after_loss(i));
 }
 
 int main(void)

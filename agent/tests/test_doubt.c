@@ -502,6 +502,32 @@ static void losses_that_say_nothing_of_requests_make_none_doubtful(void **state)
 	assert_false(is_known_after(FP_LOSS_BUDGET));
 }
 
+/* The record that follows those that are missing says so: what was known before is not believed from there on. */
+static void a_record_says_that_others_are_missing_before_it(void **state)
+{
+	static const struct fp_pipeline_options options = {.container = nobody_knows, .event = take, .raw = true};
+	struct fp_record_unlink record = {.head = {.type = FP_EVENT_TYPE_UNLINK, .size = sizeof(record), .cgroup = CGROUP,
+						   .tgid = NODE, .tid = NODE, .process_start = NODE, .turn = 1}};
+	struct fp_pipeline *p;
+
+	for (unsigned after_loss = 0; after_loss < 2; after_loss++) {
+		assert_int_equal(fp_pipeline_new(&options, &p), 0);
+		feed(p, make_mark(WATCHDOG, FP_MARK_HELLO, 0));
+		for (unsigned i = 0; i < 2; i++) {
+			feed(p, make_mark(WATCHDOG, FP_MARK_BEGIN, i + 1));
+			feed(p, make_connection_mark(i + 1, 40000 + i, 0));
+			feed(p, request_read(NODE + i, 40000 + i, 50, 50));
+		}
+		record.head.version = (uint16_t)(FP_RECORD_VERSION | (after_loss ? FP_RECORD_AFTER_LOSS : 0));
+		record.head.time = test_time += 1000;
+		record.path.offset = sizeof(record);
+		assert_int_equal(fp_pipeline_record(p, &record, sizeof(record)), 0);
+		assert_int_equal(last.time, record.head.time);
+		assert_int_equal(last.attribution, after_loss ? FP_ATTRIBUTION_AMBIGUOUS : FP_ATTRIBUTION_DERIVED);
+		fp_pipeline_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +548,7 @@ int main(void)
 		TEST(nobody_is_called_a_liar_after_that),
 		TEST(liars_are_found_otherwise),
 		TEST(the_end_of_something_is_no_doubt),
+		cmocka_unit_test(a_record_says_that_others_are_missing_before_it),
 		cmocka_unit_test(losses_that_say_nothing_of_requests_make_none_doubtful),
 	};
 
