@@ -64,20 +64,32 @@ static struct bpf_link *attach(struct bpf_program *program, bool of_cgroup, int 
 	return of_cgroup ? bpf_program__attach_cgroup(program, cgroup) : bpf_program__attach(program);
 }
 
+/* Of what a call by name that has done nothing is told by: that nothing was told of it. */
+static bool tells_changes(const struct bpf_program *program)
+{
+	return strncmp(bpf_program__name(program), "on_ctime_", strlen("on_ctime_")) == 0;
+}
+
 void fp_capture_attach_optional(struct fp_capture *capture, int cgroup)
 {
 	struct bpf_object_skeleton *skeleton = capture->skeleton->skeleton;
+	unsigned n_telling = 0, n_attached = 0;
 
 	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
 		for (int j = 0; j < skeleton->prog_cnt; j++) {
-			if (strcmp(skeleton->progs[j].name, optional[i].handler) != 0 ||
-			    !bpf_program__autoload(*skeleton->progs[j].prog))
+			if (strcmp(skeleton->progs[j].name, optional[i].handler) != 0)
+				continue;
+			n_telling += tells_changes(*skeleton->progs[j].prog);
+			if (!bpf_program__autoload(*skeleton->progs[j].prog))
 				continue;
 			bpf_program__set_autoattach(*skeleton->progs[j].prog, false);
 			*skeleton->progs[j].link = attach(*skeleton->progs[j].prog, optional[i].tracepoint == OF_CGROUP, cgroup);
 			if (!*skeleton->progs[j].link)
 				capture->about.hooks |= 1ull << optional[i].missing;
+			else
+				n_attached += tells_changes(*skeleton->progs[j].prog);
 		}
+	capture->skeleton->bss->tells_changes = n_attached == n_telling;
 }
 
 uint64_t fp_capture_missing_hooks(const struct fp_capture *capture)

@@ -13,6 +13,7 @@
 #include "agent/bpf/network.bpf.h"
 #include "agent/bpf/others.bpf.h"
 #include "agent/bpf/reaching.bpf.h"
+#include "agent/bpf/renamed.bpf.h"
 #include "agent/bpf/tls.bpf.h"
 #include "agent/bpf/uring_more.bpf.h"
 
@@ -81,6 +82,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 #define DEED(...) struct deed deed = {.cgroup = call.cgroup, .result = result, __VA_ARGS__}
 #define NAME_HANDLER(name, record, ...)                                                            \
 	HANDLER(name, if (result >= 0) { DEED(__VA_ARGS__); record(&deed); } forget_touched())
+#define RENAME_HANDLER(name, record, ...)                                                          \
+	HANDLER(name, if (result >= 0) { DEED(__VA_ARGS__); if (has_renamed(&deed)) record(&deed); } forget_touched())
 #define FILE_HANDLER(name, record, ...) HANDLER(name, if (result >= 0) { DEED(__VA_ARGS__); record(&deed); })
 #define NAME(...) .name = {__VA_ARGS__}
 #define NEW_NAME(...) .new_name = {__VA_ARGS__}
@@ -438,9 +441,9 @@ HANDLER(on_close, IF_DONE(note_replaced(a1); record_close(&call, a1)))
 /* another number for a descriptor is told by nothing, but what that number stood for before is gone */
 HANDLER(on_replace, if (result >= 0 && a1 != a2) note_replaced(a2))
 HANDLER(on_close_range, IF_DONE(note_replaced_range(a1, a2, a3)))
-NAME_HANDLER(on_rename, record_rename, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
-NAME_HANDLER(on_renameat, record_rename, NAME(a2, a1), NEW_NAME(a4, a3))
-NAME_HANDLER(on_renameat2, record_rename2, NAME(a2, a1), NEW_NAME(a4, a3), .what = a5)
+RENAME_HANDLER(on_rename, record_rename, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
+RENAME_HANDLER(on_renameat, record_rename, NAME(a2, a1), NEW_NAME(a4, a3))
+RENAME_HANDLER(on_renameat2, record_rename2, NAME(a2, a1), NEW_NAME(a4, a3), .what = a5)
 NAME_HANDLER(on_unlink, record_unlink, NAME(a1, AT_FDCWD))
 NAME_HANDLER(on_unlinkat, record_unlink, NAME(a2, a1), .what = a3)
 NAME_HANDLER(on_chmod, record_chmod, NAME(a1, AT_FDCWD), .what = a2)

@@ -27,6 +27,7 @@ struct qstr {
 };
 
 struct mount;
+struct dentry;
 
 struct file_system_type {
 	const char *name;
@@ -35,7 +36,9 @@ struct file_system_type {
 struct super_block {
 	unsigned int s_dev;
 	struct file_system_type *s_type;
+	unsigned long s_flags;
 	unsigned long s_magic;
+	struct dentry *s_root;
 	struct mount *s_mounts; /* since 6.18 */
 };
 

@@ -183,7 +183,7 @@ struct fp_existing_wanted {
 };
 
 /*
- * Calls by name of which is remembered what they touch, while they are in progress: 5.6 KiB each.  What one touches for which
+ * Calls by name of which is remembered what they touch, while they are in progress: 7.8 KiB each.  What one touches for which
  * there is no room has its names from memory alone, and says so (unverified).
  */
 #define FP_NAMINGS_MAX 256

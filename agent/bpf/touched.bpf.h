@@ -45,16 +45,30 @@ struct touched {
 	__u64 aliases; /* names that the kernel has in memory */
 	__u64 alias[ALIASES_MAX]; /* which they are, when there are several; 0: none, or too many */
 	__u64 alias_place[ALIASES_MAX];
+	__u64 kept; /* where the names of one that has several are kept in `kept`, from 1 on; 0: nowhere */
 	__u64 moves; /* of this inode, by then */
 	struct identity who;
 	__u64 begin; /* of the path in its room; PATH_ROOM: none */
 	struct walk_room path;
 };
 
+/* How a file of several names was called, which at the exit of a rename the kernel does not know any more. */
+#define KEPT_MAX 2
+struct kept_name {
+	__u64 parent; /* the directory's inode */
+	__u64 len;
+	char bytes[NAME_ROOM];
+};
+struct kept_names {
+	struct kept_name name[ALIASES_MAX];
+};
+
 struct naming {
 	__u64 n; /* more than TOUCHED_MAX: too many to judge */
 	__u64 stacked;
+	__u64 n_kept;
 	struct touched touched[TOUCHED_MAX];
+	struct kept_names kept[KEPT_MAX]; /* of an exchange two */
 };
 
 /* By thread, from the first inode that its call touches to the end of the call: no longer, as it is much. */
@@ -213,6 +227,12 @@ static __always_inline int is_stacked(struct inode *inode)
 	return BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC;
 }
 
+/* The root of its file system, which no table has. */
+static __always_inline int is_top(struct dentry *dentry)
+{
+	return FIELD(struct dentry, dentry, d_parent) == dentry && BPF_CORE_READ(dentry, d_inode, i_sb, s_root) == dentry;
+}
+
 struct names {
 	__u64 newest; /* a dentry */
 	__u64 number;
@@ -237,7 +257,7 @@ __noinline int find_names(__u64 of_inode, struct names *names)
 	for (i = 0; i < ALIASES_MAX; i++)
 		names->at[i] = 0;
 	for (i = 0; i < ALIASES_MAX && dentry; i++) {
-		if (all || FIELD(struct dentry, dentry, d_hash.pprev)) {
+		if (all || FIELD(struct dentry, dentry, d_hash.pprev) || is_top(dentry)) {
 			if (!names->newest)
 				names->newest = (__u64)dentry;
 			names->number++;
@@ -329,6 +349,28 @@ static __always_inline int is_through_ring(void)
 	return task->flags & PF_IO_WORKER || call_number(regs) == CALL_IO_URING_ENTER;
 }
 
+/* Of a file that has several names and may lose one of them: as they are now. */
+__noinline int keep_names(struct naming *naming, struct touched *touched)
+{
+	struct kept_names *kept;
+
+	if (!naming || !touched || touched->aliases < 2 || touched->aliases > ALIASES_MAX || naming->n_kept >= KEPT_MAX)
+		return 0;
+	kept = &naming->kept[naming->n_kept++ & (KEPT_MAX - 1)];
+	touched->kept = naming->n_kept;
+	for (int i = 0; i < ALIASES_MAX; i++) {
+		struct dentry *dentry = (void *)touched->alias[i];
+		__u32 len;
+
+		if (!dentry)
+			continue;
+		len = FIELD(struct dentry, dentry, d_name.len) & (NAME_ROOM - 1);
+		kept->name[i].parent = (__u64)BPF_CORE_READ(dentry, d_parent, d_inode);
+		kept->name[i].len = bpf_probe_read_kernel(kept->name[i].bytes, len, FIELD(struct dentry, dentry, d_name.name)) ? 0 : len;
+	}
+	return 0;
+}
+
 static __always_inline int note(struct naming *naming, struct inode *inode, int moved)
 {
 	struct touched *touched;
@@ -338,7 +380,7 @@ static __always_inline int note(struct naming *naming, struct inode *inode, int 
 		return 0;
 	if (stacked && !naming->stacked) {
 		naming->stacked = 1;
-		naming->n = 0;
+		naming->n = naming->n_kept = 0;
 	}
 	for (int i = 0; i < TOUCHED_MAX; i++)
 		if (i < naming->n && naming->touched[i].inode == (__u64)inode)
@@ -351,7 +393,10 @@ static __always_inline int note(struct naming *naming, struct inode *inode, int 
 	/* before the path is read, so that no change can come in between */
 	touched->moves = moved ? count_move((__u64)inode) : moves_of((__u64)inode);
 	identify_inode((__u64)inode, &touched->who);
+	touched->kept = 0;
 	note_names(touched, inode);
+	if (moved)
+		keep_names(naming, touched);
 	return 0;
 }
 

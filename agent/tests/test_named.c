@@ -136,6 +136,50 @@ static void one_of_several_names_is_known(void **state)
 	}
 }
 
+#define EXCHANGE 2
+
+static int swap(const char *one, const char *other)
+{
+	return (int)syscall(SYS_renameat2, AT_FDCWD, at(one), AT_FDCWD, at(other), EXCHANGE);
+}
+
+/* One of a file's names is renamed; and one to another one of the same file, by which nothing happens. */
+static int rename_several_names(void)
+{
+	/* groups of the first version can be renamed without a word, so that with them there one cannot know */
+	return unshare(CLONE_NEWNS) || umount2("/sys/fs/cgroup", MNT_DETACH) || touch_file("a") || touch_file("other") || touch_file("x") ||
+	       mkdir(at("dir"), 0700) || link(at("a"), at("b")) || link(at("a"), at("c")) || link(at("x"), at("y")) ||
+	       rename(at("b"), at("dir/d")) || rename(at("c"), at("other")) || rename(at("a"), at("other")) ||
+	       rename(at("dir/d"), at("a")) || swap("a", "x") || swap("a", "y") || chdir(at("dir")) || rename("d", "e") ||
+	       chdir("/") || unlink(at("a")) || unlink(at("x")) || unlink(at("y")) || unlink(at("other")) ||
+	       unlink(at("dir/e")) || rmdir(at("dir"));
+}
+
+static void assert_renamed(unsigned n, const char *from, const char *to, const char *made_as)
+{
+	const struct fp_event *event = nth(FP_EVENT_TYPE_RENAME, n);
+
+	assert_text(event->path, at(from));
+	assert_text(event->new_path, at(to));
+	assert_same_object(event, opened(made_as, 0));
+	assert_int_equal(event->naming, FP_NAMING_RESOLVED);
+}
+
+static void one_of_several_names_is_renamed(void **state)
+{
+	for (int i = 0; i < PLACES; i++) {
+		place = places[i];
+		record(rename_several_names);
+		assert_renamed(0, "b", "dir/d", "a");
+		assert_renamed(1, "c", "other", "a"); /* onto another file */
+		assert_renamed(2, "a", "x", "a");
+		assert_renamed(3, "x", "a", "x");
+		/* a and y are one file now: nothing was exchanged */
+		assert_renamed(4, "dir/d", "dir/e", "a");
+		assert_int_equal(count(FP_EVENT_TYPE_RENAME), 5);
+	}
+}
+
 /* By way of a symbolic link: the record names what it leads to. */
 static int change_by_name(void)
 {
@@ -261,6 +305,7 @@ int main(void)
 		cmocka_unit_test(what_is_renamed_is_known),
 		cmocka_unit_test(what_is_made_is_known),
 		cmocka_unit_test(one_of_several_names_is_known),
+		cmocka_unit_test(one_of_several_names_is_renamed),
 		cmocka_unit_test(what_is_changed_is_known),
 		cmocka_unit_test(what_an_overlay_raises_is_one_file),
 		cmocka_unit_test(an_argument_that_changes_does_not_lie),
