@@ -4,6 +4,7 @@
  * after one comparison; a table of programs by call number, which the agent
  * fills for its architecture (agent/calls.def), does the rest.
  */
+#include "agent/bpf/dumped.bpf.h"
 #include "agent/bpf/failed.bpf.h"
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
@@ -886,6 +887,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	end_state(task);
 	if (!cgroup)
 		return 0;
+	record_dump(cgroup);
 	ends = ends_process(task);
 	BEGIN_RECORD(record, exit, EXIT, cgroup, 0, 0, ends ? wait_status(task) : task->exit_code);
 	record->r.flags = ends ? FP_EXIT_PROCESS : 0;
@@ -1046,7 +1048,7 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 		forget_repeated(argument(ctx, 1));
 	if (is_by_name(opcode) && !is_watchdog(call.cgroup))
 		complete_asked(call.cgroup, argument(ctx, 1), call.result, opcode);
-	if (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT)
+	if (is_done_by_name(opcode))
 		return 0;
 	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -EINPROGRESS))
 		return 0;

@@ -178,6 +178,7 @@ struct fs_struct {
 };
 
 struct proc_ns_operations {
+	const char *name;
 	int type; /* CLONE_NEW* */
 };
 
@@ -432,6 +433,19 @@ struct io_open {
 	struct filename *filename;
 	unsigned int file_slot; /* not 0: what comes has no descriptor, but a place in the ring's own table */
 	struct open_how how;
+};
+
+struct xattr_name {
+	char name[256];
+};
+
+struct kernel_xattr_ctx {
+	struct xattr_name *kname;
+};
+
+struct io_xattr {
+	struct kernel_xattr_ctx ctx;
+	struct filename *filename;
 };
 
 struct io_accept {

@@ -19,6 +19,7 @@
 #define CGROUP_SUPER_MAGIC 0x27e0eb
 #define CGROUP2_SUPER_MAGIC 0x63677270
 #define DEVPTS_SUPER_MAGIC 0x1cd1
+#define NSFS_MAGIC 0x6e736673
 
 struct identity {
 	__u64 object, dev, ino, gen;
@@ -117,6 +118,32 @@ struct walk {
 /* What stands before a path of which the beginning had no room: no path begins like that. */
 #define CUT_MARK 3
 
+/*
+ * What a name space is called, which no directory leads to and whose own name is empty: as the kernel writes it, without a
+ * slash.  Of its own for the verifier.
+ */
+__noinline int write_space(struct walk_room *into, __u32 at, __u64 of_inode)
+{
+	struct inode *inode = (void *)of_inode;
+	struct ns_common *ns = FIELD(struct inode, inode, i_private);
+	char text[48] = {};
+	long len;
+
+	if (!into || !ns)
+		return 0;
+	len = BPF_SNPRINTF(text, sizeof(text), "%s:[%u]", BPF_CORE_READ(ns, ops, name), BPF_CORE_READ(ns, inum)) - 1;
+	if (len <= 0 || len >= (long)sizeof(text) || at < len || at > PATH_ROOM)
+		return 0;
+	at = (at - len) & (PATH_ROOM - 1);
+	VISIBLE(at);
+	at &= PATH_ROOM - 1;
+	VISIBLE(len);
+	len &= 63;
+	if (len < (long)sizeof(text))
+		bpf_probe_read_kernel(&into->bytes[at], len, text);
+	return len;
+}
+
 /* Writes one component before what is there; 1: the walk is over. */
 static __always_inline long write_component(struct walk *walk, struct dentry *dentry)
 {
@@ -157,8 +184,13 @@ static long walk_one(__u32 i, struct walk *walk)
 		return 0;
 	}
 	/* a root that no mount leads to: memfd and its like, which have a name all the same */
-	if (dentry == parent)
+	if (dentry == parent) {
+		if (BPF_CORE_READ(dentry, d_inode, i_sb, s_magic) == NSFS_MAGIC) {
+			walk->at -= write_space(walk->into, walk->at, (__u64)BPF_CORE_READ(dentry, d_inode));
+			return 1;
+		}
 		walk->last = 1;
+	}
 	walk->dentry = (__u64)parent;
 	return write_component(walk, dentry);
 }

@@ -138,7 +138,7 @@ static __always_inline int is_telling(__u64 magic)
 	case 0x64626720: /* debugfs */
 	case 0x74726163: /* tracefs */
 	case 0x73636673: /* securityfs */
-	case 0x6e736673: /* name spaces */
+	case NSFS_MAGIC:
 	case 0x73717368: /* squashfs */
 	case 0xe0f5e1e2: /* erofs */
 		return 1;

@@ -31,6 +31,7 @@
 #define AT_EMPTY_PATH 0x1000
 #define AT_SYMLINK_FOLLOW 0x400
 #define PF_IO_WORKER 0x10
+#define PF_DUMPCORE 0x200
 /* The same on all architectures. */
 #define CALL_IO_URING_ENTER 426
 
@@ -400,6 +401,32 @@ static __always_inline int note(struct naming *naming, struct inode *inode, int 
 	return 0;
 }
 
+/* What a thread that dumps its memory writes to (dumped.bpf.h); by thread until its exit. */
+struct dump {
+	__u64 inode;
+	struct identity who;
+};
+#define DUMPS_MAX 64 /* at a time; of one of more only its exit tells that it dumped */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, DUMPS_MAX);
+	__type(key, __u32);
+	__type(value, struct dump);
+} dumps SEC(".maps");
+
+/* Each time anew: what an old file of that name loses by being unlinked comes before what is written to the new one. */
+static __always_inline int note_dump(__u64 inode)
+{
+	struct dump dump = {.inode = inode};
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	identify_inode(inode, &dump.who);
+	if (dump.who.object == FP_OBJECT_KIND_FILE)
+		bpf_map_update_elem(&dumps, &tid, &dump, BPF_ANY);
+	return 0;
+}
+
 /* The task is one that is recorded. */
 __noinline int touch(__u64 of_inode)
 {
@@ -407,6 +434,8 @@ __noinline int touch(__u64 of_inode)
 	struct naming *naming;
 	__u8 handler;
 
+	if (bpf_get_current_task_btf()->flags & PF_DUMPCORE)
+		return note_dump(of_inode);
 	handler = naming_handler();
 	if (!handler) {
 		if (is_through_ring())

@@ -13,6 +13,7 @@
 
 enum {
 	OP_OPENAT = 18, OP_OPENAT2 = 28, OP_RENAMEAT = 35, OP_UNLINKAT = 36, OP_MKDIRAT = 37, OP_SYMLINKAT = 38, OP_LINKAT = 39,
+	OP_FSETXATTR = 41, OP_SETXATTR = 42, OP_FGETXATTR = 43, OP_GETXATTR = 44,
 };
 
 /* Operations under way at a time; of one that is pushed out the names are lost, which is counted. */
@@ -51,9 +52,31 @@ static __always_inline void keep_text(struct asked_name *into, struct filename *
 	into->str.len = len > 0 && len <= NAME_ROOM * 2 ? len - 1 : 0;
 }
 
+static __always_inline int is_attribute(int opcode)
+{
+	return opcode >= OP_FSETXATTR && opcode <= OP_GETXATTR;
+}
+
+/* What complete_asked() tells alone; an open is told by what came of it. */
+static __always_inline int is_done_by_name(int opcode)
+{
+	return (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT) || is_attribute(opcode);
+}
+
 static __always_inline int is_by_name(int opcode)
 {
-	return (opcode >= OP_RENAMEAT && opcode <= OP_LINKAT) || opcode == OP_OPENAT || opcode == OP_OPENAT2;
+	return is_done_by_name(opcode) || opcode == OP_OPENAT || opcode == OP_OPENAT2;
+}
+
+/* Of an attribute: the file's name, if it is not one that is open, and its own. */
+static __always_inline void keep_attribute(struct asked *asked_one, __u64 of_request, int opcode)
+{
+	struct io_xattr *xattr = (void *)of_request;
+	long len = bpf_probe_read_kernel_str(asked_one->new_name.room, ATTRIBUTE_ROOM, BPF_CORE_READ(xattr, ctx.kname));
+
+	asked_one->new_name.str.len = len > 0 && len <= ATTRIBUTE_ROOM ? len - 1 : 0;
+	if (opcode == OP_SETXATTR || opcode == OP_GETXATTR)
+		keep_name(&asked_one->name, AT_FDCWD, BPF_CORE_READ(xattr, filename));
 }
 
 /* An operation by name has been submitted. */
@@ -95,6 +118,8 @@ __noinline int note_asked(__u64 of_request, int opcode)
 		keep_name(&asked_one->name, BPF_CORE_READ(link, old_dfd), BPF_CORE_READ(link, oldpath));
 		keep_name(&asked_one->new_name, BPF_CORE_READ(link, new_dfd), BPF_CORE_READ(link, newpath));
 		break;
+	default:
+		keep_attribute(asked_one, of_request, opcode);
 	}
 	return 0;
 }
@@ -164,6 +189,31 @@ static __always_inline int record_asked_make(__u64 cgroup, __u64 request, struct
 	return 0;
 }
 
+/* Of a descriptor the file is known, of a name that name alone. */
+static __always_inline int record_asked_attribute(__u64 cgroup, __u64 request, long result, struct asked *asked_one)
+{
+	int opcode = asked_one->opcode, by_name = opcode == OP_SETXATTR || opcode == OP_GETXATTR;
+	struct file *file = BPF_CORE_READ((struct io_kiocb *)request, file);
+	struct identity who;
+
+	BEGIN_RECORD(record, xattr, XATTR, cgroup, NAMED_ROOM + ATTRIBUTE_ROOM, 0, result);
+	record->r.operation = opcode == OP_FSETXATTR || opcode == OP_SETXATTR ? FP_OPERATION_KIND_SET : FP_OPERATION_KIND_GET;
+	if (by_name || !file) {
+		UNKNOWN_OBJECT(record, FP_OBJECT_KIND_OTHER);
+		PUT_ASKED(record, path, 0, asked_one->name);
+	} else {
+		identify_file(file, &who);
+		PUT_OBJECT(record, who);
+		record->r.naming = FP_NAMING_KIND_RESOLVED;
+		PUT_PATH(record, file);
+	}
+	bpf_probe_read_kernel(record->room_ + NAMED_ROOM, ATTRIBUTE_ROOM, asked_one->new_name.room);
+	record->r.attribute.offset = sizeof(record->r) + NAMED_ROOM;
+	record->r.attribute.len = asked_one->new_name.str.len;
+	emit(record);
+	return 0;
+}
+
 static __always_inline int record_asked_failed(__u64 cgroup, __u64 operation, long result, struct asked *asked_one)
 {
 	struct tried tried = {.operation = operation};
@@ -184,8 +234,9 @@ static __always_inline int record_asked(__u64 cgroup, __u64 request, long result
 	int opens = asked_one->opcode == OP_OPENAT || asked_one->opcode == OP_OPENAT2;
 
 	if (result < 0)
-		return is_failure(result) ? record_asked_failed(cgroup, opens ? FP_OPERATION_KIND_OPEN : FP_OPERATION_KIND_NAME,
-								 result, asked_one) : 0;
+		return is_failure(result) ? record_asked_failed(cgroup, opens ? FP_OPERATION_KIND_OPEN :
+								 is_attribute(asked_one->opcode) ? FP_OPERATION_KIND_CHANGE :
+								 FP_OPERATION_KIND_NAME, result, asked_one) : 0;
 	switch (asked_one->opcode) {
 	case OP_RENAMEAT:
 		return record_asked_pair(cgroup, request, asked_one);
@@ -197,6 +248,11 @@ static __always_inline int record_asked(__u64 cgroup, __u64 request, long result
 		return record_asked_symlink(cgroup, request, asked_one);
 	case OP_LINKAT:
 		return record_asked_link(cgroup, request, asked_one);
+	case OP_FSETXATTR:
+	case OP_SETXATTR:
+	case OP_FGETXATTR:
+	case OP_GETXATTR:
+		return record_asked_attribute(cgroup, request, result, asked_one);
 	}
 	return 0;
 }

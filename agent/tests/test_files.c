@@ -505,6 +505,33 @@ static void what_goes_through_devices_is_told(void **state)
 enum { DEEP = 60, LONG = 8 };
 
 /* As deep as that in short names, then in long ones. */
+static int open_spaces(void)
+{
+	char link[64];
+	int fd = open("/proc/self/ns/net", O_RDONLY);
+	ssize_t len = readlink("/proc/self/ns/net", link, sizeof(link) - 1);
+
+	if (fd < 0 || len < 0 || open("/proc/self/ns/mnt", O_RDONLY) < 0)
+		return 1;
+	memcpy(told + 8, link, (size_t)len + 1);
+	((char *)(told + 8))[len] = 0;
+	told[0] = ino_of_fd(fd);
+	return 0;
+}
+
+static void a_name_space_is_called_as_the_kernel_calls_it(void **state)
+{
+	const struct fp_event *event;
+
+	share();
+	record(open_spaces);
+	event = about(FP_EVENT_TYPE_OPEN, told[0], 0);
+	assert_text(event->path, (char *)(told + 8));
+	assert_int_equal(strncmp((char *)(told + 8), "net:[", 5), 0);
+	assert_int_equal(event->object, FP_OBJECT_FILE);
+	assert_memory_equal(nth(FP_EVENT_TYPE_OPEN, 1)->path.data, "mnt:[", 5);
+}
+
 static int go_deep(void)
 {
 	char name[201] = "d";
@@ -558,6 +585,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_renamed_over_is_another),
 		cmocka_unit_test(both_halves_of_an_exchange_are_told),
 		cmocka_unit_test(what_goes_through_devices_is_told),
+		cmocka_unit_test(a_name_space_is_called_as_the_kernel_calls_it),
 		cmocka_unit_test(a_path_without_its_beginning_says_so),
 	};
 

@@ -90,6 +90,57 @@ static void names_are_told_as_the_kernel_has_them(void **state)
 	assert_int_equal(count(FP_EVENT_TYPE_FAILED), 2);
 }
 
+/* Attributes by name and by descriptor. */
+static int use_attributes(void)
+{
+	struct io_uring_params p = {0};
+	int ring = syscall(SYS_io_uring_setup, 1, &p), fd = open(path("marked"), O_CREAT | O_RDWR, 0600);
+	char value[8] = "1";
+
+	if (ring < 0)
+		return 1;
+	told[0] = ino_of_fd(fd);
+	if (chdir(directory) ||
+	    RING(.opcode = IORING_OP_FSETXATTR, .fd = fd, .addr = NAME("trusted.one"), .off = NAME(value), .len = 1) ||
+	    RING(.opcode = IORING_OP_SETXATTR, .addr = NAME("trusted.two"), .off = NAME(value), .len = 1, .addr3 = NAME("marked")) ||
+	    RING(.opcode = IORING_OP_FGETXATTR, .fd = fd, .addr = NAME("trusted.two"), .off = NAME(value), .len = 8) != 1 ||
+	    RING(.opcode = IORING_OP_GETXATTR, .addr = NAME("trusted.one"), .off = NAME(value), .len = 8, .addr3 = NAME(path("marked"))) != 1)
+		return 2;
+	return RING(.opcode = IORING_OP_GETXATTR, .addr = NAME("trusted.none"), .off = NAME(value), .len = 8, .addr3 = NAME("marked")) != -ENODATA;
+}
+
+static void assert_attribute(unsigned n, enum fp_operation operation, const char *name, bool by_name, int64_t result)
+{
+	const struct fp_event *event = nth(FP_EVENT_TYPE_XATTR, n);
+
+	assert_int_equal(event->operation, operation);
+	assert_text(event->attribute, name);
+	assert_text(event->path, path("marked"));
+	assert_int_equal(event->result, result);
+	assert_int_equal(event->ino, by_name ? 0 : told[0]);
+	assert_int_equal(event->object, by_name ? FP_OBJECT_OTHER : FP_OBJECT_FILE);
+	assert_int_equal(event->naming, by_name ? FP_NAMING_UNVERIFIED : FP_NAMING_RESOLVED);
+	assert_int_equal(event->tgid, child);
+	assert_int_equal(event->cgroup, cgroup.id);
+}
+
+static void attributes_through_a_ring_are_told(void **state)
+{
+	if (!may_use_rings())
+		skip();
+	share();
+	lost_by(FP_LOSS_RING_CALL);
+	record(use_attributes);
+	assert_attribute(0, FP_OPERATION_SET, "trusted.one", false, 0);
+	assert_attribute(1, FP_OPERATION_SET, "trusted.two", true, 0);
+	assert_attribute(2, FP_OPERATION_GET, "trusted.two", false, 1);
+	assert_attribute(3, FP_OPERATION_GET, "trusted.one", true, 1);
+	assert_int_equal(count(FP_EVENT_TYPE_XATTR), 4);
+	assert_failed(0, FP_OPERATION_CHANGE, ENODATA, path("marked"));
+	assert_int_equal(count(FP_EVENT_TYPE_FAILED), 1);
+	assert_int_equal(lost_by(FP_LOSS_RING_CALL), 0);
+}
+
 /* A file that has no number but a place in the ring's table, in a ring that no call empties. */
 static int use_files_of_the_ring(unsigned flags)
 {
@@ -295,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_told_as_the_kernel_has_them),
+		cmocka_unit_test(attributes_through_a_ring_are_told),
 		cmocka_unit_test(files_of_the_ring_are_known),
 		cmocka_unit_test(a_ring_that_no_call_empties_is_seen),
 		cmocka_unit_test(a_request_that_completes_more_than_once_is_told_each_time),
