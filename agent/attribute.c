@@ -314,8 +314,8 @@ int fp_attributor_note(struct fp_attributor *a, struct fp_event *event)
 {
 	struct task_key key = {event->tid, event->process_start};
 	struct container *container = fp_state_container(a, &event->cgroup);
-	/* who comes from elsewhere has been moved, and has done nothing yet */
-	bool is_state = fp_event_is_state(event->type) || event->type == FP_EVENT_TYPE_MOVED;
+	/* who comes from elsewhere, or goes, has been moved, and has done nothing */
+	bool is_state = fp_event_is_state(event->type) || event->type == FP_EVENT_TYPE_MOVED || event->type == FP_EVENT_TYPE_LEFT;
 	struct thread *thread = is_state ? NULL : fp_state_thread(a, &key);
 	struct fp_context context = {0};
 	bool in_doubt;

@@ -611,6 +611,23 @@ void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t 
 	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_watchdogs], &cgroup, &watchdog, BPF_ANY);
 }
 
+void fp_capture_note_member(struct fp_capture *capture, const void *record, size_t len)
+{
+	struct fp_record_head head;
+	struct fp_member member;
+	uint32_t tgid;
+
+	if (len < sizeof(head))
+		return;
+	memcpy(&head, record, sizeof(head));
+	if (head.type != FP_RECORD_TYPE_PRESENT)
+		return;
+	tgid = (uint32_t)head.tgid;
+	member = (struct fp_member){.start = head.process_start, .cgroup = head.cgroup};
+	/* who is known already is so from the ring, which is never older */
+	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_members], &tgid, &member, BPF_NOEXIST);
+}
+
 int fp_capture_made(const struct fp_capture *capture, uint64_t cgroup, char *ret_path, size_t size)
 {
 	struct fp_made made;

@@ -64,6 +64,8 @@ int fp_capture_existing_untold(struct fp_capture *capture);
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start);
 
 /* Where a cgroup was made lately, from the root of the hierarchy, also when it is gone.  0, -ENOENT, -ENAMETOOLONG. */
+/* A record of who was there before (PRESENT) makes him known as one who can leave; others do nothing. */
+void fp_capture_note_member(struct fp_capture *capture, const void *record, size_t len);
 int fp_capture_made(const struct fp_capture *capture, uint64_t cgroup, char *ret_path, size_t size);
 
 struct fp_ours;

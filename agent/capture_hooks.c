@@ -139,7 +139,7 @@ int fp_capture_probe(void)
 		       !kernel_has(types, optional[i].tracepoint) ? "not seen: the kernel has no such tracepoint" :
 		       capture->about.hooks >> optional[i].missing & 1 ? "not seen: the kernel refuses the hook" : "seen");
 	printf("%-42s %s\n", "not seen", "what is read and written in memory that is mapped already");
-	printf("%-42s %s\n", "counted, not interpreted", "x32 system calls, attributes changed through io_uring");
+	printf("%-42s %s\n", "counted, not interpreted", "x32 system calls, files sent from ring to ring");
 	fp_capture_free(capture);
 	btf__free(types);
 	return r;

@@ -16,10 +16,10 @@
 
 /* The kernel gives at most eight pages a read; a record can begin in one and end in the next. */
 #define PIECE_MAX (64u << 10)
-enum { WALKS = 2 };
+enum { WALKS = 3 };
 
 struct fp_existing {
-	int programs[WALKS]; /* who a process is; what it holds */
+	int programs[WALKS]; /* who a process is; what it has mapped; what it holds */
 	int wanted; /* the map of what the programs are to tell of */
 	uint64_t memory;
 	int walks[WALKS]; /* iterators, read one after the other; -1: none, or at its end */
@@ -35,7 +35,7 @@ static int load(struct existing_bpf *skeleton, const struct fp_existing_options 
 	bpf_object__for_each_map(map, skeleton->obj)
 		bpf_map__set_autocreate(map, bpf_map__is_internal(map) || map == skeleton->maps.wanted ||
 						     map == skeleton->maps.process_room ||
-						     map == skeleton->maps.descriptor_room ||
+						     map == skeleton->maps.descriptor_room || map == skeleton->maps.mapping_room ||
 						     map == skeleton->maps.socket_room);
 	skeleton->rodata->root_cgroup = options->root_cgroup;
 	skeleton->rodata->root_level = options->root_level;
@@ -68,7 +68,8 @@ static int keep(struct fp_existing *existing, struct existing_bpf *skeleton)
 	bpf_object__for_each_program(program, skeleton->obj)
 		existing->memory += fp_capture_charged_for(bpf_program__fd(program));
 	existing->programs[0] = duplicate(bpf_program__fd(skeleton->progs.each_process));
-	existing->programs[1] = duplicate(bpf_program__fd(skeleton->progs.each_descriptor));
+	existing->programs[1] = duplicate(bpf_program__fd(skeleton->progs.each_mapping));
+	existing->programs[2] = duplicate(bpf_program__fd(skeleton->progs.each_descriptor));
 	existing->wanted = duplicate(bpf_map__fd(skeleton->maps.wanted));
 	for (int i = 0; i < WALKS; i++)
 		if (existing->programs[i] < 0)
@@ -160,7 +161,8 @@ int fp_existing_begin_inherited(struct fp_existing *existing)
 {
 	struct fp_existing_wanted wanted = {.since = UINT64_MAX, .without_cloexec = 1};
 
-	return begin(existing, &wanted, 1);
+	/* nor is there anything mapped that its exec leaves */
+	return begin(existing, &wanted, WALKS - 1);
 }
 
 int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start)

@@ -381,7 +381,8 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 		fp_messages_served(p->messages, event);
 	if (keep <= 0)
 		return keep;
-	if (p->options.program && (event->type == FP_EVENT_TYPE_EXEC || event->type == FP_EVENT_TYPE_LOAD))
+	if (p->options.program && (event->type == FP_EVENT_TYPE_EXEC || event->type == FP_EVENT_TYPE_LOAD ||
+				    event->type == FP_EVENT_TYPE_MAPPED))
 		p->options.program(p->options.arg, event);
 	r = fp_names_note(p->names, event);
 	if (r == 0 && is_stored(event))
@@ -442,7 +443,7 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	 * nobody knows which descriptor, it has dealt with
 	 */
 	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL &&
-	    cause != FP_LOSS_ADDRESS && cause != FP_LOSS_DESCRIPTOR)
+	    cause != FP_LOSS_ADDRESS && cause != FP_LOSS_DESCRIPTOR && cause != FP_LOSS_LEFT)
 		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }

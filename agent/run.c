@@ -87,6 +87,7 @@ static int take_record(void *arg, const void *data, size_t len)
 
 	if (fp_walk_note(&run->walk, data, len) < 0)
 		fp_pipeline_loss(run->pipeline, run->cgroup.id, FP_LOSS_EXISTING, 1);
+	fp_capture_note_member(run->capture, data, len);
 	return fp_pipeline_record(run->pipeline, data, len);
 }
 

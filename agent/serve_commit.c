@@ -117,6 +117,7 @@ static int take_record(void *arg, const void *data, size_t len)
 	}
 	if (fp_walk_note(&serve->walk, data, len) < 0)
 		take_loss(serve, head.cgroup, FP_LOSS_EXISTING, 1);
+	fp_capture_note_member(serve->capture, data, len);
 	if (fp_walk_waits(&serve->walk)) /* whoever takes over before it is kept walks all again */
 		fp_capture_existing_untold(serve->capture);
 	r = fp_pipeline_record(serve->pipeline, data, len);

@@ -130,7 +130,7 @@ int fp_tls_probe_note(struct fp_tls_probe *probe, const struct fp_event *event)
 	char process[64];
 
 	/* a program may have the functions in itself: its symbols tell */
-	if (event->path.len == 0 || (event->type == FP_EVENT_TYPE_LOAD && !is_library(event->path.data, event->path.len)))
+	if (event->path.len == 0 || (event->type != FP_EVENT_TYPE_EXEC && event->type != FP_EVENT_TYPE_PRESENT && !is_library(event->path.data, event->path.len)))
 		return 0;
 	if (is_known(probe->told, &key))
 		return 0;

@@ -102,11 +102,14 @@ static void add_process(struct fp_report *report, const struct fp_view_node *nod
 {
 	const struct fp_store_node *row = &fp_graph_node(report->answer->graph, node->members[0])->row;
 	fp_cleanup(fp_buffer_done) struct fp_buffer argv = FP_BUFFER_INIT, failures = FP_BUFFER_INIT, mover = FP_BUFFER_INIT;
+	fp_cleanup(fp_buffer_done) struct fp_buffer left = FP_BUFFER_INIT, remover = FP_BUFFER_INIT;
 
 	fp_attribute_text(row->attributes, "argv", &argv);
 	fp_words_failures(&failures, row->attributes);
 	fp_attribute_text(row->attributes, "moved_by", &mover);
-	if ((argv.len == 0 && node->n_files == 0 && node->n_dead == 0 && failures.len == 0 && mover.len == 0) || node->folded)
+	fp_attribute_text(row->attributes, "left_to", &left);
+	fp_attribute_text(row->attributes, "left_by", &remover);
+	if ((argv.len == 0 && left.len == 0 && node->n_files == 0 && node->n_dead == 0 && failures.len == 0 && mover.len == 0) || node->folded)
 		return;
 	fp_report_spaces(report, indent);
 	fp_report_name(report, node);
@@ -121,6 +124,15 @@ static void add_process(struct fp_report *report, const struct fp_view_node *nod
 		fp_clean_add(&report->out, mover.data, FP_REPORT_COLUMNS);
 		fp_buffer_add_format(&report->out, " [%" PRId64 "]\n",
 				     fp_attribute_number(row->attributes, "moved_by_pid", 0));
+	}
+	if (left.len > 0) {
+		fp_report_spaces(report, indent + 4);
+		fp_report_add(report, "was moved out of what is recorded, to ");
+		fp_clean_add(&report->out, left.data, FP_REPORT_COLUMNS);
+		fp_report_add(report, ", by ");
+		fp_clean_add(&report->out, remover.data, FP_REPORT_COLUMNS);
+		fp_buffer_add_format(&report->out, " [%" PRId64 "]: what it did there is not seen\n",
+				     fp_attribute_number(row->attributes, "left_by_pid", 0));
 	}
 	if (failures.len > 0) {
 		fp_report_spaces(report, indent + 4);

@@ -42,6 +42,7 @@ struct fp_process_state {
 	uint32_t parent, parent_exec; /* who forked it, with which program; FP_NONE: not seen */
 	uint32_t root_of; /* request whose first process it is, or FP_NONE */
 	uint32_t moved; /* item: that it first came from another cgroup; FP_NONE */
+	uint32_t left; /* item: that it was moved, last, to where nothing is recorded; FP_NONE */
 	bool is_watchdog; /* it marked the begin of a request */
 	bool exited;
 	int32_t status;

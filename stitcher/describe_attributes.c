@@ -99,6 +99,19 @@ static void describe_moved(const struct fp_build *build, const struct fp_gnode *
 	set_number(object, "moved_by_pid", item->value);
 }
 
+/* Who left what is recorded: from then on nothing is known of it. */
+static void describe_left(const struct fp_build *build, const struct fp_process_state *state, json_t *object)
+{
+	const struct fp_item *item = &build->evidence->items[state->left];
+	char time[FP_TIME_TEXT_SIZE];
+
+	fp_time_text(fp_build_wall(build, item, item->time), time);
+	json_object_set_new(object, "left", json_string(time));
+	set_text(build, object, "left_to", item->path);
+	set_text(build, object, "left_by", item->new_path);
+	set_number(object, "left_by_pid", item->value);
+}
+
 static int describe_process(const struct fp_build *build, const struct fp_gnode *node, json_t *object)
 {
 	const struct fp_process *process = &build->evidence->processes[node->a];
@@ -112,6 +125,8 @@ static int describe_process(const struct fp_build *build, const struct fp_gnode 
 		describe_moved(build, node, object);
 	else if (image != FP_NONE && build->evidence->items[build->images[image].exec].type == FP_EVENT_TYPE_PRESENT)
 		json_object_set_new(object, "started", json_string(BEFORE_RECORDING));
+	if (state->left != FP_NONE && build->evidence->items[state->left].exec_id == node->b)
+		describe_left(build, state, object);
 	if (image != FP_NONE)
 		describe_exec(build, &build->evidence->items[build->images[image].exec], object);
 	if (!json_object_get(object, "host_parent") && state->parent != FP_NONE)

@@ -360,6 +360,17 @@ static int add_moved(struct fp_evidence *evidence, const struct fp_event *event,
 	return r < 0 ? r : fp_evidence_text(evidence, event->mover, &item->new_path) < 0 ? -ENOMEM : r;
 }
 
+/* Who went to another cgroup, which one, and who moved him. */
+static int add_left(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
+{
+	int r = fp_evidence_text(evidence, event->cgroup_path, &item->path);
+
+	item->value = narrow(event->mover_tgid);
+	if (r >= 0)
+		r = fp_evidence_text(evidence, event->mover, &item->new_path);
+	return r < 0 ? -ENOMEM : 1;
+}
+
 /* What is special to the type.  1 keep the item, 0 leave it, or an error. */
 static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *event, struct fp_item *item)
 {
@@ -377,6 +388,13 @@ static int add_own_fields(struct fp_evidence *evidence, const struct fp_event *e
 		return add_exec(evidence, event, item);
 	case FP_EVENT_TYPE_MOVED:
 		return add_moved(evidence, event, item);
+	case FP_EVENT_TYPE_LEFT:
+		return add_left(evidence, event, item);
+	case FP_EVENT_TYPE_MAPPED:
+		r = fp_evidence_file(evidence, event, object, item);
+		item->value = (uint32_t)event->protection | (event->flags & 1 ? FP_ITEM_SHARED : 0); /* MAP_SHARED */
+		item->bytes = 0;
+		return r < 0 ? r : item->kind == FP_ITEM_FILE;
 	case FP_EVENT_TYPE_EXIT:
 		return event->flags & 1 ? 1 : 0;
 	case FP_EVENT_TYPE_RENAME:
@@ -528,7 +546,8 @@ int fp_evidence_add(struct fp_evidence *evidence, const struct fp_event *event, 
 	if (event->type == FP_EVENT_TYPE_REPLICA)
 		return evidence->containers[item.container].replica ?
 			       0 : fp_evidence_text(evidence, event->replica, &evidence->containers[item.container].replica);
-	if (event->type != FP_EVENT_TYPE_LOST && event->type != FP_EVENT_TYPE_MOVED && !fp_event_is_state(event->type) &&
+	if (event->type != FP_EVENT_TYPE_LOST && event->type != FP_EVENT_TYPE_MOVED &&
+	    event->type != FP_EVENT_TYPE_LEFT && !fp_event_is_state(event->type) &&
 	    !event->usual)
 		note_first(&evidence->processes[item.process], event, &item);
 	r = add_own_fields(evidence, event, &item);

@@ -29,6 +29,7 @@ enum fp_item_kind {
 
 /* In `flags`: the open made the file (FP_OPEN_CREATED does not fit). */
 #define FP_ITEM_CREATED (1u << 31)
+#define FP_ITEM_SHARED (1u << 30) /* beside the protection of what was mapped before recording began */
 
 struct fp_item {
 	uint64_t time, start, last; /* CLOCK_BOOTTIME; start <= time <= last */

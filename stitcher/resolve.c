@@ -367,6 +367,7 @@ static int resolve(struct fp_build *build, const struct fp_item *item, uint32_t 
 		return resolve_end(build, item, number);
 	case FP_EVENT_TYPE_LOST:
 	case FP_EVENT_TYPE_MOVED:
+	case FP_EVENT_TYPE_LEFT:
 	case FP_EVENT_TYPE_PRESENT:
 	case FP_EVENT_TYPE_HELD:
 	case FP_EVENT_TYPE_CONNECTED:

@@ -251,6 +251,9 @@ static int resolve_file(struct fp_build *build, const struct fp_item *item)
 		return resolve_change(build, item, FP_EDGE_WRITE, node);
 	case FP_EVENT_TYPE_MAP:
 		return resolve_map(build, item, node);
+	case FP_EVENT_TYPE_MAPPED: /* it is there still: what it brought, and brings, the process has from then on */
+		r = item->value & FP_ITEM_SHARED ? resolve_map(build, item, node) : 0;
+		return r < 0 || !(item->value & PROT_EXEC) ? r : add_with(build, item, FP_EDGE_LOAD, node, true, 0);
 	default: /* LOAD */
 		return add_with(build, item, FP_EDGE_LOAD, node, true, 0);
 	}

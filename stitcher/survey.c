@@ -30,7 +30,7 @@ static int make_tables(struct fp_build *build)
 							       .first = UINT64_MAX};
 	for (uint32_t i = 0; i < n_processes; i++)
 		build->processes[i] = (struct fp_process_state){
-			.node = FP_NONE, .parent = FP_NONE, .parent_exec = FP_NONE, .root_of = FP_NONE, .moved = FP_NONE};
+			.node = FP_NONE, .parent = FP_NONE, .parent_exec = FP_NONE, .root_of = FP_NONE, .moved = FP_NONE, .left = FP_NONE};
 	for (uint32_t i = 0; i < n_streams; i++)
 		build->links[i].accepted = FP_NONE;
 	for (size_t i = 0; i < evidence->n_messages; i++)
@@ -136,6 +136,8 @@ int fp_build_survey(struct fp_build *build)
 			survey_request(build, item, build->order[i]);
 		if (item->type == FP_EVENT_TYPE_MOVED && build->processes[item->process].moved == FP_NONE)
 			build->processes[item->process].moved = build->order[i];
+		if (item->type == FP_EVENT_TYPE_LEFT)
+			build->processes[item->process].left = build->order[i];
 		if (item->type == FP_EVENT_TYPE_EXEC || item->type == FP_EVENT_TYPE_PRESENT || item->type == FP_EVENT_TYPE_MOVED)
 			r = survey_exec(build, item, build->order[i]);
 		else if (fp_event_is_state(item->type))

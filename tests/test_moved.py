@@ -99,6 +99,9 @@ class MovedTest(RecordedCgroup, unittest.TestCase):
         self.assertIn("moved_by", node["attributes"])
         self.assertEqual(["-c", WARM.replace("\n", "\\x0a")], node["attributes"]["argv"][1:3])
         self.assertEqual(os.getpid(), node["attributes"]["host_parent"])
+        labels = {other["id"]: other["label"] for other in graph["nodes"]}
+        loaded = [labels[edge["from"]] for edge in graph["edges"] if edge["kind"] == "load" and edge["to"] == node["id"]]
+        self.assertEqual(1, len([path for path in loaded if "/libc.so" in path]), loaded)
         held = self.file_of(graph, "held")
         self.assertIsNotNone(held)
         self.assertEqual("before recording", held["attributes"]["opened"])
@@ -120,7 +123,16 @@ class MovedTest(RecordedCgroup, unittest.TestCase):
         self.work(warm)
         self.move(warm, self.function)
         self.work(warm)
-        self.assert_known(self.graph(), warm, (2, 4))
+        graph = self.graph()
+        self.assert_known(graph, warm, (2, 4))
+        node, = [node for node in graph["nodes"] if node["kind"] == "process" and node["attributes"]["host_pid"] == warm.pid]
+        self.assertEqual("/" + os.path.basename(self.outside), node["attributes"]["left_to"])
+        self.assertEqual(os.getpid(), node["attributes"]["left_by_pid"])
+        self.assertIn("left_by", node["attributes"])
+        self.assertGreater(node["attributes"]["left"], node["attributes"]["moved"])
+        # what it did there is not known, and every answer over that time says so
+        self.assertFalse(graph["complete"])
+        self.assertEqual([("left", 1)], [(missing["cause"], missing["lost"]) for missing in graph["missing"]])
 
     def test_while_no_agent_lives(self):
         """The kernel side goes on, and the next agent walks who has come."""
@@ -131,7 +143,9 @@ class MovedTest(RecordedCgroup, unittest.TestCase):
         self.work(warm)
         self.start_agent()
         self.work(warm)
-        self.assert_known(self.graph(), warm, (1, 2))
+        graph = self.graph()
+        self.assert_known(graph, warm, (1, 2))
+        self.assertTrue(graph["complete"])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,19 @@ int each_process(struct bpf_iter__task *ctx)
 	return tell_process(ctx->meta->seq, task, cgroup, room);
 }
 
+SEC("iter/task_vma")
+int each_mapping(struct bpf_iter__task_vma *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct vm_area_struct *area = ctx->vma;
+	__u64 cgroup;
+
+	if (!task || !area || !BPF_CORE_READ(area, vm_file))
+		return 0;
+	cgroup = existing_cgroup(task);
+	return cgroup && task->pid == task->tgid ? tell_mapping(ctx->meta->seq, task, cgroup, area) : 0;
+}
+
 SEC("iter/task_file")
 int each_descriptor(struct bpf_iter__task_file *ctx)
 {

@@ -39,6 +39,14 @@ struct socket_room {
 	struct fp_record_connected r;
 	struct endpoints e; /* with these the stack would be too small */
 };
+/* A file lies in several pieces beside each other: the last one that was told. */
+struct mapping_room {
+	struct fp_record_mapped r;
+	char room_[WALK_ROOM];
+	char behind[WALK_ROOM];
+	__u64 task, file, kind;
+};
+ROOM_MAP(mapping_room);
 ROOM_MAP(descriptor_room);
 ROOM_MAP(socket_room);
 
@@ -174,6 +182,56 @@ static __always_inline int tell_descriptor(struct seq_file *seq, struct task_str
 	PUT_OBJECT(room, *who);
 	room->r.flags = BPF_CORE_READ(file, f_flags);
 	room->r.mode = BPF_CORE_READ(file, f_inode, i_mode) & 07777;
+	room->r.path.offset = sizeof(room->r);
+	room->r.path.len = PATH_ROOM - begin;
+	bpf_seq_write(seq, &room->r, sizeof(room->r));
+	PUT_PIECE(seq, room->room_, begin, PATH_ROOM - begin, PATH_ROOM);
+	return 0;
+}
+
+#define VM_EXEC 4
+#define VM_SHARED 8
+#define MAP_SHARED 1
+#define MAP_PRIVATE 2
+
+/* What a process maps for itself and its children alone lies in a file of the kernel's, of this name. */
+static __always_inline int is_anonymous(struct file *file)
+{
+	char name[8] = {};
+
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return BPF_CORE_READ(file, f_path.dentry, d_name.len) == 8 && name[0] == 'd' && name[3] == '/' && name[4] == 'z';
+}
+
+static __always_inline int tell_mapping(struct seq_file *seq, struct task_struct *task, __u64 cgroup, struct vm_area_struct *area)
+{
+	struct mapping_room *room = scratch_of(&mapping_room);
+	__u64 flags = BPF_CORE_READ(area, vm_flags), kind = flags & (VM_EXEC | VM_SHARED);
+	struct file *file = BPF_CORE_READ(area, vm_file);
+	struct identity who;
+	__u32 begin;
+
+	/* what it runs is told with it */
+	if (!room || !kind || file == BPF_CORE_READ(task, mm, exe_file) || is_anonymous(file))
+		return 0;
+	if (room->task == (__u64)task->start_boottime && room->file == (__u64)file && room->kind == kind)
+		return 0;
+	identify_file(file, &who);
+	if (who.object != FP_OBJECT_KIND_FILE)
+		return 0;
+	room->task = task->start_boottime;
+	room->file = (__u64)file;
+	room->kind = kind;
+	begin = write_path_of(task, room->room_, file);
+	if (begin > PATH_ROOM)
+		begin = PATH_ROOM;
+	fill_head_of(&room->r.head, task, FP_RECORD_TYPE_MAPPED, cgroup, 0);
+	room->r.head.size = sizeof(room->r) + PATH_ROOM - begin;
+	room->r.fd = NO_DESCRIPTOR;
+	PUT_OBJECT(room, who);
+	room->r.bytes = BPF_CORE_READ(area, vm_end) - BPF_CORE_READ(area, vm_start);
+	room->r.flags = flags & VM_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	room->r.protection = flags & 7; /* VM_READ, VM_WRITE, VM_EXEC are the bits of PROT_* */
 	room->r.path.offset = sizeof(room->r);
 	room->r.path.len = PATH_ROOM - begin;
 	bpf_seq_write(seq, &room->r, sizeof(room->r));

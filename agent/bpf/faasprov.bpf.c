@@ -844,6 +844,15 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+/* The second program at a fork, as an event that is lost must not cost what is known of the child. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_child, struct task_struct *parent, struct task_struct *child)
+{
+	__u64 cgroup = recorded_cgroup();
+
+	return cgroup ? note_child(parent, child, cgroup) : 0;
+}
+
 #define SIGNAL_GROUP_EXIT 4
 
 /*
@@ -889,6 +898,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	record_dump(cgroup);
 	ends = ends_process(task);
+	if (ends)
+		forget_member(task->tgid);
 	BEGIN_RECORD(record, exit, EXIT, cgroup, 0, 0, ends ? wait_status(task) : task->exit_code);
 	record->r.flags = ends ? FP_EXIT_PROCESS : 0;
 	emit(record);

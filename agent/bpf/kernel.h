@@ -317,6 +317,8 @@ struct mm_struct {
 };
 
 struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_flags;
 	unsigned long vm_end;
 	struct file *vm_file;
 };
@@ -480,6 +482,7 @@ struct io_uring_cqe {
 };
 
 struct kernfs_node {
+	const char *name;
 	unsigned long long id;
 };
 
@@ -537,6 +540,12 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	unsigned int fd;
 	struct file *file;
+};
+
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
 };
 
 struct linux_binprm {

@@ -137,6 +137,16 @@ struct fp_made {
 	char path[256];
 };
 
+/*
+ * Processes that are recorded, by number: when one is moved nobody knows any more where from.  Of more than that some leave
+ * without being noticed, which is counted when they begin.
+ */
+#define FP_MEMBERS_MAX 16384
+struct fp_member {
+	uint64_t start;
+	uint64_t cgroup;
+};
+
 struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;
@@ -167,8 +177,9 @@ struct fp_watchdog {
  * (bpf/replaced.bpf.h).  With an object of no kind nothing is known but that the bytes were moved.
  */
 #define FP_FD_IN_DOUBT (1ull << 32)
-/* `flags` of a move */
+/* `flags` of who came, or left */
 #define FP_MOVED_BORN 1ull
+#define FP_MOVED_THREAD 2ull /* of who left: one thread, and not its process */
 /* `flags` of an exit */
 #define FP_EXIT_PROCESS 1ull
 

@@ -10,7 +10,7 @@
 #define PATTERN "/proc/sys/kernel/core_pattern"
 #define HELPER "/usr/bin/wc"
 
-static char pattern[256]; /* the host's, put back after each test */
+static char pattern[256]; /* the host's, put back at the end */
 
 static void set_pattern(const char *text)
 {
@@ -30,14 +30,14 @@ static int keep_pattern(void **state)
 		pattern[0] = 0;
 	if (fd >= 0)
 		close(fd);
-	return 0;
+	return group_setup(state);
 }
 
 static int put_back_pattern(void **state)
 {
 	if (pattern[0])
 		set_pattern(pattern);
-	return 0;
+	return group_teardown(state);
 }
 
 /* A child of the recorded process dies by a signal, where its memory may be written. */
@@ -139,9 +139,9 @@ static void a_dump_through_a_pipe_is_in_the_status(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_dump_is_a_file_that_was_written, keep_pattern, put_back_pattern),
-		cmocka_unit_test_setup_teardown(a_dump_through_a_pipe_is_in_the_status, keep_pattern, put_back_pattern),
+		cmocka_unit_test(a_dump_is_a_file_that_was_written),
+		cmocka_unit_test(a_dump_through_a_pipe_is_in_the_status),
 	};
 
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, keep_pattern, put_back_pattern);
 }

@@ -14,6 +14,7 @@
 static struct held {
 	int file, deleted, memory, event, pipes[2], pair[2], listener, client, server;
 	uint64_t pair_ino[2], pipe_ino;
+	pid_t born;
 	uint16_t port, client_port;
 } *held;
 
@@ -55,6 +56,28 @@ static void hold_connection(void)
 	held->client_port = ntohs(address.sin_port);
 }
 
+/* One loaded as a library is, in two pieces; one shared for writing, one for reading; and one that is neither. */
+static void map_files(void)
+{
+	static const struct {
+		const char *name;
+		int protection, flags;
+	} files[] = {{"library", PROT_READ | PROT_EXEC, MAP_PRIVATE}, {"both", PROT_READ | PROT_WRITE, MAP_SHARED},
+		     {"looked-at", PROT_READ, MAP_SHARED}, {"own", PROT_READ | PROT_WRITE, MAP_PRIVATE}};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int fd = open(in_directory(files[i].name), O_RDWR | O_CREAT, 0700);
+		void *at;
+
+		if (fd < 0 || ftruncate(fd, 3 * 4096))
+			_exit(89);
+		at = mmap(NULL, 3 * 4096, files[i].protection, files[i].flags, fd, 0);
+		if (at == MAP_FAILED || (i == 0 && mprotect((char *)at + 4096, 4096, PROT_READ)))
+			_exit(88);
+		close(fd);
+	}
+}
+
 /* As a function that has been warm for long: everything is open, then it goes on using it. */
 static void be_warm(void)
 {
@@ -74,6 +97,7 @@ static void be_warm(void)
 	held->pair_ino[0] = ino_of_fd(held->pair[0]);
 	held->pair_ino[1] = ino_of_fd(held->pair[1]);
 	hold_connection();
+	map_files();
 	tell(ready);
 	wait_for(go);
 	if (read(held->file, text, 7) != 7 || read(held->server, text, 5) != 5)
@@ -205,6 +229,47 @@ static void assert_descriptors(void)
 	assert_int_equal(other->flags & O_ACCMODE, O_WRONLY);
 }
 
+static void assert_mapped(const char *name, uint64_t protection, uint64_t flags, uint64_t bytes)
+{
+	const struct fp_event *mapped = NULL;
+
+	for (size_t i = 0; i < n_events; i++)
+		if (events[i].type == FP_EVENT_TYPE_MAPPED && events[i].ino == ino_of(in_directory(name))) {
+			assert_null(mapped); /* told once */
+			mapped = &events[i];
+		}
+	assert_int_equal(mapped != NULL, bytes != 0);
+	if (!mapped)
+		return;
+	assert_int_equal(mapped->tgid, child);
+	assert_int_equal(mapped->cgroup, cgroup.id);
+	assert_int_equal(mapped->protection, protection);
+	assert_int_equal(mapped->flags, flags);
+	assert_int_equal(mapped->bytes, bytes);
+	assert_int_equal(mapped->object, FP_OBJECT_FILE);
+	assert_int_equal(mapped->fd, 4294967295u);
+	assert_text(mapped->path, in_directory(name));
+}
+
+/* And the libraries of the program itself, but not the program, which is told with the process. */
+static void assert_mappings(void)
+{
+	uint64_t program = nth(FP_EVENT_TYPE_PRESENT, 0)->ino;
+	unsigned libraries = 0;
+
+	assert_mapped("library", PROT_READ | PROT_EXEC, MAP_PRIVATE, 4096); /* the first of its pieces */
+	assert_mapped("both", PROT_READ | PROT_WRITE, MAP_SHARED, 3 * 4096);
+	assert_mapped("looked-at", PROT_READ, MAP_SHARED, 3 * 4096);
+	assert_mapped("own", 0, 0, 0);
+	for (size_t i = 0; i < n_events; i++) {
+		if (events[i].type != FP_EVENT_TYPE_MAPPED)
+			continue;
+		assert_true(events[i].ino != program);
+		libraries += memmem(events[i].path.data, events[i].path.len, "/libc.so", 8) != NULL;
+	}
+	assert_int_equal(libraries, 1);
+}
+
 static void assert_sockets(void)
 {
 	const struct fp_event *one = held_as(FP_EVENT_TYPE_CONNECTED, held->pair[0]);
@@ -252,6 +317,7 @@ static void what_was_there_is_known(void **state)
 	read_existing(false);
 	assert_process();
 	assert_descriptors();
+	assert_mappings();
 	assert_sockets();
 	for (size_t i = 0; i < n_events; i++) {
 		assert_int_equal(events[i].tgid, child); /* nobody outside the cgroup is told of */
@@ -413,6 +479,7 @@ static void who_is_moved_in_is_known(void **state)
 	assert_moved(child, 0);
 	assert_process();
 	assert_descriptors();
+	assert_mappings();
 	assert_sockets();
 	for (size_t i = 0; i < n_events; i++) {
 		assert_int_equal(events[i].tgid, child);
@@ -463,6 +530,109 @@ static void wander(void)
 		wait_for(go);
 	}
 	_exit(0);
+}
+
+static const char *path_in_hierarchy(const struct fp_cgroup *of)
+{
+	return strrchr(of->path, '/'); /* both lie at the top */
+}
+
+static void assert_left(pid_t pid, uint64_t flags, const char *to, pid_t mover)
+{
+	const struct fp_event *left = nth(FP_EVENT_TYPE_LEFT, 0);
+	char name[16];
+
+	prctl(PR_GET_NAME, name);
+	assert_int_equal(count(FP_EVENT_TYPE_LEFT), 1);
+	assert_int_equal(left->tgid, pid);
+	assert_int_equal(left->tid, pid);
+	assert_int_equal(left->cgroup, cgroup.id);
+	assert_int_equal(left->flags, flags);
+	assert_int_equal(left->mover_tgid, mover);
+	assert_true(left->mover_start > 0 && left->process_start > left->mover_start && left->process_start < left->time);
+	assert_text(left->cgroup_path, to);
+	assert_text(left->comm, name);
+	assert_text(left->mover, name);
+}
+
+/* Who is moved out is told of, once, and that he is not seen any more is a loss. */
+static void who_leaves_is_told(void **state)
+{
+	int status;
+
+	start_elsewhere(wander);
+	lost_by(FP_LOSS_LEFT);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	drain_and_walk();
+	assert_int_equal(count(FP_EVENT_TYPE_LEFT), 0);
+	forget();
+	assert_int_equal(fp_cgroup_enter(&elsewhere, child), 0);
+	drain_and_walk();
+	assert_left(child, 0, path_in_hierarchy(&elsewhere), getpid());
+	assert_int_equal(n_events, 1);
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 1);
+	forget();
+	/* to and fro elsewhere is nothing to us */
+	assert_int_equal(fp_cgroup_enter(&elsewhere, child), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	drain_and_walk();
+	assert_int_equal(n_events, 0);
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 0);
+	close(go);
+	close(ready);
+}
+
+/* Who was there before recording began, and so came and was born unseen, can leave, too. */
+static void who_was_there_and_leaves_is_told(void **state)
+{
+	struct fp_capture_options options = {.ring_size = 1 << 20, .root_cgroup = cgroup.id, .root_path = cgroup.path,
+					     .root_level = cgroup.level, .container_level = cgroup.level};
+	struct fp_capture *first = capture;
+	char error[256];
+
+	start_warm();
+	assert_int_equal(fp_capture_open(&options, &capture, error), 0);
+	assert_int_equal(fp_capture_start(capture, error), 0);
+	read_existing(false);
+	for (size_t i = 0; i < n_events; i++)
+		fp_capture_note_member(capture, raw[i], ((struct fp_record_head *)raw[i])->size);
+	forget();
+	assert_int_equal(fp_cgroup_enter(&elsewhere, child), 0);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	assert_left(child, 0, path_in_hierarchy(&elsewhere), getpid());
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 1);
+	forget();
+	fp_capture_free(capture);
+	capture = first;
+	end_warm();
+	forget();
+}
+
+/* A recorded process makes its child elsewhere. */
+static int bear_elsewhere(void)
+{
+	int folder = open(elsewhere.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status;
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)folder};
+
+	pid_t born = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (born == 0)
+		_exit(scratch_file() < 0);
+	held->born = born;
+	return born < 0 || waitpid(born, &status, 0) != born || status;
+}
+
+static void who_is_born_elsewhere_is_told(void **state)
+{
+	lost_by(FP_LOSS_LEFT);
+	record(bear_elsewhere);
+	assert_left(held->born, FP_MOVED_BORN, path_in_hierarchy(&elsewhere) + 1, child);
+	assert_int_equal(nth(FP_EVENT_TYPE_FORK, 0)->child_tgid, held->born);
+	assert_int_equal(nth(FP_EVENT_TYPE_FORK, 0)->child_start, nth(FP_EVENT_TYPE_LEFT, 0)->process_start);
+	assert_int_equal(count_of(FP_EVENT_TYPE_OPEN, held->born), 0);
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 1);
+	forget();
 }
 
 /* Out of it nothing is recorded; whoever comes back is told of, and of what he has opened in between. */
@@ -603,6 +773,9 @@ int main(void)
 		cmocka_unit_test(many_descriptors_come_in_pieces),
 		cmocka_unit_test(who_is_moved_in_is_known),
 		cmocka_unit_test(nobody_else_is_walked),
+		cmocka_unit_test(who_leaves_is_told),
+		cmocka_unit_test(who_was_there_and_leaves_is_told),
+		cmocka_unit_test(who_is_born_elsewhere_is_told),
 		cmocka_unit_test(who_leaves_is_not_recorded),
 		cmocka_unit_test(who_is_born_there_is_known),
 		cmocka_unit_test(who_comes_for_a_moment_is_known),

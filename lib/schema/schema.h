@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FP_SCHEMA_VERSION 14
+#define FP_SCHEMA_VERSION 15
 /* Versions since then only added events, so their evidence is read like today's.  8 added a field to events of old. */
 #define FP_SCHEMA_VERSION_OLDEST 8
 
@@ -99,7 +99,8 @@ static inline const struct fp_event_info *fp_event_info(unsigned type)
 /* Does the event say what was there, and not that somebody did something? */
 static inline bool fp_event_is_state(unsigned type)
 {
-	return type == FP_EVENT_TYPE_PRESENT || type == FP_EVENT_TYPE_HELD || type == FP_EVENT_TYPE_CONNECTED;
+	return type == FP_EVENT_TYPE_PRESENT || type == FP_EVENT_TYPE_HELD || type == FP_EVENT_TYPE_CONNECTED ||
+	       type == FP_EVENT_TYPE_MAPPED;
 }
 
 /* First and last field id of the two groups that every event has. */

@@ -15,7 +15,7 @@
 #include "wire/batch.h"
 #include "wire/batch_format.h"
 
-#define GOLDEN "tests/golden/batch-v14.hex" /* by schema version */
+#define GOLDEN "tests/golden/batch-v15.hex" /* by schema version */
 
 FP_DEFINE_CLEANUP(struct fp_batch, fp_batch_free)
 FP_DEFINE_CLEANUP(struct fp_batch_writer, fp_batch_writer_free)
