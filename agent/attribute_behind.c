@@ -39,9 +39,9 @@
 #define CLOCK_LATE (2 * (FP_NS_PER_SEC / 1000))
 #define ROUNDING (FP_NS_PER_SEC / 1000) /* of what loops wait for */
 /* Behind that timer, others that are due soon cannot have shown: so soon after it they are taken for the request's. */
-#define CLOCK_SHADOW (20 * (FP_NS_PER_SEC / 1000))
+#define SHADOW (20 * (FP_NS_PER_SEC / 1000))
 /* So many requests must have ended in a container and left nothing before it is taken for one that leaves nothing. */
-#define QUIET_MIN 64
+#define QUIET_MIN 16
 
 /* So many requests long a container in which others' timers may have done something is taken for one that leaves work behind. */
 #define WARY_FOR 16
@@ -71,9 +71,26 @@ static bool is_at_second(const struct fp_attributor *a, uint64_t due)
 	return a->clock_offset && due != UINT64_MAX && (part >= FP_NS_PER_SEC - CLOCK_EARLY || part <= CLOCK_LATE);
 }
 
+/* Nothing has ever shown that what others left does something here. */
+static bool is_quiet(const struct container *container)
+{
+	return !may_leave_work(container) && container->n_ended >= QUIET_MIN;
+}
+
 static bool is_clock(const struct fp_attributor *a, const struct container *container, uint64_t due)
 {
-	return is_at_second(a, due) && !container->leaves_work && container->n_ended >= QUIET_MIN;
+	return is_at_second(a, due) && is_quiet(container);
+}
+
+/*
+ * When what is pending now is due.  What was over when the last rest ended has run in the turn that followed, and the loop
+ * has looked for descriptors since: then only what was known before that rest is known to be pending.
+ */
+static uint64_t still_due(const struct container *container, const struct loop *loop)
+{
+	bool is_over = loop->busy && loop->due && loop->due + ROUNDING <= loop->rested;
+
+	return is_over && loop->earliest > loop->rested && is_quiet(container) ? loop->earliest : earliest_of(loop->due);
 }
 
 /* What is known of it holds for those in flight now.  Where work moves, every rest is told; else those that showed something new. */
@@ -99,11 +116,28 @@ static void note_moving_loop(struct loop *loop, uint64_t since, uint64_t due, bo
 	loop->due = due == UINT64_MAX ? 0 : due;
 }
 
+/*
+ * Nothing that was pending is due earlier, whoever made it.  As long as no timer of others can have fired, they
+ * have not made new ones either, and what was known of them before holds, too.
+ */
+static void note_staying_loop(const struct container *container, struct loop *loop, uint64_t shown, bool known, bool passed)
+{
+	uint64_t due;
+
+	loop->due = shown;
+	due = known ? earliest_of(shown) : still_due(container, loop);
+	loop->own_due = known && due + FP_WAIT_SLACK < loop->earliest && due <= loop->rested;
+	loop->theirs = !known || (loop->theirs && !passed);
+	if (passed && is_quiet(container) && due > loop->earliest + ROUNDING && due < loop->earliest + SHADOW)
+		due = loop->earliest + SHADOW;
+	if (!known || passed || due > loop->earliest)
+		loop->earliest = due;
+}
+
 static int note_loop(struct fp_attributor *a, const struct container *container, const struct fp_event *event)
 {
 	struct loop_key key = {event->tgid, event->process_start, event->fd};
 	struct loop *loop = fp_state_loop(a, &key);
-	uint64_t due = earliest_of(event->due);
 	bool known, passed;
 
 	if (!loop)
@@ -116,23 +150,13 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 		loop->doubt_from = passed ? loop->earliest : container->changed;
 		loop->doubt_to = event->since;
 	}
-	/*
-	 * Nothing that was pending is due earlier, whoever made it.  As long as no timer of others can have fired, they
-	 * have not made new ones either, and what was known of them before holds, too.
-	 */
-	if (event->flags & FP_WAIT_MOVES) {
-		note_moving_loop(loop, event->since, due, known, passed);
-	} else {
-		if (passed && is_clock(a, container, loop->earliest) && due > loop->earliest + ROUNDING &&
-		    due < loop->earliest + CLOCK_SHADOW)
-			due = loop->earliest + CLOCK_SHADOW;
-		if (!known || passed || due > loop->earliest)
-			loop->earliest = due;
-		loop->due = event->due;
-	}
-	loop->changes = container->changes;
 	loop->rested = event->since;
 	loop->busy = event->flags & FP_WAIT_BUSY;
+	if (event->flags & FP_WAIT_MOVES)
+		note_moving_loop(loop, event->since, earliest_of(event->due), known, passed);
+	else
+		note_staying_loop(container, loop, event->due, known, passed);
+	loop->changes = container->changes;
 	return 0;
 }
 
@@ -260,7 +284,8 @@ static struct loop *find_loop(struct fp_attributor *a, const struct container *c
 		loop->used = true;
 	if (loop && loop->changes != container->changes) {
 		loop->changes = container->changes;
-		loop->earliest = earliest_of(loop->due);
+		loop->earliest = still_due(container, loop);
+		loop->theirs = true;
 	}
 	return loop;
 }
@@ -282,11 +307,11 @@ static bool possible_in_loop(struct fp_attributor *a, struct container *containe
 	loop = find_loop(a, container, event, thread->loop);
 	if (!loop || !can_have_fired(container, loop, event->time))
 		return false;
-	if (!thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest && !is_at_second(a, loop->earliest))
+	if (!thread->took_in && loop->theirs && !loop->own_due && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
+	    !is_at_second(a, loop->earliest))
 		container->wary = WARY_FOR;
-	/* the clock's timer came due while the loop was at what descriptors had brought */
-	return !is_clock(a, container, loop->earliest) || has_not_shown(container, loop) ||
-	       !(thread->took_in || (thread->seen_time && thread->seen_time + FP_WAIT_SLACK < loop->earliest));
+	/* the clock's timer does nothing that is told */
+	return !is_clock(a, container, loop->earliest);
 }
 
 /* What one thread found due, another runs, while those that have nothing to do rest already. */

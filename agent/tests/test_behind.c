@@ -603,12 +603,135 @@ static void what_shows_long_after_the_clocks_second_can_be_others(void **state)
 	expect_doubt(state, 4);
 }
 
-static void what_the_clocks_second_begins_is_in_doubt(void **state)
+/* That timer does nothing, so what is done in the turn that it began is done by another: the request's, as far as was ever seen. */
+static void what_the_clocks_second_begins_is_the_requests(void **state)
 {
 	have_ended(state, 80);
 	set_clock(state, 0);
 	a_timer_is_due(state);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+static void the_clock_is_no_excuse_after_a_sign_of_work_left_behind(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 10 * MS);
+	a_timer_is_due(state);
 	expect_doubt(state, 3);
+	mark(state, FP_MARK_END, 2);
+	set_clock(state, 0);
+	rests(state, 4, 50);
+	mark(state, FP_MARK_BEGIN, 3);
+	test_time += 52 * MS;
+	expect_doubt(state, 5);
+}
+
+/* Its first timer was over when the loop came back at `late` after it was due; it takes in more in turn 3, without a rest. */
+static void takes_in_without_rest(void **state, uint64_t late)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 3);
+
+	event.fd = LOOP;
+	event.flags = FP_WAIT_LOOP | FP_WAIT_BUSY;
+	event.since = event.time - MS;
+	event.due = event.since - late;
+	assert_int_equal(note(state, &event), 0);
+}
+
+/* Request 2 has waited for a timer of its own; the next is taken in by a loop that has not rested since. */
+static void is_busy_when_the_next_comes(void **state, unsigned before, uint64_t late)
+{
+	have_ended(state, before);
+	rests(state, 1, 900);
+	request(state, 2, 1, 50);
+	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 5 * MS;
+	takes_in_without_rest(state, late);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	mark(state, FP_MARK_END, 2);
+	request(state, 3, 4, 100);
+}
+
+static void what_was_over_at_the_last_rest_is_not_pending(void **state)
+{
+	is_busy_when_the_next_comes(state, 20, 2 * MS);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 3);
+	/* what was pending before it still is */
+	test_time += 900 * MS;
+	expect_doubt(state, 5);
+}
+
+/* The kernel side can tell that the loop has taken something in after the next request has begun. */
+static void what_was_over_is_not_pending_when_that_is_told_late(void **state)
+{
+	have_ended(state, 20);
+	rests(state, 1, 900);
+	request(state, 2, 1, 50);
+	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 5 * MS;
+	mark(state, FP_MARK_END, 2);
+	mark(state, FP_MARK_BEGIN, 3);
+	takes_in_without_rest(state, 2 * MS);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
+}
+
+static void what_may_not_have_been_over_at_the_last_rest_can_be_pending(void **state)
+{
+	is_busy_when_the_next_comes(state, 20, MS / 2);
+	expect_doubt(state, 4);
+}
+
+static void what_was_over_can_hide_others_before_a_container_is_known(void **state)
+{
+	is_busy_when_the_next_comes(state, 5, 2 * MS);
+	expect_doubt(state, 4);
+}
+
+/* Any timer of others in a container that has shown nothing of work left behind: what shows soon after it is the request's. */
+static void what_shows_soon_after_others_timer_is_the_requests(void **state)
+{
+	have_ended(state, 80);
+	set_clock(state, 100 * MS);
+	a_timer_is_due(state);
+	rests(state, 3, 5);
+	test_time += 5 * MS;
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 20 * MS;
+	expect_doubt(state, 4);
+}
+
+/* The rest that ended the turn before showed a timer that comes before all others', and that was due. */
+static void the_requests_own_timer_is_no_sign_of_work_left_behind(void **state)
+{
+	struct fp_event event;
+
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, 5);
+	request(state, 2, 2, 100);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 6 * MS;
+	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 3);
+	event.fd = LOOP;
+	event.flags = FP_WAIT_LOOP;
+	event.since = event.time;
+	event.due = event.time - 2 * MS;
+	assert_int_equal(note(state, &event), 0);
+	expect_doubt(state, 3);
+	mark(state, FP_MARK_END, 2);
+	mark(state, FP_MARK_BEGIN, 3);
+	rests(state, 4, -1);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
+	/* so a pool that has done something for request 2 does not make it doubtful */
+	mark(state, FP_MARK_END, 3);
+	request(state, 4, 5, 150);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 4);
+	mark(state, FP_MARK_END, 4);
+	rests(state, 6, -1);
+	request(state, 5, 6, 200);
+	expect(state, NODE, 6, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 5);
 }
 
 static void a_timer_at_another_time_than_the_clocks_makes_doubt(void **state)
@@ -664,7 +787,14 @@ int main(void)
 		TEST(nobody_works_for_a_request_that_was_not_read),
 		TEST(what_a_turn_gives_that_began_before_is_not_the_requests),
 		TEST(the_clocks_second_makes_no_doubt),
-		TEST(what_the_clocks_second_begins_is_in_doubt),
+		TEST(what_the_clocks_second_begins_is_the_requests),
+		TEST(the_clock_is_no_excuse_after_a_sign_of_work_left_behind),
+		TEST(what_was_over_at_the_last_rest_is_not_pending),
+		TEST(what_was_over_is_not_pending_when_that_is_told_late),
+		TEST(what_may_not_have_been_over_at_the_last_rest_can_be_pending),
+		TEST(what_was_over_can_hide_others_before_a_container_is_known),
+		TEST(what_shows_soon_after_others_timer_is_the_requests),
+		TEST(the_requests_own_timer_is_no_sign_of_work_left_behind),
 		TEST(what_shows_long_after_the_clocks_second_can_be_others),
 		TEST(a_timer_at_another_time_than_the_clocks_makes_doubt),
 		TEST(the_clock_is_no_excuse_before_a_container_is_known),
