@@ -39,6 +39,7 @@ enum { BPF_LOCAL_STORAGE_GET_F_CREATE = 1 };
 
 #include "agent/bpf/shared.h"
 
+#define O_CLOEXEC 02000000
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 /* Keeps clang from reasoning a bound away that the verifier needs to see. */
 #define VISIBLE(x) asm volatile("" : "+r"(x))
@@ -107,7 +108,11 @@ struct thread_state {
 	__u64 polls; /* uses an event loop: then only that makes a turn */
 	__u64 board; /* address of its own board, and the exec that it was told in */
 	__u64 board_exec;
-	__u64 running; /* address of the number of what it runs; 0: the board's first id holds */
+	/*
+	 * address of the number of what it runs; 0: the board's first id holds.  Of a thread without a board: 1 + the
+	 * descriptor of the file that it opened last to read it, if nobody said for whom
+	 */
+	__u64 running;
 	__u64 said[2]; /* what the last ENTER told of it */
 	__u64 since; /* end of its last rest */
 	__u64 woke; /* end of its last wait for descriptors, a rest or not */
@@ -159,8 +164,10 @@ static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->r10; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->r8; }
 static __always_inline unsigned long call_stack(struct pt_regs *regs) { return regs->sp; }
+static __always_inline long call_result(struct pt_regs *regs) { return regs->ax; }
 #define TS_COMPAT 2
 #define CALL_OPENAT 257
+#define CALL_READ 0
 /* Calls by which pools move bytes: read, write, close, pread64, pwrite64, readv, writev, preadv, pwritev. */
 #define MOVES_BYTES(nr) (((nr) <= 3 && (nr) != 2) || ((nr) >= 17 && (nr) <= 20) || (nr) == 295 || (nr) == 296)
 /* By which they look up names: socket, connect, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg. */
@@ -183,6 +190,7 @@ static __always_inline unsigned long call_arg3(struct pt_regs *regs) { return re
 static __always_inline unsigned long call_arg4(struct pt_regs *regs) { return regs->regs[3]; }
 static __always_inline unsigned long call_arg5(struct pt_regs *regs) { return regs->regs[4]; }
 static __always_inline unsigned long call_stack(struct pt_regs *regs) { return regs->sp; }
+static __always_inline long call_result(struct pt_regs *regs) { return regs->regs[0]; }
 #define TIF_32BIT 22
 /* Calls of 32 bits are not taken apart: they are of the third kind. */
 static __always_inline int is_foreign(void) { return 0; }
@@ -193,6 +201,7 @@ static __always_inline int is_of_third_kind(struct pt_regs *regs)
 	return task->thread_info.flags >> TIF_32BIT & 1;
 }
 #define CALL_OPENAT 56
+#define CALL_READ 63
 /* Calls by which pools move bytes: close, read, write, readv, writev, pread64, pwrite64, preadv, pwritev. */
 #define MOVES_BYTES(nr) ((nr) == 57 || ((nr) >= 63 && (nr) <= 70))
 /* By which they look up names: socket, connect, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, sendmmsg. */
@@ -499,24 +508,32 @@ static __always_inline __u32 descriptor_place(__u64 board, struct pt_regs *regs)
  * Which of the board's ids speaks for what a pool's thread does now.  An open
  * carries its number in the bits of its mode that mean nothing; a descriptor
  * has it in the board's table.  On the network a pool does nothing but look up
- * names, which is told of all that are under way.
+ * names, which is told of all that are under way; and so is what it reads of files that
+ * it has opened itself (/etc/hosts) and the runtime knows nothing of.
  */
-static __always_inline __u32 board_place(__u64 board)
+static __always_inline __u32 board_place(__u64 board, struct thread_state *state)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	__u64 number = call_number(regs);
-	__u32 lookups = 0;
+	__u32 place, lookups = 0;
 
 	if (is_foreign()) /* numbers of another table; runtimes that show a board have none */
 		return 0;
-	if (number == CALL_OPENAT)
-		return (__u32)call_arg4(regs) >> 12;
-	if (LOOKS_UP(number)) {
+	if (number == CALL_OPENAT) {
+		place = (__u32)call_arg4(regs) >> 12;
+		if (state)
+			state->running = !place && call_arg3(regs) == O_CLOEXEC && call_result(regs) >= 0 ?
+						1 + call_result(regs) : 0;
+		return place;
+	}
+	place = descriptor_place(board, regs);
+	if (LOOKS_UP(number) || (number == CALL_READ && !place && state && state->running == 1 + call_arg1(regs) &&
+				 call_arg1(regs) < FP_BOARD_DESCRIPTORS_MAX)) {
 		bpf_probe_read_user(&lookups, sizeof(lookups), (void *)(board + FP_BOARD_LOOKUPS));
 		return lookups;
 	}
-	return descriptor_place(board, regs);
+	return place;
 }
 
 /* The whole number that a double holds; 0 of one that is none. */
@@ -605,7 +622,7 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 	first = bpf_task_storage_get(&threads, leader, 0, 0);
 	if (!first || !first->tables || first->tables_exec != leader->self_exec_id)
 		return;
-	place = board_place(first->tables);
+	place = board_place(first->tables, state);
 	if (place && place < FP_BOARD_IDS_MAX &&
 	    bpf_probe_read_user(id, 16, (void *)(first->tables + FP_BOARD_IDS + 16ull * place)) < 0)
 		id[0] = id[1] = 0;

@@ -158,6 +158,72 @@ static void a_pools_lookups_are_spoken_for(void **state)
 	assert_int_equal(entered_before(FP_EVENT_TYPE_SOCKET, 2), 9);
 }
 
+static int by_another;
+
+static int read_of(int fd)
+{
+	char byte;
+
+	return fd < 0 || fd >= FP_BOARD_DESCRIPTORS_MAX || pread(fd, &byte, 1, 0) != 1 || read(fd, &byte, 1) != 1;
+}
+
+static void say_of(int fd, unsigned short place)
+{
+	memcpy(board + FP_BOARD_DESCRIPTORS + 2 * fd, &place, 2);
+}
+
+/* What the C library reads to look up names, and what it does not. */
+static void *reading_hosts(void *arg)
+{
+	const char *path = in_directory("a");
+	int *r = arg, fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	*r = read_of(fd);
+	say_of(fd, 4);
+	*r |= read_of(fd);
+	say_of(fd, UINT16_MAX); /* the runtime's, and nobody's */
+	*r |= read_of(fd);
+	say_of(fd, 0);
+	*r |= read_of(by_another) | read_of(fd);
+	*r |= read_of(open(path, O_RDWR | O_CLOEXEC));
+	*r |= read_of((int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 3 << 12));
+	*r |= read_of(fd); /* not the last that it opened */
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	*r |= read_of(fd);
+	memset(board + FP_BOARD_LOOKUPS, 0, 4); /* another's is under way, too */
+	*r |= read_of(fd);
+	return NULL;
+}
+
+static int with_hosts(void)
+{
+	static const char text[32];
+	pthread_t thread;
+	int r = 1;
+
+	by_another = open(in_directory("a"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (by_another < 0 || write(by_another, text, sizeof(text)) != sizeof(text) || lseek(by_another, 0, SEEK_SET) ||
+	    show_board(FP_BOARD_SIZE))
+		return 1;
+	put_id(FP_BOARD_IDS + 16 * 4, 4);
+	put_id(FP_BOARD_IDS + 16 * 5, 5);
+	memcpy(board + FP_BOARD_LOOKUPS, (uint32_t[]){ 5 }, 4);
+	pthread_create(&thread, NULL, reading_hosts, &r);
+	pthread_join(thread, NULL);
+	return r;
+}
+
+static void what_lookups_read_is_spoken_for(void **state)
+{
+	/* of each two the first is by pread, which the C library does not use for that */
+	const uint64_t ids[] = { 0, 5, 4, 4, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0 };
+
+	record(with_hosts);
+	for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		assert_int_equal(entered_before(FP_EVENT_TYPE_READ, i), ids[i]);
+	assert_int_equal(count(FP_EVENT_TYPE_READ), sizeof(ids) / sizeof(ids[0]));
+}
+
 /* A runtime that keeps the number of what it runs; whose that is, stands in a table. */
 static double running;
 
@@ -463,6 +529,7 @@ int main(void)
 		cmocka_unit_test(only_what_matters_is_said),
 		cmocka_unit_test(a_pools_threads_are_spoken_for),
 		cmocka_unit_test(a_pools_lookups_are_spoken_for),
+		cmocka_unit_test(what_lookups_read_is_spoken_for),
 		cmocka_unit_test(what_runs_is_known_by_its_number),
 		cmocka_unit_test(what_no_callback_does_is_by_its_descriptor),
 		cmocka_unit_test(a_board_is_its_process_s_own),

@@ -23,6 +23,7 @@ const { isMainThread, parentPort, setEnvironmentData, getEnvironmentData, Worker
 
 const BOARD_DESCRIPTOR = 0x46505256
 const DESCRIPTORS = 4096
+const UNSAID = 0xffff // in place of a place: the descriptor is JavaScript's, and nothing more is said
 const PLACES = 4096
 const RESOURCES = 1 << 17 // a request of some size makes a few hundred
 const LASTING = 1024 // sets of four: connections
@@ -641,7 +642,7 @@ function tellOfPool (fs) {
     const fd = typeof file === 'object' ? file?.fd : file
     if (!(fd >= 0 && fd < DESCRIPTORS)) return
     users[fd] = Math.abs(invocation)
-    descriptors[fd] = known(invocation) ? place(invocation) : 0
+    descriptors[fd] = known(invocation) ? place(invocation) : UNSAID
   }
 
   function using (fd) {
@@ -651,7 +652,7 @@ function tellOfPool (fs) {
       opened(fd, invocation)
     } else {
       users[fd] = -1
-      descriptors[fd] = 0
+      descriptors[fd] = UNSAID
     }
   }
 

@@ -420,6 +420,31 @@ function told (fd) {
 })()
 """, BEGINNING + "const fs = require('fs')\n"))
 
+    def test_a_descriptor_of_nobody_is_still_the_runtimes(self):
+        """What the C library opens by itself is known by having nothing in the table."""
+        self.assertEqual(["65535 5 65535 0"], self.run_node("""
+const { open, read } = require('fs')
+const told = fd => said.push(board.readUInt16LE(64 + 2 * fd))
+const opened = () => new Promise(resolve => open('/dev/null', (_, fd) => resolve(fd)))
+const ended = fd => new Promise(resolve => fs.close(fd, resolve));
+(async () => {
+  const early = await opened()
+  told(early)
+  await ended(early)
+  let shared
+  await request(5, async () => {
+    shared = await opened()
+    said.push(board[IDS + 16 * board.readUInt16LE(64 + 2 * shared)])
+  })
+  await request(6, () => new Promise(resolve => read(shared, Buffer.alloc(1), 0, 1, null, resolve)))
+  told(shared)
+  await ended(shared)
+  told(shared)
+  show()
+  done()
+})()
+""", BEGINNING + "const fs = require('fs')\n"))
+
     @unittest.skipUnless(shutil.which("openssl"), "needs openssl to make a certificate")
     def test_what_goes_out_when_hands_are_shaken_is_told_until_it_has(self):
         with tempfile.TemporaryDirectory() as home:
