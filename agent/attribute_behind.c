@@ -97,7 +97,7 @@ static uint64_t still_due(const struct container *container, const struct loop *
 static bool is_known(const struct container *container, const struct loop *loop, bool moves)
 {
 	return loop->changes == container->changes && !has_not_shown(container, loop) &&
-	       (!moves || loop->rested >= container->changed);
+	       (!moves || loop->rested >= container->changed || is_quiet(container));
 }
 
 /*
@@ -257,6 +257,7 @@ void fp_behind_note(struct fp_attributor *a, struct container *container, struct
 	bool is_new = thread->seen_turn != event->turn || !thread->seen_changes;
 	struct process *process;
 
+	a->came_before = a->mixes = false;
 	if (container->n_in_flight == 0 && container->n_ended && is_deed(event) && !fp_state_is_watchdog(container, event))
 		container->leaves_work = true;
 	if (is_new) {
@@ -296,6 +297,15 @@ static bool can_have_fired(const struct container *container, const struct loop 
 	return time + FP_WAIT_SLACK >= loop->earliest || has_not_shown(container, loop);
 }
 
+/* What is done where a timer can have run that was pending when the request came, and nothing was taken in, may be that one's work. */
+static void note_sign(const struct fp_attributor *a, struct container *container, const struct thread *thread,
+		      const struct loop *loop, const struct fp_event *event)
+{
+	if (loop->theirs && !loop->own_due && !thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
+	    !is_at_second(a, loop->earliest))
+		container->wary = WARY_FOR;
+}
+
 static bool possible_in_loop(struct fp_attributor *a, struct container *container, const struct thread *thread,
 			     const struct fp_event *event)
 {
@@ -307,22 +317,22 @@ static bool possible_in_loop(struct fp_attributor *a, struct container *containe
 	loop = find_loop(a, container, event, thread->loop);
 	if (!loop || !can_have_fired(container, loop, event->time))
 		return false;
-	if (!thread->took_in && loop->theirs && !loop->own_due && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
-	    !is_at_second(a, loop->earliest))
-		container->wary = WARY_FOR;
+	note_sign(a, container, thread, loop, event);
 	/* the clock's timer does nothing that is told */
 	return !is_clock(a, container, loop->earliest);
 }
 
 /* What one thread found due, another runs, while those that have nothing to do rest already. */
-static bool possible_in_any(struct fp_attributor *a, const struct container *container, struct process *process,
+static bool possible_in_any(struct fp_attributor *a, struct container *container, struct process *process,
 			    const struct thread *thread, const struct fp_event *event)
 {
 	struct loop *loop = find_loop(a, container, event, process->loop);
 
+	if (loop)
+		note_sign(a, container, thread, loop, event);
 	if ((thread->since ? thread->since < container->changed : thread->seen_changes != container->changes) ||
 	    (loop && (can_have_fired(container, loop, event->time) || (thread->since && thread->since < loop->doubt_to)))) {
-		process->mixed = event->time;
+		a->mixes = true;
 		return true;
 	}
 	/* what that one set going, whoever is at work takes from it */
@@ -420,14 +430,16 @@ void fp_behind_done(struct fp_attributor *a, const struct container *container, 
 {
 	struct task_key key = {event->tgid, event->process_start};
 	struct process *process;
+	bool came_before = a->came_before && container->n_in_flight == 1 && is_unread(container, event->time);
+	bool mixes = a->mixes && thread->since != event->time; /* else it has read something of a request (fp_attribute_enter) */
 
-	if (!a->came_before)
-		return;
-	a->came_before = false;
-	if (container->n_in_flight != 1 || !is_unread(container, event->time))
+	a->came_before = a->mixes = false;
+	if (!came_before && !mixes)
 		return;
 	HASH_FIND(hh, a->processes, &key, sizeof(key), process);
-	if (process)
+	if (process && mixes)
+		process->mixed = event->time;
+	if (process && came_before)
 		note_doubt(container, process, thread, event);
 }
 

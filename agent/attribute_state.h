@@ -195,6 +195,7 @@ struct fp_attributor {
 	fp_forgotten_fn forgotten;
 	void *forgotten_arg;
 	uint64_t now; /* time of the event at hand */
+	bool mixes; /* who did it can have been at work on what is others', if that was not reading its own request */
 	bool came_before; /* which came before anybody had read of the only request in flight, but if it is that reading itself */
 	uint64_t n_forgotten[FP_ATTRIBUTE_TABLES]; /* by table, as fp_attributor_look() has them */
 	size_t ended_bytes; /* of all containers */

@@ -759,6 +759,51 @@ static void the_clock_is_no_excuse_where_work_is_left_behind(void **state)
 	expect_doubt(state, 2);
 }
 
+/* Go: a request is read by who has not rested since it began; the next rest shows a timer, due in 5 ms, which comes. */
+static void a_timer_shows_after_a_busy_reading(void **state)
+{
+	looks_after(state, NODE, 1, 900);
+	request(state, 2, 1, 50);
+	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	looks_after(state, NODE, 2, 5);
+	test_time += 6 * MS;
+}
+
+static void what_shows_after_a_busy_reading_is_the_requests(void **state)
+{
+	have_ended(state, 20);
+	a_timer_shows_after_a_busy_reading(state);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	test_time += 900 * MS;
+	expect_doubt(state, 2);
+}
+
+static void what_shows_after_a_busy_reading_can_be_others_where_work_is_left_behind(void **state)
+{
+	have_ended(state, 20);
+	is_at_work_in_between(state);
+	a_timer_shows_after_a_busy_reading(state);
+	expect_doubt(state, 2);
+}
+
+/* Go: what is done when a timer of others is due is a sign, as in a loop that stays with its thread. */
+static void what_others_timer_does_is_a_sign_where_work_moves(void **state)
+{
+	have_ended(state, 20);
+	looks_after(state, NODE, 1, 5);
+	request(state, 2, 1, 50);
+	expect(state, NODE, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+	test_time += 6 * MS;
+	woke_at(state, WORKER, 1, test_time);
+	expect_doubt(state, 3);
+	mark(state, FP_MARK_END, 2);
+	looks_after(state, NODE, 4, 900);
+	request(state, 3, 4, 100);
+	looks_after(state, NODE, 5, 5);
+	test_time += 6 * MS;
+	expect_doubt(state, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -788,6 +833,9 @@ int main(void)
 		TEST(what_a_turn_gives_that_began_before_is_not_the_requests),
 		TEST(the_clocks_second_makes_no_doubt),
 		TEST(what_the_clocks_second_begins_is_the_requests),
+		TEST(what_shows_after_a_busy_reading_is_the_requests),
+		TEST(what_shows_after_a_busy_reading_can_be_others_where_work_is_left_behind),
+		TEST(what_others_timer_does_is_a_sign_where_work_moves),
 		TEST(the_clock_is_no_excuse_after_a_sign_of_work_left_behind),
 		TEST(what_was_over_at_the_last_rest_is_not_pending),
 		TEST(what_was_over_is_not_pending_when_that_is_told_late),
