@@ -82,8 +82,8 @@ static __always_inline int record_flags(struct call *call, __u32 fd)
 	return deed.file ? record_xattr(&deed) : 0;
 }
 
-/* One file gets what another has without a byte being moved. */
-static __always_inline int record_clone(struct call *call, __u32 out, __u32 in, __u64 length)
+/* One file gets what another has from `offset` on without a byte being moved. */
+static __always_inline int record_clone(struct call *call, __u32 out, __u32 in, __u64 offset, __u64 length)
 {
 	struct identity from, to;
 	struct file *source = file_of(in), *file = file_of(out);
@@ -93,7 +93,7 @@ static __always_inline int record_clone(struct call *call, __u32 out, __u32 in, 
 	identify_file(source, &from);
 	identify_file(file, &to);
 	if (!length) /* to its end */
-		length = BPF_CORE_READ(source, f_inode, i_size);
+		length = BPF_CORE_READ(source, f_inode, i_size) - offset;
 	record_transfer(call->cgroup, length, &from, in, 0);
 	return record_transfer(call->cgroup, length, &to, out, 1);
 }
@@ -107,7 +107,7 @@ static __always_inline int record_clone_range(struct call *call, __u32 out, unsi
 
 	if (bpf_probe_read_user(&range, sizeof(range), (void *)user) < 0)
 		return count_loss(call->cgroup, FP_LOSS_CAUSE_FAULT);
-	return record_clone(call, out, range.fd, range.length);
+	return record_clone(call, out, range.fd, range.offset, range.length);
 }
 
 /* A byte as if it had been typed at the terminal. */
@@ -169,7 +169,7 @@ static __always_inline int any_ioctl(struct call *call, __u32 fd, __u32 request,
 	case SIOCSPGRP:
 		return record_owner_at(call, user, 0);
 	case FICLONE:
-		return record_clone(call, fd, user, 0);
+		return record_clone(call, fd, user, 0, 0);
 	case FICLONERANGE:
 		return record_clone_range(call, fd, user);
 	case FS_IOC_SETFLAGS:

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <asm/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #ifndef TIOCGPTPEER
@@ -169,6 +170,76 @@ static void what_ioctl_puts_into_files_and_terminals_is_told(void **state)
 	}
 }
 
+/* --- what is shared by two files ---------------------------------------------------- */
+
+/* A file system that can share, in an image of our own and a name space of our own; false: it cannot be had here. */
+static bool make_sharing_place(void)
+{
+	char command[900];
+
+	if (system("command -v mkfs.btrfs >/dev/null") != 0 || unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	snprintf(command, sizeof(command), "cd %s && truncate -s 128M image && mkfs.btrfs -q image >/dev/null 2>&1 && mkdir place && "
+					   "mount -o loop image place 2>/dev/null", directory);
+	return system(command) == 0;
+}
+
+/* told[i]: the inode of the i-th file. */
+static int share_ranges(void)
+{
+	static const char *const names[] = {"place/from", "place/all", "place/middle", "place/tail", "place/twin"};
+	char block[4096] = "block", same[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)] = "";
+	struct file_dedupe_range *range = (void *)same;
+	int fd[5];
+
+	for (int i = 0; i < 5; i++) {
+		fd[i] = open(in_directory(names[i]), O_RDWR | O_CREAT, 0600);
+		told[i] = ino_of_fd(fd[i]);
+	}
+	for (int i = 0; i < 3; i++)
+		if (write(fd[0], block, sizeof(block)) != sizeof(block))
+			return 1;
+	if (write(fd[4], block, sizeof(block)) != sizeof(block) || ioctl(fd[1], FICLONE, fd[0]))
+		return 2;
+	if (ioctl(fd[2], FICLONERANGE, &(struct file_clone_range){.src_fd = fd[0], .src_offset = 4096, .src_length = 4096}) ||
+	    ioctl(fd[3], FICLONERANGE, &(struct file_clone_range){.src_fd = fd[0], .src_offset = 4096, .dest_offset = 8192}))
+		return 3;
+	/* what is the same in both is kept once from now on: no byte of either is another */
+	range->src_length = 4096;
+	range->dest_count = 1;
+	range->info[0].dest_fd = fd[4];
+	return ioctl(fd[0], FIDEDUPERANGE, range) || range->info[0].status != FILE_DEDUPE_RANGE_SAME;
+}
+
+static void what_files_share_came_from_one_of_them(void **state)
+{
+	static const uint64_t bytes[] = {12288, 4096, 8192};
+	char command[300];
+
+	if (!make_sharing_place())
+		skip();
+	share();
+	record(share_ranges);
+	snprintf(command, sizeof(command), "umount %s/place", directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(count(FP_EVENT_TYPE_READ), 3);
+	assert_int_equal(count(FP_EVENT_TYPE_WRITE), 4 + 3);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct fp_event *from = nth(FP_EVENT_TYPE_READ, i), *to = nth(FP_EVENT_TYPE_WRITE, 4 + i);
+
+		assert_int_equal(from->ino, told[0]);
+		assert_int_equal(to->ino, told[1 + i]);
+		assert_int_equal(from->dev, to->dev);
+		assert_int_equal(from->bytes, bytes[i]);
+		assert_int_equal(to->bytes, bytes[i]);
+		assert_int_equal(from->object, FP_OBJECT_FILE);
+		assert_int_equal(to->object, FP_OBJECT_FILE);
+		assert_int_equal(from->tgid, child);
+		assert_true(to > from);
+	}
+}
+
 struct file_attributes {
 	uint64_t flags;
 	uint32_t rest[4];
@@ -251,6 +322,7 @@ int main(void)
 		cmocka_unit_test(what_is_set_for_oneself_is_not),
 		cmocka_unit_test(who_is_signalled_for_a_descriptor_is_told),
 		cmocka_unit_test(what_ioctl_puts_into_files_and_terminals_is_told),
+		cmocka_unit_test(what_files_share_came_from_one_of_them),
 		cmocka_unit_test(flags_and_seals_are_told),
 		cmocka_unit_test(the_network_is_changed_by_ioctl),
 	};

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 
 from lib import cgroup
 
@@ -94,6 +95,14 @@ def _map_memory(pid):
             seen.add(about["map_id"])
             total += int(about.get("memlock", "0")) // 1024
     return total
+
+
+def others_recording(seconds=10):
+    """How many recorders() there are when those that have ended are gone: the kernel keeps their programs for a moment longer."""
+    deadline = time.monotonic() + seconds
+    while (found := recorders()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def recorders():
