@@ -126,8 +126,6 @@ static void note_staying_loop(const struct container *container, struct loop *lo
 
 	loop->due = shown;
 	due = known ? earliest_of(shown) : still_due(container, loop);
-	loop->own_due = known && due + FP_WAIT_SLACK < loop->earliest && due <= loop->rested;
-	loop->theirs = !known || (loop->theirs && !passed);
 	if (passed && is_quiet(container) && due > loop->earliest + ROUNDING && due < loop->earliest + SHADOW)
 		due = loop->earliest + SHADOW;
 	if (!known || passed || due > loop->earliest)
@@ -286,7 +284,6 @@ static struct loop *find_loop(struct fp_attributor *a, const struct container *c
 	if (loop && loop->changes != container->changes) {
 		loop->changes = container->changes;
 		loop->earliest = still_due(container, loop);
-		loop->theirs = true;
 	}
 	return loop;
 }
@@ -297,11 +294,11 @@ static bool can_have_fired(const struct container *container, const struct loop 
 	return time + FP_WAIT_SLACK >= loop->earliest || has_not_shown(container, loop);
 }
 
-/* What is done where a timer can have run that was pending when the request came, and nothing was taken in, may be that one's work. */
+/* What is done where a timer of others can have run, and nothing was taken in, may be that one's work. */
 static void note_sign(const struct fp_attributor *a, struct container *container, const struct thread *thread,
 		      const struct loop *loop, const struct fp_event *event)
 {
-	if (loop->theirs && !loop->own_due && !thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
+	if (!thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
 	    !is_at_second(a, loop->earliest))
 		container->wary = WARY_FOR;
 }

@@ -287,9 +287,8 @@ static bool is_worth_saving_of(const struct thread *thread)
 static void save_loop(struct fp_buffer *out, const struct loop *loop)
 {
 	const uint64_t numbers[] = {loop->key.id, loop->key.start, loop->key.fd, loop->due, loop->earliest,
-				    loop->changes, loop->rested,
-				    loop->busy | (uint64_t)loop->theirs << 1 | (uint64_t)loop->own_due << 2,
-				    loop->unsure, loop->doubt_from, loop->doubt_to, loop->cgroup};
+				    loop->changes, loop->rested, loop->busy, loop->unsure, loop->doubt_from, loop->doubt_to,
+				    loop->cgroup};
 
 	fp_buffer_add_varint(out, LOOP);
 	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
@@ -299,7 +298,6 @@ static int restore_loop(struct fp_attributor *a, struct fp_saved *in)
 {
 	struct loop_key key = {fp_saved_get(in), 0, 0};
 	struct loop *loop;
-	uint64_t flags;
 
 	key.start = fp_saved_get(in);
 	key.fd = fp_saved_get(in);
@@ -310,10 +308,7 @@ static int restore_loop(struct fp_attributor *a, struct fp_saved *in)
 	loop->earliest = fp_saved_get(in);
 	loop->changes = fp_saved_get(in);
 	loop->rested = fp_saved_get(in);
-	flags = fp_saved_get(in);
-	loop->busy = flags & 1;
-	loop->theirs = flags >> 1 & 1;
-	loop->own_due = flags >> 2 & 1;
+	loop->busy = fp_saved_get(in) != 0;
 	loop->unsure = fp_saved_get(in) != 0;
 	loop->doubt_from = fp_saved_get(in);
 	loop->doubt_to = fp_saved_get(in);

@@ -71,8 +71,6 @@ struct loop {
 	uint64_t changes; /* for which `earliest` holds */
 	uint64_t rested; /* end of its last rest, as last told */
 	bool busy; /* it has taken in something since, without resting again */
-	bool theirs; /* what is due at `earliest` was pending when the requests in flight became the same */
-	bool own_due; /* that rest ended with a timer of the request's in flight due, which came before all others' */
 	uint64_t doubt_from, doubt_to; /* from then until the end of that rest others' timers can have run in it, last */
 	UT_hash_handle hh;
 };

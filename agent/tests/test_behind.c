@@ -700,40 +700,6 @@ static void what_shows_soon_after_others_timer_is_the_requests(void **state)
 	expect_doubt(state, 4);
 }
 
-/* The rest that ended the turn before showed a timer that comes before all others', and that was due. */
-static void the_requests_own_timer_is_no_sign_of_work_left_behind(void **state)
-{
-	struct fp_event event;
-
-	rests(state, 1, -1);
-	request(state, 1, 1, 50);
-	mark(state, FP_MARK_END, 1);
-	rests(state, 2, 5);
-	request(state, 2, 2, 100);
-	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
-	test_time += 6 * MS;
-	event = make_event(FP_EVENT_TYPE_WAIT, NODE, NODE, 3);
-	event.fd = LOOP;
-	event.flags = FP_WAIT_LOOP;
-	event.since = event.time;
-	event.due = event.time - 2 * MS;
-	assert_int_equal(note(state, &event), 0);
-	expect_doubt(state, 3);
-	mark(state, FP_MARK_END, 2);
-	mark(state, FP_MARK_BEGIN, 3);
-	rests(state, 4, -1);
-	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
-	/* so a pool that has done something for request 2 does not make it doubtful */
-	mark(state, FP_MARK_END, 3);
-	request(state, 4, 5, 150);
-	is_given_work_by_the_loop(state, WORKER, 1);
-	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 4);
-	mark(state, FP_MARK_END, 4);
-	rests(state, 6, -1);
-	request(state, 5, 6, 200);
-	expect(state, NODE, 6, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 5);
-}
-
 static void a_timer_at_another_time_than_the_clocks_makes_doubt(void **state)
 {
 	have_ended(state, 80);
@@ -842,7 +808,6 @@ int main(void)
 		TEST(what_may_not_have_been_over_at_the_last_rest_can_be_pending),
 		TEST(what_was_over_can_hide_others_before_a_container_is_known),
 		TEST(what_shows_soon_after_others_timer_is_the_requests),
-		TEST(the_requests_own_timer_is_no_sign_of_work_left_behind),
 		TEST(what_shows_long_after_the_clocks_second_can_be_others),
 		TEST(a_timer_at_another_time_than_the_clocks_makes_doubt),
 		TEST(the_clock_is_no_excuse_before_a_container_is_known),
