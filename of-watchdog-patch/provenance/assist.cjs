@@ -29,7 +29,6 @@ const RESOURCES = 1 << 17 // a request of some size makes a few hundred
 const LASTING = 1024 // sets of four: connections
 const MODE_BITS = 12
 const HEADER = 'x-faasprov-request'
-const ID = /^[0-9a-f]{32}$/
 const MYSQL2 = /(^|[\\/])mysql2([\\/]|$)/
 const BOUND = Symbol('faasprov.bound')
 const WORKER = 'faasprov.invocation' // environment data that a worker thread is born with
@@ -63,25 +62,49 @@ function known (invocation) {
   return invocation !== 0 && numbers[place(invocation)] === Math.abs(invocation)
 }
 
-const taken = new Map() // the number of each id that has a place
 const underWay = new Map() // how many name lookups each invocation has
 let othersUsePool = false
 
+// Which places hold ids, by the first bits of each id, in sets of four: the latest first.
+const SETS = 4096
+const places = new Uint16Array(4 * SETS)
+const DIGITS = Int8Array.from({ length: 256 }, (_, c) => '0123456789abcdef'.indexOf(String.fromCharCode(c)))
+const bytes = new Uint8Array(16) // of the id that is looked at
+const words = new Int32Array(bytes.buffer)
+
+function read (id) {
+  if (id.length !== 32) return false
+  let any = 0
+  for (let i = 0; i < 16; i++) {
+    const high = id.charCodeAt(2 * i)
+    const low = id.charCodeAt(2 * i + 1)
+    bytes[i] = DIGITS[high & 255] << 4 | DIGITS[low & 255]
+    any |= DIGITS[high & 255] | DIGITS[low & 255] | 255 - (high | low)
+  }
+  return any >= 0
+}
+
+// The number of an invocation, from its id; 0: that is no id.
 function take (id) {
-  const there = taken.get(id)
-  if (there !== undefined) return there
+  if (!read(id)) return 0
+  const set = 4 * (words[0] & SETS - 1)
+  for (let i = set; i < set + 4; i++) {
+    const at = 4 * places[i]
+    if (at !== 0 && ids[at] === words[0] && ids[at + 1] === words[1] && ids[at + 2] === words[2] &&
+        ids[at + 3] === words[3]) return numbers[places[i]]
+  }
   newest = newest % 0x7fffffff + 1
   const at = place(newest)
-  if (numbers[at] !== 0) taken.delete(idOf(newest))
   if (lookups[0] === at) lookups[0] = 0
   numbers[at] = newest
-  taken.set(id, newest)
-  board.write(id, ids.byteOffset + 16 * at, 'hex')
+  for (let i = 0; i < 4; i++) ids[4 * at + i] = words[i]
+  for (let i = set + 3; i > set; i--) places[i] = places[i - 1]
+  places[set] = at
   return newest
 }
 
 const born = getEnvironmentData(WORKER)
-const first = !isMainThread && ID.test(born) ? take(born) : 0
+const first = !isMainThread && typeof born === 'string' ? take(born) : 0
 
 // --- whose is which asynchronous resource ---------------------------------------
 
@@ -101,6 +124,7 @@ const changed = new Float64Array(4 * LASTING) // when each did
 let changes = 0
 
 function hold (resource, invocation) {
+  if (resource === -1) return
   const at = 2 * (resource & (RESOURCES - 1))
   if (owners[at] === (resource | 0)) owners[at + 1] = invocation
   const set = 4 * (resource & (LASTING - 1))
@@ -343,7 +367,7 @@ function followMessages (target) {
     return result
   })
   target.on('internalMessage', message => {
-    if (message?.cmd === TOLD && ID.test(message.id)) heard.push([message.from, message.id === NOBODY ? 0 : take(message.id)])
+    if (message?.cmd === TOLD && typeof message.id === 'string') heard.push([message.from, message.id === NOBODY ? 0 : take(message.id)])
   })
   redefine(target, 'emit', function (event) {
     if (event !== 'message') return emit.apply(this, arguments)
@@ -376,15 +400,37 @@ if (isMainThread && typeof process.send === 'function') followMessages(process)
 
 // Everything that a request sets going runs, at whatever distance, in its context: also what
 // its connection brings later, which Node gives to the connection's resources.
-const emit = Server.prototype.emit
-Server.prototype.emit = function (event, request) {
-  const id = event === 'request' ? request.headers[HEADER] : undefined
-  if (id === undefined || !ID.test(id)) return emit.apply(this, arguments)
-  delete request.headers[HEADER]
-  const invocation = take(id)
-  claim(request.socket?.parser, invocation)
-  claim(request.socket?._handle, invocation)
-  return during(invocation, emit, this, arguments)
+const COMPLETE = binding('http_parser')?.HTTPParser?.kOnHeadersComplete
+const ORIGINAL = Symbol('faasprov.original')
+const { emit } = Server.prototype
+Server.prototype.emit = function (event, socket) {
+  const result = emit.apply(this, arguments)
+  if (event === 'connection' && typeof socket?.parser?.[COMPLETE] === 'function') follow(socket, socket.parser)
+  return result
+}
+
+// Its header is taken away before Node makes an object of all: to delete it there costs more than all else here.
+function follow (socket, parser) {
+  const complete = parser[COMPLETE][ORIGINAL] ?? parser[COMPLETE]
+  const resources = [parser, socket._handle].map(numberOf)
+  parser[COMPLETE] = function (major, minor, headers) {
+    if (this.socket !== socket) return complete.apply(this, arguments) // parsers are lent from connection to connection
+    const invocation = takeFrom(headers ?? this._headers ?? [])
+    if (invocation === 0) return complete.apply(this, arguments)
+    for (const resource of resources) hold(resource, invocation)
+    return during(invocation, complete, this, arguments)
+  }
+  parser[COMPLETE][ORIGINAL] = complete
+}
+
+function takeFrom (headers) {
+  for (let i = headers.length - 2; i >= 0; i -= 2) {
+    if (headers[i].length !== HEADER.length || headers[i].toLowerCase() !== HEADER) continue
+    const invocation = take(headers[i + 1])
+    if (invocation !== 0) headers.splice(i, 2)
+    return invocation
+  }
+  return 0
 }
 
 // A connection that is used again, as those of pools are, works for who wrote to it last, not for who made
@@ -440,7 +486,12 @@ function claimAll (socket, invocation) {
 }
 
 function claim (handle, invocation) {
-  if (typeof handle?.getAsyncId === 'function') hold(handle.getAsyncId(), invocation)
+  hold(numberOf(handle), invocation)
+}
+
+// The number of none is -1.
+function numberOf (handle) {
+  return typeof handle?.getAsyncId === 'function' ? handle.getAsyncId() : -1
 }
 
 // Where answers come in the order of what was asked, each is of who asked: so it is with Redis.  What goes out on a

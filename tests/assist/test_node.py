@@ -343,6 +343,57 @@ main()
 """)
         self.assertEqual(["1 2 1 1"], lines)
 
+    def test_the_function_does_not_see_the_header(self):
+        """Also among more headers than Node's parser hands over at once; what only looks like it stays."""
+        self.assertEqual(["5 0 0", "6 0 40", "0 1 0"], self.run_node("""
+server.removeAllListeners('request').on('request', (request, response) => {
+  const theirs = request.rawHeaders.filter(name => name.startsWith('H-')).length
+  const seen = request.rawHeaders.filter(name => /^x-faasprov-request$/i.test(name)).length
+  if (seen !== Object.keys(request.headers).filter(name => name === 'x-faasprov-request').length) throw new Error('both or none')
+  console.log(says(), seen, theirs)
+  response.end()
+})
+async function ask (id, n) {
+  const headers = { 'x-Faasprov-request': id }
+  for (let i = 0; i < n; i++) headers[`H-${i}`] = 'x'
+  const [response] = await once(http.get({ port: server.address().port, agent: false, headers }), 'response')
+  response.resume()
+  await once(response, 'end')
+}
+(async () => {
+  await listening
+  await ask('05'.repeat(16), 0)
+  await ask('06'.repeat(16), 40)
+  await ask('g7'.repeat(16), 0)
+  done()
+})()
+"""))
+
+    def test_an_answers_header_says_nothing(self):
+        """Of another function, say; Node lends the parsers of a server's connections to those of a client."""
+        self.assertEqual([" ".join("6" * 12)], self.run_node("""
+const net = require('net')
+const other = net.createServer(socket => {
+  socket.end(`HTTP/1.1 200 OK\\r\\nX-Faasprov-Request: ${'07'.repeat(16)}\\r\\n\\r\\nx`)
+}).listen(0, '127.0.0.1')
+const seen = []
+async function ask () {
+  const [response] = await once(http.get({ port: other.address().port, agent: false }), 'response')
+  seen.push(says())
+  if (response.headers['x-faasprov-request'] !== '07'.repeat(16)) throw new Error('the header is gone')
+  response.resume()
+  await once(response, 'end')
+  seen.push(says())
+}
+(async () => {
+  await Promise.all([5, 5, 5, 5].map(n => request(n, () => turn())))
+  await request(6, () => Promise.all([ask(), ask(), ask(), ask(), ask(), ask()]))
+  done()
+  other.close()
+  console.log(seen.join(' '))
+})()
+"""))
+
     def test_a_server_of_several_processes_works_for_whose_request_each_reads(self):
         self.assertEqual(["5 6 7"], self.run_node("""
 const cluster = require('cluster'), http = require('http'), { once } = require('events')
