@@ -165,9 +165,9 @@ int fp_existing_begin_inherited(struct fp_existing *existing)
 	return begin(existing, &wanted, WALKS - 1);
 }
 
-int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start)
+int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start, uint64_t exec_id)
 {
-	struct fp_existing_wanted wanted = {.tgid = tgid, .start = start};
+	struct fp_existing_wanted wanted = {.tgid = tgid, .start = start, .exec_id = exec_id};
 
 	return begin(existing, &wanted, 0);
 }

@@ -35,8 +35,11 @@ uint64_t fp_existing_memory(const struct fp_existing *existing);
 int fp_existing_begin(struct fp_existing *existing);
 /* Of a command that waits for its exec: what that closes, and what it runs until then, is ours. */
 int fp_existing_begin_inherited(struct fp_existing *existing);
-/* Of one process, which is recorded only since now; nothing when it is not, or is there no more. */
-int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start);
+/*
+ * Of one process, which is recorded only since it came, with exec_id; nothing when it is not, or is there no more.  What it
+ * has mapped is told only when it runs the same program still: of a later one the ring has told.
+ */
+int fp_existing_begin_process(struct fp_existing *existing, uint64_t tgid, uint64_t start, uint64_t exec_id);
 /*
  * Hands over the next records, some hundreds, made at this moment; how many, or 0 at the end.  A
  * negative return of fn ends it and is given back; positive ones mean nothing here.

@@ -100,7 +100,8 @@ static struct name *find(struct fp_names *names, uint64_t cgroup, struct fp_str 
 	struct name *name;
 
 	memcpy(names->key, &cgroup, sizeof(cgroup));
-	memcpy(names->key + sizeof(cgroup), path.data, path.len);
+	if (path.len)
+		memcpy(names->key + sizeof(cgroup), path.data, path.len);
 	*ret_key_len = sizeof(cgroup) + path.len;
 	HASH_FIND(hh, names->table, names->key, *ret_key_len, name);
 	if (name)

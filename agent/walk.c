@@ -29,6 +29,7 @@ int fp_walk_note(struct fp_walk *walk, const void *record, size_t len)
 	if (walk->n == FP_WALK_WAITING_MAX)
 		return -ENOSPC;
 	walk->waiting[walk->n].tgid = head.tgid;
+	walk->waiting[walk->n].exec_id = head.exec_id;
 	walk->waiting[walk->n++].start = head.process_start;
 	return 1;
 }
@@ -43,7 +44,8 @@ int fp_walk_step(struct fp_walk *walk, fp_capture_record_fn fn, void *arg)
 		walk->begun = false;
 		if (!walk->n)
 			return 0;
-		r = fp_existing_begin_process(walk->existing, walk->waiting[0].tgid, walk->waiting[0].start);
+		r = fp_existing_begin_process(walk->existing, walk->waiting[0].tgid, walk->waiting[0].start,
+					      walk->waiting[0].exec_id);
 		walk->n--;
 		memmove(walk->waiting, walk->waiting + 1, walk->n * sizeof(walk->waiting[0]));
 		if (r == -ESRCH) /* over already: he is known by what the ring has told */

@@ -14,7 +14,7 @@
 struct fp_walk {
 	struct fp_existing *existing; /* owned; NULL: the kernel does not let us */
 	struct {
-		uint64_t tgid, start;
+		uint64_t tgid, start, exec_id;
 	} waiting[FP_WALK_WAITING_MAX];
 	unsigned n;
 	bool begun; /* a walk is on its way */

@@ -33,7 +33,7 @@ int each_mapping(struct bpf_iter__task_vma *ctx)
 
 	if (!task || !area || !BPF_CORE_READ(area, vm_file))
 		return 0;
-	cgroup = existing_cgroup(task);
+	cgroup = has_mapped_unseen(task) ? existing_cgroup(task) : 0;
 	return cgroup && task->pid == task->tgid ? tell_mapping(ctx->meta->seq, task, cgroup, area) : 0;
 }
 

@@ -68,6 +68,14 @@ static __always_inline __u64 existing_cgroup(struct task_struct *task)
 	return recorded_container((__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp));
 }
 
+/* Has it been running the same program since before it was recorded? */
+static __always_inline int has_mapped_unseen(struct task_struct *task)
+{
+	struct fp_existing_wanted *want = scratch_of(&wanted);
+
+	return want && (!want->tgid || want->exec_id == BPF_CORE_READ(task, group_leader, self_exec_id));
+}
+
 static __always_inline void fill_head_of(struct fp_record_head *head, struct task_struct *task, __u16 type,
 					 __u64 cgroup, long result)
 {

@@ -189,6 +189,7 @@ struct fp_watchdog {
 /* Of whom the iterators of existing.bpf.c tell; written by the agent before a walk. */
 struct fp_existing_wanted {
 	uint64_t tgid, start; /* this process alone; 0: all of them */
+	uint64_t exec_id; /* of the one process, when it came: what another program of it has mapped, the ring has told */
 	uint64_t since; /* who began later is known by a fork; ns of CLOCK_BOOTTIME */
 	uint64_t without_cloexec; /* 1: descriptors that the next exec closes are left out */
 };

@@ -501,10 +501,10 @@ static void nobody_else_is_walked(void **state)
 
 	start_warm();
 	first = child;
-	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)getpid(), 1), 0); /* of that number, and another start */
+	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)getpid(), 1, 0), 0); /* of that number, and another start */
 	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
 	assert_int_equal(n_events, 0);
-	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)first, 1), 0);
+	assert_int_equal(fp_existing_begin_process(existing, (uint64_t)first, 1, 0), 0);
 	assert_int_equal(fp_existing_read(existing, take, NULL), 0);
 	assert_int_equal(n_events, 0);
 	fp_existing_free(existing);
