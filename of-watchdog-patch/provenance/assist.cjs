@@ -401,7 +401,7 @@ if (isMainThread && typeof process.send === 'function') followMessages(process)
 // Everything that a request sets going runs, at whatever distance, in its context: also what
 // its connection brings later, which Node gives to the connection's resources.
 const COMPLETE = binding('http_parser')?.HTTPParser?.kOnHeadersComplete
-const ORIGINAL = Symbol('faasprov.original')
+const FOLLOWED = Symbol('faasprov.followed') // of a server's connection: the numbers of what it is read by
 const { emit } = Server.prototype
 Server.prototype.emit = function (event, socket) {
   const result = emit.apply(this, arguments)
@@ -410,17 +410,19 @@ Server.prototype.emit = function (event, socket) {
 }
 
 // Its header is taken away before Node makes an object of all: to delete it there costs more than all else here.
+// Parsers are lent from connection to connection, also to those of clients: which one it is for, it knows itself.
 function follow (socket, parser) {
-  const complete = parser[COMPLETE][ORIGINAL] ?? parser[COMPLETE]
-  const resources = [parser, socket._handle].map(numberOf)
+  socket[FOLLOWED] = [parser, socket._handle].map(numberOf)
+  const complete = parser[COMPLETE]
+  if (complete[FOLLOWED]) return
   parser[COMPLETE] = function (major, minor, headers) {
-    if (this.socket !== socket) return complete.apply(this, arguments) // parsers are lent from connection to connection
-    const invocation = takeFrom(headers ?? this._headers ?? [])
+    const resources = this.socket?.[FOLLOWED]
+    const invocation = resources === undefined ? 0 : takeFrom(headers ?? this._headers ?? [])
     if (invocation === 0) return complete.apply(this, arguments)
     for (const resource of resources) hold(resource, invocation)
     return during(invocation, complete, this, arguments)
   }
-  parser[COMPLETE][ORIGINAL] = complete
+  parser[COMPLETE][FOLLOWED] = true
 }
 
 function takeFrom (headers) {
