@@ -725,6 +725,38 @@ static void who_comes_for_a_moment_is_known(void **state)
 	close(ready);
 }
 
+/* Stops itself when all of the other program is mapped. */
+static void become_another(void)
+{
+	tell(ready);
+	wait_for(go);
+	execl("/bin/sh", "sh", "-c", "kill -STOP $$", NULL);
+	_exit(1);
+}
+
+/* By the time of the walk he runs another program: what that has mapped was told as it did, and is not told again. */
+static void who_runs_another_program_by_then_is_walked_without_it(void **state)
+{
+	int status;
+
+	start_elsewhere(become_another);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	tell(go);
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	drain_and_walk();
+	assert_int_equal(count_of(FP_EVENT_TYPE_PRESENT, child), 1);
+	assert_int_equal(count_of(FP_EVENT_TYPE_EXEC, child), 1);
+	assert_true(count_of(FP_EVENT_TYPE_LOAD, child) > 0);
+	assert_int_equal(count_of(FP_EVENT_TYPE_MAPPED, child), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	fp_capture_drain(capture, take, NULL);
+	forget();
+	close(go);
+	close(ready);
+}
+
 /* More than can wait: each that cannot be walked is said to be one. */
 static void who_cannot_be_walked_is_counted(void **state)
 {
@@ -779,6 +811,7 @@ int main(void)
 		cmocka_unit_test(who_leaves_is_not_recorded),
 		cmocka_unit_test(who_is_born_there_is_known),
 		cmocka_unit_test(who_comes_for_a_moment_is_known),
+		cmocka_unit_test(who_runs_another_program_by_then_is_walked_without_it),
 		cmocka_unit_test(who_cannot_be_walked_is_counted),
 	};
 
