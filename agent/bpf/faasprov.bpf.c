@@ -117,6 +117,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 #define DONE_MOUNT_HANDLER(name, ...) HANDLER(name, IF_DONE(MOUNTING(__VA_ARGS__)); end_change())
 
 #define EINPROGRESS 115
+#define EFAULT 14
 
 static __always_inline int moved_buffer(struct call *call, __u32 fd, unsigned long base, unsigned long len, int out)
 {
@@ -392,8 +393,10 @@ int BPF_PROG(of_failures, struct pt_regs *regs, long result)
 		forget_touched();
 	if (handler >= FP_HANDLER_FIRST_MOUNT && handler <= FP_HANDLER_LAST_MOUNT)
 		end_change();
-	if (handler >= FP_HANDLER_FIRST_MESSAGE && handler <= FP_HANDLER_LAST_MESSAGE)
+	if (handler >= FP_HANDLER_FIRST_MESSAGE && handler <= FP_HANDLER_LAST_MESSAGE) {
 		forget_reached();
+		renew_sender_of((__u64)file_of(made.a[0]));
+	}
 	if (handler == FP_HANDLER_on_write && made.a[0] == FP_BOARD_DESCRIPTOR)
 		return take_board(made.a[1], made.a[2]);
 	if (is_watchdog(tried.cgroup))
@@ -1061,6 +1064,8 @@ int BPF_PROG(on_uring, struct io_ring_ctx *ring, void *req, struct io_uring_cqe 
 		complete_asked(call.cgroup, argument(ctx, 1), call.result, opcode);
 	if (is_done_by_name(opcode))
 		return 0;
+	if (call.result == -EFAULT && way == 1)
+		renew_sender_of((__u64)BPF_CORE_READ(request, file));
 	if (call.result < 0 && !(opcode == OP_CONNECT && call.result == -EINPROGRESS))
 		return 0;
 	if (way)

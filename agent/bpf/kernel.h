@@ -218,6 +218,22 @@ struct sock_common {
 };
 
 struct socket;
+struct cgroup;
+
+struct sk_buff {
+	struct sock *sk;
+	unsigned short protocol;
+	unsigned short transport_header, network_header; /* from `head` on */
+	unsigned char *head;
+};
+
+struct sk_buff_head {
+	struct sk_buff *next; /* the first; of an empty one itself */
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
 
 struct sock {
 	struct sock_common __sk_common;
@@ -225,10 +241,13 @@ struct sock {
 	unsigned short sk_protocol;
 	struct socket *sk_socket;
 	unsigned char sk_shutdown;
+	int sk_peek_off; /* where MSG_PEEK looks; negative: at the beginning */
+	struct sk_buff_head sk_receive_queue;
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
-struct sk_buff {
-	struct sock *sk;
+struct udp_sock {
+	struct sk_buff_head reader_queue; /* taken from before the socket's own, which is moved there as a whole */
 };
 
 struct socket {

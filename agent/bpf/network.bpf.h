@@ -15,6 +15,7 @@
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/reached.bpf.h"
 #include "agent/bpf/replaced.bpf.h"
+#include "agent/bpf/sender.bpf.h"
 
 #define AF_UNIX 1
 #define SHUTDOWN_BOTH 3
@@ -29,9 +30,7 @@
 #define MSG_ERRQUEUE 0x2000
 #define MSG_FASTOPEN 0x20000000
 #define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 #define PORT_DNS 53 /* of datagrams only these are read (agent/app/dns.h) */
-#define MAPPED_IPV4 0xffff00000000ull
 
 /* The fields that all socket records share, in a place of their own. */
 struct endpoints {
@@ -357,13 +356,18 @@ static __always_inline int may_have_changed(const struct endpoints *e)
  * The other end of a datagram into the place of the peer's, which a socket without connection has not: as the kernel
  * has it, else as the process's memory has it by now, which is told as such when somebody else could have changed that.
  */
-static __always_inline void fill_other_end(struct endpoints *e, struct moved *moved)
+static __always_inline void fill_other_end(struct endpoints *e, struct moved *moved, __u64 of_sk)
 {
+	int takes = !moved->outgoing && is_udp((void *)of_sk), known = 0;
 	struct data *data = &moved->data;
 	struct reached *reached;
+	struct sender sender = {};
 
 	if (data->request && fill_asked(e, data->request))
 		return;
+	/* asked for or not: what waits next is another one (of each that a recvmmsg took, the kernel has told) */
+	if (takes && !moved->message)
+		known = take_sender(&sender, of_sk, e->ino, data->how & MSG_PEEK);
 	/* of what goes through rings nothing is noted */
 	reached = moved->fd == NO_DESCRIPTOR ? 0 : reached_by_call(moved->message, moved->n_messages ? moved->n_messages : 1);
 	if (reached && e->family == AF_UNIX) {
@@ -373,13 +377,35 @@ static __always_inline void fill_other_end(struct endpoints *e, struct moved *mo
 		e->remote_hi = reached->hi;
 		e->remote_lo = reached->lo;
 		e->remote_port = reached->port;
+	} else if (known) {
+		e->remote_hi = sender.hi;
+		e->remote_lo = sender.lo;
+		e->remote_port = sender.port;
 	} else if (data->address && e->family != AF_UNIX) {
 		fill_address(e, data->address);
 		if (may_have_changed(e))
 			count_loss(moved->cgroup, FP_LOSS_CAUSE_ADDRESS);
+	} else if (takes && !e->remote_port) {
+		count_loss(moved->cgroup, FP_LOSS_CAUSE_ADDRESS);
 	}
 	if (moved->fd != NO_DESCRIPTOR && moved->message + 1 >= moved->n_messages)
 		forget_reached();
+}
+
+/* A call has failed that can have taken a datagram all the same (EFAULT). */
+__noinline int renew_sender_of(__u64 of_file)
+{
+	struct file *file = (void *)of_file;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != 0140000)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
+	if (sk && is_udp(sk))
+		renew_sender((__u64)sk, BPF_CORE_READ(file, f_inode, i_ino));
+	return 0;
 }
 
 /* A send is laid out as a receive without its last field. */
@@ -416,7 +442,7 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
 		e.rx_end += moved->result; /* they are still to be read */
 	if (e.protocol != IPPROTO_TCP)
-		fill_other_end(&e, moved);
+		fill_other_end(&e, moved, number_of(sock_of(file)));
 	if (e.family != AF_UNIX && (e.protocol == IPPROTO_TCP || (e.protocol == IPPROTO_UDP && e.remote_port == PORT_DNS))) {
 		BEGIN_RECORD(record, receive, RECEIVE, moved->cgroup, FP_PAYLOAD_MAX, how, moved->result);
 		fill_transfer(&record->r, file, moved->fd | moved->doubt, &e, moved->result, data, sends);

@@ -5,8 +5,7 @@
 #define FP_AGENT_BPF_REACHING_H
 
 #include "agent/bpf/reached.bpf.h"
-
-#define SOCK_DGRAM 2
+#include "agent/bpf/sender.bpf.h"
 
 static __always_inline int note_unix(struct sock *other)
 {
@@ -27,6 +26,8 @@ static __always_inline int is_unix_datagram(unsigned short family, unsigned shor
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(on_data_ready, struct sock *to)
 {
+	if (to->sk_protocol == IPPROTO_UDP)
+		return note_arrival(argument(ctx, 0));
 	return is_unix_datagram(to->__sk_common.skc_family, to->sk_type) && is_recorded() ? note_unix(to) : 0;
 }
 

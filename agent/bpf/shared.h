@@ -156,6 +156,8 @@ struct fp_watchdog {
 #define FP_REPLACED_MAX 8192
 /* Datagrams of calls in progress whose other end is noted. */
 #define FP_REACHED_MAX 4096
+/* Sockets of which it is known who sent the datagram that they read next; of more, those asked last. */
+#define FP_SENDERS_MAX 1024
 /* Under way through rings at a time; of more than that some have no address, which is counted. */
 #define FP_ASKED_ADDRESSES_MAX 1024
 /* Requests of rings that complete more than once; of more some are not known any more, which is counted. */

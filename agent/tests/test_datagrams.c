@@ -261,6 +261,243 @@ static void what_failed_leaves_nothing_behind(void **state)
 	assert_int_equal(nth(FP_EVENT_TYPE_SEND, 0)->remote_port, told[0]);
 }
 
+/* --- UDP, by calls that do not ask who sent it -------------------------------------------- */
+
+static int send_from(int fd, const char *text, const void *to, socklen_t len)
+{
+	return sendto(fd, text, strlen(text), 0, to, len) != (ssize_t)strlen(text);
+}
+
+static void pair_of_senders(int out[2])
+{
+	for (int i = 0; i < 2; i++) {
+		out[i] = socket(AF_INET, SOCK_DGRAM, 0);
+		told[i] = ntohs(bind_somewhere(out[i]).sin_port);
+	}
+}
+
+/* told: both senders, then who sent what the next call gets, a byte each from told + 3 on; told[2]: how many. */
+static void expect(int which)
+{
+	((uint8_t *)(told + 3))[told[2]++] = (uint8_t)which;
+}
+
+static void assert_senders(void)
+{
+	const uint8_t *who = (const uint8_t *)(told + 3);
+
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE) + count(FP_EVENT_TYPE_READ), told[2]);
+	for (unsigned i = 0; i < told[2]; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->remote_port, told[who[i]]);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->remote_lo, LOOPBACK);
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->remote_hi, 0);
+	}
+}
+
+static int take_without_asking(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out[2];
+	struct sockaddr_in to = bind_somewhere(in), from;
+	struct iovec piece;
+	char data[8];
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	socklen_t len = sizeof(from);
+
+	pair_of_senders(out);
+	piece = (struct iovec){data, sizeof(data)};
+	for (int i = 0; i < 8; i++)
+		if (send_from(out[i == 1 || i == 4 || i == 6], i == 3 ? "" : "longer", &to, sizeof(to)))
+			return 1;
+	if (recv(in, data, 8, MSG_PEEK) != 6 || recv(in, data, 8, 0) != 6 || recv(in, data, 8, 0) != 6)
+		return 2;
+	expect(0), expect(0), expect(1);
+	/* cut; empty; by other calls; by one that asks, and what comes after it */
+	if (recv(in, data, 2, 0) != 2 || recv(in, data, 8, 0) != 0 || read(in, data, 8) != 6 || recvmsg(in, &message, 0) != 6)
+		return 3;
+	expect(0), expect(0), expect(1), expect(0);
+	if (recvfrom(in, data, 8, 0, (void *)&from, &len) != 6 || readv(in, &piece, 1) != 6)
+		return 4;
+	expect(1), expect(0);
+	/* none waits any more */
+	if (recv(in, data, 8, MSG_DONTWAIT) != -1 || send_from(out[1], "one", &to, sizeof(to)) || recv(in, data, 8, 0) != 3)
+		return 5;
+	expect(1);
+	return 0;
+}
+
+static void who_was_not_asked_about_is_known(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(take_without_asking);
+	assert_senders();
+	assert_int_equal(count(FP_EVENT_TYPE_READ), 0);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+/* Taken by a call that fails; and one that was sent before its socket was connected to somebody else. */
+static int take_oddly(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out[2];
+	struct sockaddr_in to = bind_somewhere(in), other;
+	char data[8];
+
+	pair_of_senders(out);
+	other = address_of(out[1]);
+	if (send_from(out[0], "one", &to, sizeof(to)) || send_from(out[1], "two", &to, sizeof(to)) ||
+	    send_from(out[0], "three", &to, sizeof(to)))
+		return 1;
+	if (recv(in, (void *)8, 8, 0) != -1 || errno != EFAULT || recv(in, data, 8, 0) != 3 || memcmp(data, "two", 3) != 0)
+		return 2;
+	expect(1);
+	if (connect(in, (void *)&other, sizeof(other)) || recv(in, data, 8, 0) != 5)
+		return 3;
+	expect(0);
+	return 0;
+}
+
+static void who_sent_what_others_did_not_get_is_known(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(take_oddly);
+	assert_senders();
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+static int take_by_six(void)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any}, six = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int in = socket(AF_INET6, SOCK_DGRAM, 0), out[2] = {socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET6, SOCK_DGRAM, 0)};
+	socklen_t len = sizeof(any);
+	char data[8];
+
+	if (in < 0 || bind(in, (void *)&any, len) || bind(out[1], (void *)&six, len)) {
+		told[2] = 1; /* no IPv6 here */
+		return 0;
+	}
+	told[0] = ntohs(bind_somewhere(out[0]).sin_port);
+	if (getsockname(in, (void *)&any, &len))
+		return 1;
+	six.sin6_port = four.sin_port = any.sin6_port;
+	if (send_from(out[0], "four", &four, sizeof(four)) || send_from(out[1], "six", &six, sizeof(six)))
+		return 2;
+	if (recv(in, data, 8, 0) != 4 || recv(in, data, 8, 0) != 3 || getsockname(out[1], (void *)&six, &len))
+		return 3;
+	told[1] = ntohs(six.sin6_port);
+	return 0;
+}
+
+static void who_sent_by_six_or_four_is_known(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(take_by_six);
+	if (told[2])
+		skip();
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_lo, LOOPBACK);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_port, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_hi, 0);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_lo, 1);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+/* The kernel looks up an address for each message of a recvmmsg, wanted or not. */
+static int take_several(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out[2];
+	struct sockaddr_in to = bind_somewhere(in);
+	struct mmsghdr messages[2] = {0};
+	char data[2][8];
+	struct iovec pieces[2] = {{data[0], 8}, {data[1], 8}};
+
+	pair_of_senders(out);
+	for (int i = 0; i < 2; i++) {
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[i], .msg_iovlen = 1};
+		if (send_from(out[i], "x", &to, sizeof(to)))
+			return 1;
+	}
+	if (recvmmsg(in, messages, 2, MSG_DONTWAIT, NULL) != 2 || send_from(out[1], "x", &to, sizeof(to)))
+		return 2;
+	return recv(in, data[0], 8, 0) != 1;
+}
+
+static void of_several_that_nobody_asked_about_each_is_known(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(take_several);
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 3);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[0]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_port, told[1]);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 2)->remote_port, told[1]);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
+}
+
+static struct sockaddr_in flooded;
+static int flooders[2];
+
+static void *send_by_turns(void *arg)
+{
+	for (unsigned i = 0; i < RACES; i++) {
+		uint8_t which = (uint8_t)(i * 7 / 3 & 1);
+
+		if (sendto(flooders[which], &which, 1, 0, (void *)&flooded, sizeof(flooded)) != 1)
+			_exit(92);
+	}
+	return arg;
+}
+
+/* While another thread sends. */
+static int take_all(int how)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), room = 1 << 20;
+	pthread_t thread;
+	uint8_t which;
+
+	flooded = bind_somewhere(in);
+	pair_of_senders(flooders);
+	if (setsockopt(in, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) || pthread_create(&thread, NULL, send_by_turns, NULL))
+		return 1;
+	while (told[2] < RACES)
+		if (recv(in, &which, 1, how) == 1)
+			expect(which);
+	return pthread_join(thread, NULL);
+}
+
+static int take_as_they_come(void) { return take_all(0); }
+/* Never asleep: some are taken before anybody has seen them wait. */
+static int take_at_once(void) { return take_all(MSG_DONTWAIT); }
+
+static void assert_known_or_counted(int (*takes)(void), const char *how)
+{
+	const uint8_t *who;
+	unsigned unknown = 0;
+
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(takes);
+	who = (const uint8_t *)(told + 3);
+	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), RACES);
+	for (unsigned i = 0; i < RACES; i++) {
+		uint64_t port = nth(FP_EVENT_TYPE_RECEIVE, i)->remote_port;
+
+		unknown += port == 0;
+		if (port)
+			assert_int_equal(port, told[who[i]]);
+	}
+	print_message("%s: %u of %u senders not known\n", how, unknown, RACES);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), unknown);
+}
+
+static void who_is_not_known_is_counted_and_nobody_else_told(void **state)
+{
+	assert_known_or_counted(take_as_they_come, "waiting");
+	assert_known_or_counted(take_at_once, "asking all the time");
+}
+
 /* --- unix ------------------------------------------------------------------------------- */
 
 static socklen_t unix_address(struct sockaddr_un *address, const char *name)
@@ -327,6 +564,11 @@ int main(void)
 		cmocka_unit_test(both_ends_of_six_are_known),
 		cmocka_unit_test(what_rests_on_the_string_is_counted),
 		cmocka_unit_test(what_failed_leaves_nothing_behind),
+		cmocka_unit_test(who_was_not_asked_about_is_known),
+		cmocka_unit_test(who_sent_what_others_did_not_get_is_known),
+		cmocka_unit_test(who_sent_by_six_or_four_is_known),
+		cmocka_unit_test(of_several_that_nobody_asked_about_each_is_known),
+		cmocka_unit_test(who_is_not_known_is_counted_and_nobody_else_told),
 		cmocka_unit_test(datagrams_by_name_have_both_ends),
 	};
 
