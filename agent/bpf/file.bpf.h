@@ -13,28 +13,82 @@
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 
-/* The functions that make a record are of their own for the verifier, like walk_path_of. */
-__noinline int record_open_file(__u64 cgroup, __u64 of_file, long fd, __u64 flags)
-{
-	struct file *file = (void *)of_file;
-	struct inode *inode = FIELD(struct file, file, f_inode);
+struct opened {
+	__u64 cgroup;
+	__u64 file, fd, flags;
 	struct identity who;
+};
 
-	if (!file)
-		return 0;
-	identify_file(file, &who);
-	if (who.object == FP_OBJECT_KIND_OTHER)
-		return 0;
-	BEGIN_RECORD(record, open, OPEN, cgroup, WALK_ROOM, 0, fd);
-	record->r.fd = fd;
-	PUT_OBJECT(record, who);
-	record->r.flags = flags;
+static __always_inline void fill_open(struct fp_record_open *r, struct opened *opened)
+{
+	struct file *file = (void *)opened->file;
+	struct inode *inode = FIELD(struct file, file, f_inode);
+
+	r->fd = opened->fd;
+	r->object = opened->who.object;
+	r->dev = opened->who.dev;
+	r->ino = opened->who.ino;
+	r->gen = opened->who.gen;
+	r->flags = opened->flags;
 	if (FIELD(struct file, file, f_mode) & FMODE_CREATED)
-		record->r.flags |= FP_OPEN_CREATED;
-	record->r.mode = FIELD(struct inode, inode, i_mode) & 07777;
-	PUT_PATH(record, file);
+		r->flags |= FP_OPEN_CREATED;
+	r->mode = FIELD(struct inode, inode, i_mode) & 07777;
+}
+
+/* The functions that make a record are of their own for the verifier, like walk_path_of. */
+
+/* 0: its path is not short, and nothing was told. */
+__noinline int record_short_open(struct opened *opened)
+{
+	struct {
+		struct fp_record_open r;
+		struct short_room room_;
+	} *record;
+	__u32 begin;
+	int may;
+
+	if (!opened)
+		return 1;
+	may = prepare_record(opened->cgroup, sizeof(*record), WITH_WORD);
+	record = may & IS_ALLOWED ? bpf_ringbuf_reserve(&ring, sizeof(*record), 0) : 0;
+	if (!record) {
+		refuse(opened->cgroup, may & HAS_ROOM);
+		return 1;
+	}
+	begin = walk_short_path(&record->room_, opened->file);
+	if (!begin) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	start_record(&record->r.head, FP_RECORD_TYPE_OPEN, sizeof(*record), opened->cgroup, opened->fd);
+	fill_open(&record->r, opened);
+	record->r.path.offset = sizeof(record->r) + begin;
+	record->r.path.len = SHORT_PATH - begin;
+	emit(record);
+	return 1;
+}
+
+__noinline int record_long_open(struct opened *opened)
+{
+	if (!opened)
+		return 0;
+	BEGIN_RECORD(record, open, OPEN, opened->cgroup, WALK_ROOM, 0, opened->fd);
+	fill_open(&record->r, opened);
+	PUT_PATH(record, (struct file *)opened->file);
 	emit(record);
 	return 0;
+}
+
+__noinline int record_open_file(__u64 cgroup, __u64 of_file, long fd, __u64 flags)
+{
+	struct opened opened = {.cgroup = cgroup, .file = of_file, .fd = fd, .flags = flags};
+
+	if (!of_file)
+		return 0;
+	identify_file((struct file *)of_file, &opened.who);
+	if (opened.who.object == FP_OBJECT_KIND_OTHER)
+		return 0;
+	return record_short_open(&opened) ? 0 : record_long_open(&opened);
 }
 
 static __always_inline int record_open(__u64 cgroup, long fd, __u64 flags)

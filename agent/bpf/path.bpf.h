@@ -13,6 +13,9 @@
 #define NAME_ROOM 256
 /* one component more than PATH_ROOM may be written at its very end */
 #define WALK_ROOM (PATH_ROOM + NAME_ROOM)
+/* Of a path that is short, as most are: what it takes of the ring decides how many fit. */
+#define SHORT_PATH 128
+#define SHORT_NAME 64
 
 #define PROC_SUPER_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
@@ -106,10 +109,13 @@ static __always_inline struct file *file_of(unsigned int fd)
 struct walk_room {
 	char bytes[PATH_ROOM + NAME_ROOM];
 };
+struct short_room {
+	char bytes[SHORT_PATH + SHORT_NAME];
+};
 
 /* From a name upwards to a root, component by component. */
 struct walk {
-	struct walk_room *into;
+	char *into; /* a room of either kind */
 	__u64 dentry, mnt;
 	__u64 root, root_mnt;
 	__u32 at, last, cut;
@@ -144,28 +150,28 @@ __noinline int write_space(struct walk_room *into, __u32 at, __u64 of_inode)
 	return len;
 }
 
-/* Writes one component before what is there; 1: the walk is over. */
-static __always_inline long write_component(struct walk *walk, struct dentry *dentry)
+/* Writes one component before what is there; 1: the walk is over.  Paths have `room`, names less than `name_room`. */
+static __always_inline long write_component(struct walk *walk, struct dentry *dentry, __u32 room, __u32 name_room)
 {
 	__u32 len = FIELD(struct dentry, dentry, d_name.len) & (NAME_ROOM - 1), begin;
 	const unsigned char *name = FIELD(struct dentry, dentry, d_name.name);
 
-	if (len + 1 + CUT_MARK > walk->at) {
+	if (len + 1 + CUT_MARK > walk->at || len >= name_room) {
 		walk->cut = 1;
 		return 1;
 	}
-	begin = (walk->at - len - 1) & (PATH_ROOM - 1);
+	begin = (walk->at - len - 1) & (room - 1);
 	VISIBLE(begin);
-	begin &= PATH_ROOM - 1;
-	walk->into->bytes[begin] = '/';
+	begin &= room - 1;
+	walk->into[begin] = '/';
 	VISIBLE(len);
-	len &= NAME_ROOM - 1;
-	bpf_probe_read_kernel(&walk->into->bytes[begin + 1], len, name);
+	len &= name_room - 1;
+	bpf_probe_read_kernel(&walk->into[begin + 1], len, name);
 	walk->at = begin;
 	return walk->last ? 1 : 0;
 }
 
-static long walk_one(__u32 i, struct walk *walk)
+static __always_inline long go_up(struct walk *walk, __u32 room, __u32 name_room)
 {
 	struct dentry *dentry = (void *)walk->dentry;
 	struct vfsmount *mnt = (void *)walk->mnt;
@@ -186,13 +192,25 @@ static long walk_one(__u32 i, struct walk *walk)
 	/* a root that no mount leads to: memfd and its like, which have a name all the same */
 	if (dentry == parent) {
 		if (BPF_CORE_READ(dentry, d_inode, i_sb, s_magic) == NSFS_MAGIC) {
-			walk->at -= write_space(walk->into, walk->at, (__u64)BPF_CORE_READ(dentry, d_inode));
+			if (room == PATH_ROOM)
+				walk->at -= write_space((void *)walk->into, walk->at, (__u64)BPF_CORE_READ(dentry, d_inode));
+			walk->cut = room != PATH_ROOM;
 			return 1;
 		}
 		walk->last = 1;
 	}
 	walk->dentry = (__u64)parent;
-	return write_component(walk, dentry);
+	return write_component(walk, dentry, room, name_room);
+}
+
+static long walk_one(__u32 i, struct walk *walk)
+{
+	return go_up(walk, PATH_ROOM, NAME_ROOM);
+}
+
+static long walk_one_of_few(__u32 i, struct walk *walk)
+{
+	return go_up(walk, SHORT_PATH, SHORT_NAME);
 }
 
 /* Of a walk with its begin and its root: writes the path so that it ends where the walk is at. */
@@ -205,11 +223,11 @@ static __always_inline __u32 walk_up(struct walk *walk)
 	if (walk->cut && walk->at >= CUT_MARK) {
 		walk->at -= CUT_MARK;
 		for (__u32 i = 0; i < CUT_MARK; i++)
-			walk->into->bytes[(walk->at + i) & (PATH_ROOM - 1)] = '.';
+			walk->into[(walk->at + i) & (PATH_ROOM - 1)] = '.';
 	}
 	if (walk->at == end && end > 0) { /* the root itself */
 		walk->at = (end - 1) & (PATH_ROOM - 1);
-		walk->into->bytes[walk->at] = '/';
+		walk->into[walk->at] = '/';
 	}
 	return walk->at;
 }
@@ -222,10 +240,11 @@ static __always_inline __u32 walk_up(struct walk *walk)
 __noinline __u32 walk_path_of(struct walk_room *into, __u32 end, __u64 of_dentry, __u64 of_mnt, __u64 of_fs)
 {
 	struct fs_struct *fs = (void *)of_fs;
-	struct walk walk = {.into = into, .dentry = of_dentry, .mnt = of_mnt, .at = end};
+	struct walk walk = {.dentry = of_dentry, .mnt = of_mnt, .at = end};
 
 	if (!into || end > PATH_ROOM)
 		return end;
+	walk.into = into->bytes;
 	walk.root = (__u64)FIELD(struct fs_struct, fs, root.dentry);
 	walk.root_mnt = (__u64)FIELD(struct fs_struct, fs, root.mnt);
 	return walk_up(&walk);
@@ -238,15 +257,38 @@ struct below {
 };
 __noinline __u32 walk_path_below(struct walk_room *into, __u32 end, struct below *from)
 {
-	struct walk walk = {.into = into, .at = end};
+	struct walk walk = {.at = end};
 
 	if (!into || !from || end > PATH_ROOM)
 		return end;
+	walk.into = into->bytes;
 	walk.dentry = from->dentry;
 	walk.mnt = from->mnt;
 	walk.root = from->root;
 	walk.root_mnt = from->root_mnt;
 	return walk_up(&walk);
+}
+
+/* The same of an open file's path, below the root of the task that runs, at the end of SHORT_PATH; 0: it is not short. */
+__noinline __u32 walk_short_path(struct short_room *into, __u64 of_file)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct file *file = (void *)of_file;
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct walk walk = {.at = SHORT_PATH};
+
+	if (!into)
+		return 0;
+	walk.into = into->bytes;
+	walk.dentry = (__u64)FIELD(struct file, file, f_path.dentry);
+	walk.mnt = (__u64)FIELD(struct file, file, f_path.mnt);
+	walk.root = (__u64)FIELD(struct fs_struct, fs, root.dentry);
+	walk.root_mnt = (__u64)FIELD(struct fs_struct, fs, root.mnt);
+	if (bpf_loop(SHORT_PATH, walk_one_of_few, &walk, 0) == SHORT_PATH || walk.cut)
+		return 0;
+	if (walk.at == SHORT_PATH)
+		into->bytes[--walk.at & (SHORT_PATH - 1)] = '/';
+	return walk.at;
 }
 
 /* Of the task that runs. */
