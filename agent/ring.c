@@ -44,9 +44,11 @@ void fp_ring_close(struct fp_ring *ring)
 
 int fp_ring_read(struct fp_ring *ring, fp_ring_record_fn fn, void *arg)
 {
+	uint64_t end = 0;
 	int n = 0;
 
-	while (ring->position < fp_ring_end(ring)) {
+	/* whoever records writes that word each time: it is asked for no more often than needed */
+	while (ring->position < end || ring->position < (end = fp_ring_end(ring))) {
 		const uint8_t *at = ring->data + (ring->position & (ring->size - 1));
 		uint32_t head = __atomic_load_n((const uint32_t *)at, __ATOMIC_ACQUIRE);
 		size_t len = head & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);

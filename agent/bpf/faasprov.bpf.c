@@ -243,7 +243,7 @@ static __always_inline int moved_between(struct call *call, __u32 out, __u32 in)
 	struct moved moved = {.cgroup = call->cgroup, .result = call->result, .fd = out, .outgoing = 1};
 
 	/* before anything is told of the call; of the other one it is asked when that is told */
-	if (is_in_doubt(out, 0))
+	if (is_in_doubt(out))
 		moved.doubt = FP_FD_IN_DOUBT;
 	moved_buffer(call, in, 0, 0, 0);
 	return record_any_move(&moved);

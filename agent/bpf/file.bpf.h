@@ -120,12 +120,13 @@ static __always_inline struct inode *far_end(struct file *file)
 /* Who it is that bytes went to or came from; 0: nobody. */
 static __always_inline int identify_moved(struct file *file, struct identity *who)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode;
 	__u32 device;
 
 	identify_file(file, who);
 	if (who->object != FP_OBJECT_KIND_DEVICE)
 		return 1;
+	inode = BPF_CORE_READ(file, f_inode);
 	device = BPF_CORE_READ(inode, i_rdev);
 	if (is_dull(device) && (BPF_CORE_READ(inode, i_mode) & S_IFMT) == 0020000)
 		return 0;

@@ -479,7 +479,7 @@ __noinline int record_any_move(struct moved *moved)
 		return 0;
 	file = file_of(moved->fd);
 	/* it has moved bytes, and there is nothing: it was closed in the middle of the call */
-	if (!file || is_in_doubt(moved->fd, 1))
+	if (!file || is_in_doubt(moved->fd))
 		moved->doubt = FP_FD_IN_DOUBT;
 	if (moved->doubt && !moved->message)
 		count_loss(moved->cgroup, FP_LOSS_CAUSE_DESCRIPTOR);

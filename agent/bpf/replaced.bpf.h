@@ -41,24 +41,19 @@ static __always_inline int was_replaced(__u64 files, __u64 fd, __u64 since)
 	return when && *when > since;
 }
 
-/* Of a call that has just ended; `last`: it has no other descriptor that is to be asked about. */
-__noinline int is_in_doubt(__u32 fd, int last)
+/* Of a call that has just ended, before its record, which says that its thread has been seen. */
+__noinline int is_in_doubt(__u32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *state = sharing_state(task);
-	__u64 files = (__u64)BPF_CORE_READ(task, files), since;
-	int slept, doubt = 0;
+	__u64 files, since;
 
 	/* who has shared his descriptors has a state, though the others may be gone by now */
-	if (!state)
+	if (!state || task->nvcsw == state->switches)
 		return 0;
+	files = (__u64)BPF_CORE_READ(task, files);
 	since = state->seen ? state->seen : task->start_boottime;
-	slept = task->nvcsw != state->switches;
-	if (slept)
-		doubt = was_replaced(files, fd, since) || was_replaced(files, ANY_DESCRIPTOR, since);
-	if (last)
-		note_seen(state);
-	return doubt;
+	return was_replaced(files, fd, since) || was_replaced(files, ANY_DESCRIPTOR, since);
 }
 
 #define CLOSE_RANGE_UNSHARE 2
