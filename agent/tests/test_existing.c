@@ -1,5 +1,6 @@
 /* What was there before: a process that nobody saw begin, and each kind of descriptor that it holds.  Needs root and BPF. */
 #include <linux/sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/un.h>
@@ -609,6 +610,119 @@ static void who_was_there_and_leaves_is_told(void **state)
 	forget();
 }
 
+/* --- one thread leaves alone, to where its process's memory counts all the same: a threaded cgroup beside it ---- */
+
+static void write_into(const struct fp_cgroup *folder, const char *file, const char *text)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.3000s/%s", folder->path, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void make_threaded(const struct fp_cgroup *domain, const char *name, struct fp_cgroup *ret)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.3000s/%s", domain->path, name);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(fp_cgroup_open(path, ret), 0);
+	write_into(ret, "cgroup.type", "threaded");
+}
+
+static void *tell_and_wait(void *none)
+{
+	held->born = (pid_t)syscall(SYS_gettid);
+	tell(ready);
+	wait_for(go);
+	_exit(0);
+	return none;
+}
+
+static void start_two_threads(void)
+{
+	pthread_t thread;
+
+	ready = eventfd(0, 0);
+	go = eventfd(0, 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (pthread_create(&thread, NULL, tell_and_wait, NULL))
+			_exit(91);
+		pthread_join(thread, NULL);
+	}
+	wait_for(ready);
+}
+
+static void assert_thread_left(const char *to)
+{
+	const struct fp_event *left = nth(FP_EVENT_TYPE_LEFT, 0);
+
+	assert_int_equal(n_events, 1);
+	assert_int_equal(left->tgid, child);
+	assert_int_equal(left->tid, held->born);
+	assert_int_equal(left->flags, FP_MOVED_THREAD);
+	assert_int_equal(left->cgroup, cgroup.id);
+	assert_int_equal(left->mover_tgid, getpid());
+	assert_text(left->cgroup_path, to);
+}
+
+static void a_thread_that_leaves_alone_is_told(void **state)
+{
+	struct fp_capture_options options = {.ring_size = 1 << 20};
+	struct fp_cgroup domain, out, usual = cgroup;
+	struct fp_capture *first = capture;
+	char error[256], name[64], number[16], to[80];
+	int status;
+
+	snprintf(name, sizeof(name), "faasprov-test-threads-%d", getpid());
+	assert_int_equal(fp_cgroup_make(name, &domain), 0);
+	make_threaded(&domain, "in", &cgroup);
+	make_threaded(&domain, "out", &out);
+	options.root_cgroup = cgroup.id;
+	options.root_path = cgroup.path;
+	options.root_level = options.container_level = cgroup.level;
+	assert_int_equal(fp_capture_open(&options, &capture, error), 0);
+	assert_int_equal(fp_capture_start(capture, error), 0);
+	start_two_threads();
+	assert_int_equal(fp_cgroup_enter(&domain, child), 0);
+	assert_int_equal(fp_cgroup_enter(&cgroup, child), 0);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	assert_moved(child, 0);
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 0);
+	forget();
+
+	snprintf(number, sizeof(number), "%d", held->born);
+	snprintf(to, sizeof(to), "/%s/out", name);
+	write_into(&out, "cgroup.threads", number);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	assert_thread_left(to);
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 1);
+	forget();
+	/* the process is still there, and leaves itself */
+	assert_int_equal(fp_cgroup_enter(&out, child), 0);
+	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
+	assert_left(child, 0, to, getpid());
+	assert_int_equal(lost_by(FP_LOSS_LEFT), 1);
+	forget();
+
+	tell(go);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	fp_capture_free(capture);
+	capture = first;
+	fp_cgroup_remove(&out);
+	fp_cgroup_remove(&cgroup);
+	fp_cgroup_remove(&domain);
+	cgroup = usual;
+	close(go);
+	close(ready);
+}
+
 /* A recorded process makes its child elsewhere. */
 static int bear_elsewhere(void)
 {
@@ -807,6 +921,7 @@ int main(void)
 		cmocka_unit_test(nobody_else_is_walked),
 		cmocka_unit_test(who_leaves_is_told),
 		cmocka_unit_test(who_was_there_and_leaves_is_told),
+		cmocka_unit_test(a_thread_that_leaves_alone_is_told),
 		cmocka_unit_test(who_is_born_elsewhere_is_told),
 		cmocka_unit_test(who_leaves_is_not_recorded),
 		cmocka_unit_test(who_is_born_there_is_known),
