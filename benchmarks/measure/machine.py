@@ -78,23 +78,55 @@ def _field(path, name):
         return 0
 
 
-def _map_memory(pid):
-    """Kernel memory of the BPF maps that a process holds."""
-    total, seen = 0, set()
+def _descriptors(pid):
+    """What the kernel says of each descriptor of a process."""
     try:
         numbers = os.listdir(f"/proc/{pid}/fdinfo")
     except OSError:
-        return 0
+        return
     for number in numbers:
         try:
             with open(f"/proc/{pid}/fdinfo/{number}") as file:
-                about = dict(line.split(":", 1) for line in file if ":" in line)
+                yield dict(line.split(":", 1) for line in file if ":" in line)
         except OSError:
             continue
+
+
+def _map_memory(pid):
+    """Kernel memory of the BPF maps that a process holds."""
+    total, seen = 0, set()
+    for about in _descriptors(pid):
         if "map_id" in about and about["map_id"] not in seen:
             seen.add(about["map_id"])
             total += int(about.get("memlock", "0")) // 1024
     return total
+
+
+def program_runs(pid, name):
+    """(ns, runs) of the BPF program of that name that a process has loaded, as the kernel counts while it is told to."""
+    done = subprocess.run(["bpftool", "-j", "prog", "show"], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    named = {program["id"] for program in json.loads(done.stdout or "[]") if program.get("name") == name}
+    for about in _descriptors(pid):
+        if int(about.get("prog_id", -1)) in named:
+            return int(about.get("run_time_ns", 0)), int(about.get("run_cnt", 0))
+    return 0, 0
+
+
+class CountingRuns:
+    """While it lasts the kernel counts how long BPF programs run."""
+    path = "/proc/sys/kernel/bpf_stats_enabled"
+
+    def __enter__(self):
+        with open(self.path) as file:
+            self.before = file.read()
+        self._write("1")
+
+    def __exit__(self, *_):
+        self._write(self.before)
+
+    def _write(self, value):
+        with open(self.path, "w") as file:
+            file.write(value)
 
 
 def others_recording(seconds=10):
