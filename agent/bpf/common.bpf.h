@@ -465,10 +465,18 @@ __noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size,
 		start_record((void *)(var), type, sizeof(*(var)), cgroup, result);                 \
 	} while (0)
 
-/* The agent drains the ring on a timer; it is woken only when much is waiting, so recorded tasks pay no wake-up. */
+/*
+ * The agent drains the ring on a timer; it is woken only when much is waiting, and then with each sixteenth of the ring
+ * that fills, so recorded tasks pay no wake-up: it is an interrupt to oneself, which costs as much as the record.
+ */
+#define WAKE_STEPS 16
+#define RECORD_MOST 4096 /* no record is longer, so that none goes over the begin of a sixteenth */
 static __always_inline void emit(void *record)
 {
-	bpf_ringbuf_submit(record, waiting() > ring_size / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	__u64 taken = waiting();
+	int wakes = taken > ring_size / 4 && (taken & (ring_size / WAKE_STEPS - 1)) < RECORD_MOST;
+
+	bpf_ringbuf_submit(record, wakes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void fill_head(struct fp_record_head *head, __u16 type, __u32 size, __u64 cgroup, long result)

@@ -98,12 +98,11 @@ static __always_inline struct file *file_of(unsigned int fd)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct fdtable *table = task->files->fdt;
 	struct file **slots = table->fd;
-	struct file *file = 0;
 
 	if (fd >= table->max_fds)
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
-	return file;
+	/* a slot is a pointer, as the head of a list is */
+	return (void *)number_of(FIELD(struct hlist_head, &slots[fd], first));
 }
 
 struct walk_room {

@@ -107,8 +107,8 @@ def program_runs(pid, name):
     done = subprocess.run(["bpftool", "-j", "prog", "show"], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     named = {program["id"] for program in json.loads(done.stdout or "[]") if program.get("name") == name}
     for about in _descriptors(pid):
-        if int(about.get("prog_id", -1)) in named:
-            return int(about.get("run_time_ns", 0)), int(about.get("run_cnt", 0))
+        if "run_cnt" in about and int(about["prog_id"]) in named:
+            return int(about["run_time_ns"]), int(about["run_cnt"])
     return 0, 0
 
 
