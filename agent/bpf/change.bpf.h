@@ -31,9 +31,12 @@ __noinline int record_truncate_file(__u64 cgroup, long result, __u64 of_file, __
 	return 0;
 }
 
+#define VM_SHARED 8 /* and of a file that may be written */
+#define PROT_WRITE 2
+
 struct mapped {
 	struct file *file;
-	unsigned long end;
+	unsigned long end, flags;
 };
 
 static long take_file(struct task_struct *task, struct vm_area_struct *area, void *arg)
@@ -42,6 +45,7 @@ static long take_file(struct task_struct *task, struct vm_area_struct *area, voi
 
 	mapped->file = BPF_CORE_READ(area, vm_file);
 	mapped->end = BPF_CORE_READ(area, vm_end);
+	mapped->flags = BPF_CORE_READ(area, vm_flags);
 	return 0;
 }
 
@@ -99,10 +103,30 @@ static __always_inline int record_truncate_fd(struct call *call, __u32 fd, __u64
 #define AREAS_MAX 16
 
 struct protected {
-	__u64 cgroup;
+	__u64 cgroup, protection;
 	unsigned long at, end;
 	struct file *last;
 };
+
+/* Memory that processes share without a file is one all the same, of a name that none can have. */
+static __always_inline int is_nameless(struct file *file)
+{
+	static const char nameless[4] = "dev/";
+	char begin[4] = {};
+
+	bpf_probe_read_kernel(begin, sizeof(begin), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return *(__u32 *)begin == *(__u32 *)nameless;
+}
+
+/* A shared mapping that gets writable writes, as one that was made so. */
+static __always_inline void protect_shared(struct protected *protected, struct mapped *mapped)
+{
+	unsigned long end = mapped->end < protected->end ? mapped->end : protected->end;
+
+	if (protected->protection & PROT_WRITE && mapped->flags & VM_SHARED && !is_nameless(mapped->file))
+		record_shared(protected->cgroup, (__u64)mapped->file, NO_DESCRIPTOR, end - protected->at,
+			      MAP_SHARED | protected->protection << 32);
+}
 
 static long protect_one(__u32 i, struct protected *protected)
 {
@@ -116,8 +140,10 @@ static long protect_one(__u32 i, struct protected *protected)
 		protected->at = protected->end;
 		return 1;
 	}
+	if (mapped.file)
+		protect_shared(protected, &mapped);
 	/* a file lies in several pieces beside each other */
-	if (mapped.file && mapped.file != protected->last)
+	if (mapped.file && mapped.file != protected->last && protected->protection & PROT_EXEC)
 		record_load(protected->cgroup, (__u64)mapped.file);
 	protected->last = mapped.file;
 	protected->at = mapped.end;
@@ -127,9 +153,9 @@ static long protect_one(__u32 i, struct protected *protected)
 /* A file that was mapped without PROT_EXEC and gets it now is loaded as much as one that was mapped with it. */
 static __always_inline int record_protect(struct call *call, unsigned long address, unsigned long len, __u64 protection)
 {
-	struct protected protected = {.cgroup = call->cgroup, .at = address, .end = address + len};
+	struct protected protected = {.cgroup = call->cgroup, .protection = protection, .at = address, .end = address + len};
 
-	if (!(protection & PROT_EXEC))
+	if (!(protection & (PROT_EXEC | PROT_WRITE)))
 		return 0;
 	bpf_loop(AREAS_MAX, protect_one, &protected, 0);
 	return protected.at < protected.end ? count_loss(call->cgroup, FP_LOSS_CAUSE_TRUNCATED) : 0;

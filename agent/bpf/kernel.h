@@ -260,6 +260,7 @@ struct tcp_sock {
 	unsigned int rcv_nxt;
 	unsigned int write_seq;
 	unsigned int copied_seq;
+	unsigned int urg_seq; /* where the last urgent byte is */
 	unsigned long long bytes_acked;
 	unsigned long long bytes_received;
 };

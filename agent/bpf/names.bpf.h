@@ -49,6 +49,7 @@ __noinline int record_rename(struct deed *deed)
 }
 
 #define RENAME_EXCHANGE 2
+#define RENAME_WHITEOUT 4
 
 /* One of two that took each other's name, as the kernel has it; number -1: as the call says. */
 __noinline int record_exchanged(struct deed *deed, int number)
@@ -76,25 +77,6 @@ __noinline int record_exchanged(struct deed *deed, int number)
 	PUT_NAME(record, new_path, NAMED_ROOM, &deed->new_name, 0, 0);
 	emit(record);
 	return 0;
-}
-
-/* In the handler itself: functions may not call each other deeper. */
-static __always_inline int record_rename2(struct deed *deed)
-{
-	int one, other;
-	struct name name;
-
-	if (!(deed->what & RENAME_EXCHANGE))
-		return record_rename(deed);
-	one = find_moved(0);
-	other = one >= 0 ? find_moved(one + 1) : -1;
-	if (other < 0)
-		one = -1;
-	record_exchanged(deed, one);
-	name = deed->name;
-	deed->name = deed->new_name;
-	deed->new_name = name;
-	return record_exchanged(deed, other);
 }
 
 /* The file behind a name /proc/self/fd/N, by which a file without a name gets one; else NULL. */
@@ -201,6 +183,34 @@ __noinline int record_make(struct deed *deed)
 	record->r.naming = PUT_NAME(record, path, 0, &deed->name, touched, NAME_IS_NEW);
 	emit(record);
 	return 0;
+}
+
+/* Where a file was that was renamed, a device is left that hides what lies below (of an overlay's layers). */
+static __always_inline int record_whiteout(struct deed *deed)
+{
+	deed->what = 0020000;
+	return record_make(deed);
+}
+
+/* In the handler itself: functions may not call each other deeper. */
+static __always_inline int record_rename2(struct deed *deed)
+{
+	int one, other;
+	struct name name;
+
+	if (!(deed->what & RENAME_EXCHANGE)) {
+		record_rename(deed);
+		return deed->what & RENAME_WHITEOUT ? record_whiteout(deed) : 0;
+	}
+	one = find_moved(0);
+	other = one >= 0 ? find_moved(one + 1) : -1;
+	if (other < 0)
+		one = -1;
+	record_exchanged(deed, one);
+	name = deed->name;
+	deed->name = deed->new_name;
+	deed->new_name = name;
+	return record_exchanged(deed, other);
 }
 
 /* Of what a descriptor or a name stands for: who it is, and the one that was touched when it was named. */

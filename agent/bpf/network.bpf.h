@@ -25,6 +25,7 @@
 #define NETLINK_USERSOCK 2
 #define AF_VSOCK 40
 #define UNIX_ROOM 108 /* of a path as the kernel keeps it */
+#define MSG_OOB 1
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
@@ -439,7 +440,9 @@ __noinline int record_transfer_socket(struct moved *moved, __u64 of_file)
 	/* out of the error queue comes what went out by this socket */
 	if (!is_told(e.family) || (!sends && data->how & MSG_ERRQUEUE))
 		return 1;
-	if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
+	if (!sends && e.protocol == IPPROTO_TCP && data->how & MSG_OOB)
+		e.rx_end = (__u32)(FIELD(struct tcp_sock, sock_of(file), urg_seq) + 1); /* read out of turn */
+	else if (!sends && data->how & MSG_PEEK && e.protocol == IPPROTO_TCP)
 		e.rx_end += moved->result; /* they are still to be read */
 	if (e.protocol != IPPROTO_TCP)
 		fill_other_end(&e, moved, number_of(sock_of(file)));

@@ -570,6 +570,145 @@ static void a_path_without_its_beginning_says_so(void **state)
 	assert_int_equal(lost_by(FP_LOSS_TRUNCATED), 4 + 2);
 }
 
+/* Mapped to be read, and made writable later, without its descriptor; and what is nobody's file, or one's own copy. */
+static int make_writable(void)
+{
+	int fd = open(in_directory("grown"), O_RDWR | O_CREAT, 0600);
+	char *shared, *own, *memory;
+
+	told[0] = ino_of_fd(fd);
+	if (ftruncate(fd, 4 * 4096))
+		return 1;
+	shared = mmap(NULL, 4 * 4096, PROT_READ, MAP_SHARED, fd, 0);
+	own = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	close(fd);
+	if (mprotect(shared + 4096, 2 * 4096, PROT_READ | PROT_WRITE) || mprotect(own, 4096, PROT_READ | PROT_WRITE) ||
+	    mprotect(memory, 4096, PROT_READ | PROT_WRITE) || mprotect(shared, 4 * 4096, PROT_READ))
+		return 2;
+	return 0;
+}
+
+static void a_mapping_that_becomes_writable_is_told(void **state)
+{
+	share();
+	record(make_writable);
+	assert_int_equal(count(FP_EVENT_TYPE_MAP), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(nth(FP_EVENT_TYPE_MAP, i)->ino, told[0]);
+		assert_text(nth(FP_EVENT_TYPE_MAP, i)->path, in_directory("grown"));
+		assert_int_equal(nth(FP_EVENT_TYPE_MAP, i)->bytes, i ? 2 * 4096 : 4 * 4096);
+		assert_int_equal(nth(FP_EVENT_TYPE_MAP, i)->protection, i ? PROT_READ | PROT_WRITE : PROT_READ);
+		assert_int_equal(nth(FP_EVENT_TYPE_MAP, i)->flags, MAP_SHARED);
+	}
+	assert_int_equal(count(FP_EVENT_TYPE_LOAD), 0);
+}
+
+#define WHITEOUT 4
+
+static int leave_whiteout(void)
+{
+	int fd = open(in_directory("hidden"), O_RDWR | O_CREAT, 0600);
+	struct stat st;
+
+	told[0] = ino_of_fd(fd);
+	return syscall(SYS_renameat2, AT_FDCWD, in_directory("hidden"), AT_FDCWD, in_directory("shown"), WHITEOUT) ||
+	       lstat(in_directory("hidden"), &st) || !S_ISCHR(st.st_mode);
+}
+
+static void what_a_rename_leaves_behind_is_told(void **state)
+{
+	const struct fp_event *event;
+
+	share();
+	record(leave_whiteout);
+	event = nth(FP_EVENT_TYPE_RENAME, 0);
+	assert_int_equal(event->ino, told[0]);
+	assert_text(event->path, in_directory("hidden"));
+	assert_text(event->new_path, in_directory("shown"));
+	assert_int_equal(event->naming, FP_NAMING_RESOLVED);
+	/* which the kernel looks up when it is used: its name is the call's */
+	event = nth(FP_EVENT_TYPE_MAKE, 0);
+	assert_int_equal(event->object, FP_OBJECT_DEVICE);
+	assert_int_equal(event->mode & S_IFMT, S_IFCHR);
+	assert_text(event->path, in_directory("hidden"));
+	assert_int_equal(event->naming, FP_NAMING_UNVERIFIED);
+}
+
+/* Names and paths around the lengths at which a record becomes another one: each as long as its number says. */
+#define LONGEST 255
+#define PATHS 90
+
+static const char *name_of(unsigned len)
+{
+	static char path[sizeof(directory) + LONGEST + 2];
+
+	memset(path, 0, sizeof(path));
+	memcpy(path, directory, sizeof(directory) - 1);
+	path[sizeof(directory) - 1] = '/';
+	memset(path + sizeof(directory), 'n', len);
+	return path;
+}
+
+/* Below the directory, of so many bytes in all. */
+static const char *path_of(unsigned len)
+{
+	static char path[512];
+	size_t at = (size_t)snprintf(path, sizeof(path), "%s/deeper/", directory);
+
+	while (len - at > 40) {
+		memset(path + at, 'd', 30);
+		at += 30;
+		path[at++] = '/';
+	}
+	memset(path + at, 'p', len - at);
+	path[len] = 0;
+	return path;
+}
+
+static int open_and_close(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	return fd < 0 || close(fd);
+}
+
+/* The directories on the way to a path. */
+static void make_way(const char *path)
+{
+	char part[512];
+
+	for (size_t i = strlen(directory) + 1; path[i]; i++)
+		if (path[i] == '/') {
+			snprintf(part, sizeof(part), "%.*s", (int)i, path);
+			mkdir(part, 0700);
+		}
+}
+
+static int open_each_length(void)
+{
+	for (unsigned i = 1; i <= LONGEST; i++)
+		if (open_and_close(name_of(i)))
+			return 1;
+	for (unsigned i = 0; i < PATHS; i++) {
+		make_way(path_of(80 + i));
+		if (open_and_close(path_of(80 + i)))
+			return 2;
+	}
+	return open("/", O_RDONLY | O_DIRECTORY) < 0;
+}
+
+static void a_path_of_any_length_is_whole(void **state)
+{
+	record(open_each_length);
+	for (unsigned i = 1; i <= LONGEST; i++)
+		assert_int_equal(nth_open(name_of(i), 0)->object, FP_OBJECT_FILE);
+	for (unsigned i = 0; i < PATHS; i++)
+		assert_int_equal(nth_open(path_of(80 + i), 0)->ino, ino_of(path_of(80 + i)));
+	assert_int_equal(nth_open("/", 0)->object, FP_OBJECT_DIRECTORY);
+	assert_int_equal(lost_by(FP_LOSS_TRUNCATED), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +725,9 @@ int main(void)
 		cmocka_unit_test(both_halves_of_an_exchange_are_told),
 		cmocka_unit_test(what_goes_through_devices_is_told),
 		cmocka_unit_test(a_name_space_is_called_as_the_kernel_calls_it),
+		cmocka_unit_test(a_mapping_that_becomes_writable_is_told),
+		cmocka_unit_test(what_a_rename_leaves_behind_is_told),
+		cmocka_unit_test(a_path_of_any_length_is_whole),
 		cmocka_unit_test(a_path_without_its_beginning_says_so),
 	};
 

@@ -173,6 +173,35 @@ static int peek_and_read(void)
 	return recv(called, data, 12, MSG_TRUNC) != 12 || send(called, "!", 1, MSG_OOB) != 1;
 }
 
+/* "ab", of which b is urgent, then "cd": a, b out of turn, and what is left. */
+static int read_out_of_turn(void)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	int server = tcp_server(AF_INET, &address, &len), caller = socket(AF_INET, SOCK_STREAM, 0), called;
+	char data[8];
+
+	if (server < 0 || connect(caller, (void *)&address, len))
+		return 1;
+	called = accept(server, NULL, NULL);
+	if (send(caller, "ab", 2, MSG_OOB) != 2 || send(caller, "cd", 2, 0) != 2)
+		return 2;
+	return recv(called, data, 8, 0) != 1 || recv(called, data, 8, MSG_OOB) != 1 || data[0] != 'b' || recv(called, data, 8, 0) != 2;
+}
+
+static void what_is_urgent_lies_where_it_was_sent(void **state)
+{
+	uint32_t begin;
+
+	record(read_out_of_turn);
+	begin = (uint32_t)(nth(FP_EVENT_TYPE_SEND, 0)->tx_end - 2);
+	assert_int_equal((uint32_t)nth(FP_EVENT_TYPE_RECEIVE, 0)->rx_end, begin + 1);
+	assert_int_equal((uint32_t)nth(FP_EVENT_TYPE_RECEIVE, 1)->rx_end, begin + 2);
+	assert_text(nth(FP_EVENT_TYPE_RECEIVE, 1)->payload, "b");
+	assert_int_equal((uint32_t)nth(FP_EVENT_TYPE_RECEIVE, 2)->rx_end, begin + 4);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 2)->bytes, 2);
+}
+
 static void what_is_peeked_at_is_still_to_be_read(void **state)
 {
 	const struct fp_event *sent, *peeked, *got;
@@ -373,6 +402,7 @@ int main(void)
 		cmocka_unit_test(unix_sockets_have_the_name_they_serve),
 		cmocka_unit_test(each_descriptor_that_came_is_told),
 		cmocka_unit_test(what_is_peeked_at_is_still_to_be_read),
+		cmocka_unit_test(what_is_urgent_lies_where_it_was_sent),
 		cmocka_unit_test(who_connects_by_sending_connects),
 		cmocka_unit_test(a_mapped_address_is_the_same_at_both_ends),
 		cmocka_unit_test(a_connected_datagram_socket_needs_no_address),
