@@ -4,6 +4,10 @@ An edge is right when it belongs to one of the attack's own requests, or to a ca
 made on their behalf that the truth foresees and that lies within the time in
 which the client waited; any other edge is wrong.  What the truth asks for and no
 edge shows is missing.
+
+What an attack takes may hold what others have put there before (`takes`): which
+requests those were, their client's own log says.  Their edges are right, too, and
+counted apart; they need not be shown.
 """
 import collections
 import re
@@ -13,8 +17,8 @@ TOLERANCE = 0.05  # seconds between the client's clock readings and the kernel's
 
 
 class Verdict:
-    def __init__(self, edges, right, wanted, found, nodes, right_nodes, wrong, missing):
-        self.edges, self.right, self.wanted, self.found = edges, right, wanted, found
+    def __init__(self, edges, right, taken, wanted, found, nodes, right_nodes, wrong, missing):
+        self.edges, self.right, self.taken, self.wanted, self.found = edges, right, taken, wanted, found
         self.nodes, self.right_nodes = nodes, right_nodes
         self.wrong, self.missing = wrong, missing
         self.precision = right / edges if edges else 0.0
@@ -26,19 +30,32 @@ class Verdict:
         return self.precision == 1 and self.recall == 1 and self.node_precision == 1
 
 
-def judge(truth, trace, answers):
-    """answers: {role: {"request": id, "sent": seconds, "answered": seconds}}"""
+def judge(truth, trace, answers, others=()):
+    """answers: {role: {"request": id, "sent": seconds, "answered": seconds}}
+    others: the same, and "function", of requests that were not the attack's"""
     nodes = {node["id"]: node for node in trace["nodes"]}
     chains = {role: _chain(truth["calls"][role], trace, nodes, about) for role, about in answers.items()}
-    ours = set().union(*chains.values())
+    taken = _taken(truth, trace, nodes, answers, others) - set().union(*chains.values())
+    ours = taken.union(*chains.values())
     right = [edge for edge in trace["edges"] if edge.get("request") in ours]
     touched = {edge[end] for edge in right for end in ("from", "to")}
     right_nodes = [node for node in trace["nodes"] if node["id"] in touched and node.get("request") in (None, *ours)]
     missing = [f"{wanted['role']}: {wanted['why']}" for wanted in truth["must"]
                if not any(_fits(wanted, edge, nodes, chains) for edge in right)]
     wrong = [_words(edge, nodes) for edge in trace["edges"] if edge.get("request") not in ours]
-    return Verdict(len(trace["edges"]), len(right), len(truth["must"]), len(truth["must"]) - len(missing),
-                   len(nodes), len(right_nodes), wrong, missing)
+    return Verdict(len(trace["edges"]), len(right), sum(edge["request"] in taken for edge in right), len(truth["must"]),
+                   len(truth["must"]) - len(missing), len(nodes), len(right_nodes), wrong, missing)
+
+
+def _taken(truth, trace, nodes, answers, others):
+    """Those of others that can have put something into what was taken: begun before that was over."""
+    requests = set()
+    for what in truth.get("takes", ()):
+        until = answers[what["role"]]["answered"]
+        for about in others:
+            if about["function"] == what["function"]:
+                requests |= _chain(what["calls"], trace, nodes, {**about, "answered": min(about["answered"], until)})
+    return requests
 
 
 def _chain(foreseen, trace, nodes, about):

@@ -72,6 +72,29 @@ class JudgeTest(unittest.TestCase):
         verdict = self.judge(trace)
         self.assertEqual((0.5, 0.0), (verdict.precision, verdict.recall))
 
+    def judge_taken(self, begun="1970-01-01T00:01:39.5Z", function="shop", role="one"):
+        """One more request, of another client, wrote what the attack's reads."""
+        truth = {**TRUTH, "takes": [{"why": "it counts there", "role": role, "function": "shop", "calls": ["shop", "card"]}]}
+        trace = a_trace()
+        trace["requests"].append({"id": "r3", "first": begun})
+        trace["nodes"].append(node("n6", "process", "node", "card", "r3"))
+        trace["nodes"].append(node("n7", "request", "shop", "shop", "r3"))
+        trace["edges"] += [edge("n7", "n6", "calls", "r3"), edge("n6", "n5", "write", "r3")]
+        log = [{"function": function, "request": "r3", "sent": 99.0, "answered": 110.0}]
+        return judge.judge(truth, trace, ANSWERS, log)
+
+    def test_who_put_something_into_what_was_taken_is_right_and_counted_apart(self):
+        verdict = self.judge_taken()
+        self.assertEqual((True, 6, 2), (verdict.perfect, verdict.right, verdict.taken))
+
+    def test_who_began_after_it_was_taken_is_wrong(self):
+        verdict = self.judge_taken(begun="1970-01-01T00:01:43Z")
+        self.assertEqual((2, 0), (len(verdict.wrong), verdict.taken))
+
+    def test_who_calls_another_function_is_wrong(self):
+        verdict = self.judge_taken(function="card")
+        self.assertEqual((2, 0), (len(verdict.wrong), verdict.taken))
+
 
 if __name__ == "__main__":
     unittest.main()
