@@ -77,9 +77,10 @@ static bool is_quiet(const struct container *container)
 	return !may_leave_work(container) && container->n_ended >= QUIET_MIN;
 }
 
-static bool is_clock(const struct fp_attributor *a, const struct container *container, uint64_t due)
+/* A timer that does nothing which is told: Node's clock, or one that the runtime has a habit of. */
+static bool is_idle(const struct fp_attributor *a, const struct loop *loop, uint64_t due)
 {
-	return is_at_second(a, due) && is_quiet(container);
+	return is_at_second(a, due) || fp_habit_expects(loop, due);
 }
 
 /*
@@ -122,14 +123,20 @@ static void note_moving_loop(struct loop *loop, uint64_t since, uint64_t due, bo
  */
 static void note_staying_loop(const struct container *container, struct loop *loop, uint64_t shown, bool known, bool passed)
 {
+	bool shadowed = false;
 	uint64_t due;
 
 	loop->due = shown;
 	due = known ? earliest_of(shown) : still_due(container, loop);
-	if (passed && is_quiet(container) && due > loop->earliest + ROUNDING && due < loop->earliest + SHADOW)
+	if (passed && is_quiet(container) && due > loop->earliest + ROUNDING && due < loop->earliest + SHADOW) {
 		due = loop->earliest + SHADOW;
-	if (!known || passed || due > loop->earliest)
+		shadowed = true;
+	}
+	if (!known || passed || due > loop->earliest) {
 		loop->earliest = due;
+		loop->shadowed = shadowed;
+		loop->did = false;
+	}
 }
 
 static int note_loop(struct fp_attributor *a, const struct container *container, const struct fp_event *event)
@@ -143,6 +150,8 @@ static int note_loop(struct fp_attributor *a, const struct container *container,
 	loop->cgroup = event->cgroup;
 	known = is_known(container, loop, event->flags & FP_WAIT_MOVES);
 	passed = known && event->since >= loop->earliest;
+	if (passed && !loop->shadowed && !is_at_second(a, loop->earliest))
+		fp_habit_note(loop, loop->earliest);
 	/* what began before the loop came back, since others' timers could run, can be theirs */
 	if (passed || !known) {
 		loop->doubt_from = passed ? loop->earliest : container->changed;
@@ -209,6 +218,14 @@ void fp_behind_exit(struct fp_attributor *a, const struct thread *thread, const 
 		fp_state_drop_loop(a, loop);
 }
 
+/* A thread of the pool, or the loop, is at work on what can be others': what that hands on is, too. */
+static bool doubt_pool(const struct container *container, struct process *process)
+{
+	process->doubted = container->changes;
+	process->doubt_turns = POOL_TURNS;
+	return true;
+}
+
 /* Follows what goes to and fro between a loop and its pool. */
 static void note_pool(const struct container *container, struct process *process, const struct thread *thread,
 		      const struct fp_event *event, bool is_new)
@@ -226,9 +243,13 @@ static void note_pool(const struct container *container, struct process *process
 			process->clean_since = event->time;
 		if (is_new && process->pool_turns)
 			process->pool_turns--;
-		/* all that was told is taken in now */
-		if (is_signal && event->type == FP_EVENT_TYPE_RECEIVE && process->pool_turns)
-			process->pool_turns = 1;
+		if (!is_signal || event->type != FP_EVENT_TYPE_RECEIVE)
+			return;
+		/* all that was told is taken in now; what follows of it, with none in flight, can be in the next turn */
+		if (process->pool_turns)
+			process->pool_turns = container->n_in_flight ? 1 : 2;
+		if (process->doubted == container->changes && process->doubt_turns)
+			doubt_pool(container, process);
 	}
 }
 
@@ -284,6 +305,7 @@ static struct loop *find_loop(struct fp_attributor *a, const struct container *c
 	if (loop && loop->changes != container->changes) {
 		loop->changes = container->changes;
 		loop->earliest = still_due(container, loop);
+		loop->shadowed = loop->did = false;
 	}
 	return loop;
 }
@@ -296,11 +318,13 @@ static bool can_have_fired(const struct container *container, const struct loop 
 
 /* What is done where a timer of others can have run, and nothing was taken in, may be that one's work. */
 static void note_sign(const struct fp_attributor *a, struct container *container, const struct thread *thread,
-		      const struct loop *loop, const struct fp_event *event)
+		      struct loop *loop, const struct fp_event *event)
 {
-	if (!thread->took_in && is_deed(event) && event->time + FP_WAIT_SLACK >= loop->earliest &&
-	    !is_at_second(a, loop->earliest))
-		container->wary = WARY_FOR;
+	if (thread->took_in || !is_deed(event) || event->time + FP_WAIT_SLACK < loop->earliest ||
+	    is_at_second(a, loop->earliest) || fp_habit_forgives(loop, loop->earliest))
+		return;
+	loop->did = true;
+	container->wary = WARY_FOR;
 }
 
 static bool possible_in_loop(struct fp_attributor *a, struct container *container, const struct thread *thread,
@@ -315,8 +339,7 @@ static bool possible_in_loop(struct fp_attributor *a, struct container *containe
 	if (!loop || !can_have_fired(container, loop, event->time))
 		return false;
 	note_sign(a, container, thread, loop, event);
-	/* the clock's timer does nothing that is told */
-	return !is_clock(a, container, loop->earliest);
+	return !is_quiet(container) || !is_idle(a, loop, loop->earliest);
 }
 
 /* What one thread found due, another runs, while those that have nothing to do rest already. */
@@ -336,17 +359,14 @@ static bool possible_in_any(struct fp_attributor *a, struct container *container
 	return process->mixed > container->changed && thread->since && thread->since < process->mixed + WAKE_LATENCY;
 }
 
-/* A thread of the pool, or the loop, is at work on what can be others': what that hands on is, too. */
-static bool doubt_pool(const struct container *container, struct process *process)
-{
-	process->doubted = container->changes;
-	process->doubt_turns = POOL_TURNS;
-	return true;
-}
-
-/* The watchdog has marked the connection of the only request in flight, and by then nobody had read a byte of it: nobody worked for it. */
+/*
+ * The only request in flight has not been sent to anybody by its watchdog, which marks its connection before; or it has, and
+ * by then nobody had read a byte of it: nobody worked for it.
+ */
 static bool is_unread(const struct container *container, uint64_t time)
 {
+	if (memcmp(container->unsent, container->in_flight[0], FP_REQUEST_ID_SIZE) == 0)
+		return true;
 	return memcmp(container->marked, container->in_flight[0], FP_REQUEST_ID_SIZE) == 0 &&
 	       (time < container->read_at || memcmp(container->read, container->in_flight[0], FP_REQUEST_ID_SIZE) != 0);
 }
@@ -392,8 +412,10 @@ static void note_doubt(const struct container *container, struct process *proces
 {
 	if (process->moves)
 		process->mixed = event->time;
-	else if (!thread->polls && process->answers && may_leave_work(container))
+	else if (process->answers && may_leave_work(container) && (!thread->polls || process->pool_turns)) {
+		process->pool_changes = 0; /* what comes back is of one that has ended, whenever it does */
 		doubt_pool(container, process);
+	}
 }
 
 bool fp_behind_possible(struct fp_attributor *a, struct container *container, const struct thread *thread,

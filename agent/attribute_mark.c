@@ -6,6 +6,8 @@
 #include "agent/mark.h"
 #include "base/text.h"
 
+static const uint8_t none[FP_REQUEST_ID_SIZE];
+
 static void put_id(uint8_t id[FP_REQUEST_ID_SIZE], uint64_t hi, uint64_t lo)
 {
 	for (int i = 0; i < 8; i++) {
@@ -44,6 +46,8 @@ static void mark_connection(struct fp_attributor *a, struct container *container
 		       container->epoch);
 	stream->n++;
 	memcpy(container->marked, ids->ids[0], FP_REQUEST_ID_SIZE);
+	if (memcmp(container->unsent, ids->ids[0], FP_REQUEST_ID_SIZE) == 0)
+		memset(container->unsent, 0, FP_REQUEST_ID_SIZE);
 	fp_readers_mark(a, container, ids->ids[0]);
 }
 
@@ -54,6 +58,8 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 		return refuse(a, event, "an invocation with this id is in flight");
 	if (fp_state_enter(container, id, event->time) < 0)
 		fp_state_tell_forgotten(a, container->cgroup);
+	if (memcmp(container->marked, none, sizeof(none)) != 0)
+		memcpy(container->unsent, id, FP_REQUEST_ID_SIZE);
 	container->begun = true;
 	a->stats.begun++;
 	event->type = FP_EVENT_TYPE_BEGIN;
@@ -123,7 +129,6 @@ static int entered_id(const struct fp_event *event, uint8_t id[FP_REQUEST_ID_SIZ
 static int note_enter(struct fp_attributor *a, struct container *container, struct thread *thread,
 		      struct fp_event *event)
 {
-	static const uint8_t none[FP_REQUEST_ID_SIZE];
 	uint8_t id[FP_REQUEST_ID_SIZE];
 	struct fp_idset *ids;
 

@@ -112,6 +112,7 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->unsaved);
 	fp_buffer_add(out, container->marked, FP_REQUEST_ID_SIZE);
 	fp_buffer_add(out, container->read, FP_REQUEST_ID_SIZE);
+	fp_buffer_add(out, container->unsent, FP_REQUEST_ID_SIZE);
 	fp_buffer_add_varint(out, container->read_at);
 	fp_buffer_add_varint(out, container->n_in_flight);
 	fp_buffer_add(out, container->in_flight, (size_t)container->n_in_flight * FP_REQUEST_ID_SIZE);
@@ -147,6 +148,7 @@ static int restore_container(struct fp_attributor *a, struct fp_saved *in)
 	container->unsaved = fp_saved_get(in);
 	fp_saved_bytes(in, container->marked, FP_REQUEST_ID_SIZE);
 	fp_saved_bytes(in, container->read, FP_REQUEST_ID_SIZE);
+	fp_saved_bytes(in, container->unsent, FP_REQUEST_ID_SIZE);
 	container->read_at = fp_saved_get(in);
 	n = fp_saved_get(in);
 	if (in->bad || n > FP_IN_FLIGHT_MAX)
@@ -287,11 +289,14 @@ static bool is_worth_saving_of(const struct thread *thread)
 static void save_loop(struct fp_buffer *out, const struct loop *loop)
 {
 	const uint64_t numbers[] = {loop->key.id, loop->key.start, loop->key.fd, loop->due, loop->earliest,
-				    loop->changes, loop->rested, loop->busy, loop->unsure, loop->doubt_from, loop->doubt_to,
+				    loop->changes, loop->rested, loop->busy, loop->shadowed, loop->did, loop->unsure, loop->doubt_from, loop->doubt_to,
 				    loop->cgroup};
 
 	fp_buffer_add_varint(out, LOOP);
 	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
+	fp_saved_add_numbers(out, loop->lone, FP_LONE_MAX);
+	for (unsigned i = 0; i < FP_HABITS_MAX; i++)
+		fp_saved_add_numbers(out, (const uint64_t[]){loop->habits[i].last, loop->habits[i].step, loop->habits[i].blamed}, 3);
 }
 
 static int restore_loop(struct fp_attributor *a, struct fp_saved *in)
@@ -309,10 +314,19 @@ static int restore_loop(struct fp_attributor *a, struct fp_saved *in)
 	loop->changes = fp_saved_get(in);
 	loop->rested = fp_saved_get(in);
 	loop->busy = fp_saved_get(in) != 0;
+	loop->shadowed = fp_saved_get(in) != 0;
+	loop->did = fp_saved_get(in) != 0;
 	loop->unsure = fp_saved_get(in) != 0;
 	loop->doubt_from = fp_saved_get(in);
 	loop->doubt_to = fp_saved_get(in);
 	loop->cgroup = fp_saved_get(in);
+	for (unsigned i = 0; i < FP_LONE_MAX; i++)
+		loop->lone[i] = fp_saved_get(in);
+	for (unsigned i = 0; i < FP_HABITS_MAX; i++) {
+		loop->habits[i].last = fp_saved_get(in);
+		loop->habits[i].step = fp_saved_get(in);
+		loop->habits[i].blamed = fp_saved_get(in);
+	}
 	return in->bad ? -EBADMSG : 0;
 }
 

@@ -60,6 +60,14 @@ struct loop_key {
 	uint64_t fd;
 };
 
+/* Timers that came by themselves lately, and in how many equal steps at a time some do (attribute_habit.c). */
+#define FP_LONE_MAX 16
+#define FP_HABITS_MAX 4
+struct habit {
+	uint64_t last, step; /* ns; step 0: none */
+	uint64_t blamed; /* the last at which something was done that may be its work; 0: none */
+};
+
 /* An event loop, and when a timer that the requests in flight did not make can fire in it. */
 struct loop {
 	struct loop_key key;
@@ -68,10 +76,14 @@ struct loop {
 	uint64_t due; /* of all timers, as last told; 0: none is pending */
 	bool unsure; /* a rest has shown what is pending, of a process whose work moves; another must say the same */
 	uint64_t earliest; /* of others' timers, while nobody begins or ends; UINT64_MAX: none */
+	bool shadowed; /* that is no timer's time, but until when none can have shown behind another */
+	bool did; /* by then something was done which may be that timer's work */
 	uint64_t changes; /* for which `earliest` holds */
 	uint64_t rested; /* end of its last rest, as last told */
 	bool busy; /* it has taken in something since, without resting again */
 	uint64_t doubt_from, doubt_to; /* from then until the end of that rest others' timers can have run in it, last */
+	uint64_t lone[FP_LONE_MAX]; /* when some of no habit were due, the newest first; 0: none */
+	struct habit habits[FP_HABITS_MAX];
 	UT_hash_handle hh;
 };
 
@@ -158,6 +170,7 @@ struct container {
 	bool leaves_work; /* it has done something with no request in flight, after one had ended */
 	unsigned wary; /* of so many more requests that end it is taken for one that does: a timer of others may have done something */
 	uint8_t marked[FP_REQUEST_ID_SIZE], read[FP_REQUEST_ID_SIZE]; /* whose connection was marked last, and whose bytes were read last */
+	uint8_t unsent[FP_REQUEST_ID_SIZE]; /* the last to begin, where connections are marked, as long as its own is not */
 	uint64_t read_at; /* when the first of those were */
 	unsigned ended_room; /* grows up to FP_ENDED_MAX */
 	uint8_t (*ended)[FP_REQUEST_ID_SIZE];
@@ -308,6 +321,12 @@ void fp_behind_done(struct fp_attributor *a, const struct container *container, 
 		    const struct fp_event *event);
 /* Those in flight and those that ended last, as a set that stays the container's. */
 struct fp_idset *fp_behind_suspects(struct container *container);
+/* attribute_habit.c: a timer of others that was due then has come. */
+void fp_habit_note(struct loop *loop, uint64_t due);
+/* One is expected that is due then, and does nothing. */
+bool fp_habit_expects(const struct loop *loop, uint64_t due);
+/* The same, though something was done that may be its work: once that may be chance. */
+bool fp_habit_forgives(struct loop *loop, uint64_t due);
 /* attribute_readers.c: the request's connection was marked; a process read of it, or of others; a process was forked. */
 void fp_readers_mark(struct fp_attributor *a, const struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE]);
 void fp_readers_read(struct fp_attributor *a, const uint8_t id[FP_REQUEST_ID_SIZE], const struct fp_event *event);

@@ -482,6 +482,8 @@ static void children_inherit_for_life(void **state)
 	read_request(state, 1, 40000);
 	forked(state, NODE, 1, CHILD);
 	begin(state, 2);
+	send_mark(state, make_connection_mark(2, 40001, 0), 0);
+	read_request(state, 2, 40001);
 	forked(state, CHILD, 0, CHILD + 1);
 	end(state, 1);
 	event = do_write(state, CHILD + 1, CHILD + 1, 5);
@@ -672,11 +674,13 @@ static void the_end_of_an_idle_connection_enters_nothing(void **state)
 	on_socket(state, FP_EVENT_TYPE_SEND, 42, 1);
 	end(state, 1);
 	begin(state, 2);
-	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, 2);
+	send_mark(state, make_connection_mark(2, 40001, 0), 0);
+	read_request(state, 2, 40001);
+	event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, 3);
 	set_connection(&event, 42, 50000, 8080);
 	note(state, &event);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_DESCRIPTOR, 1);
-	event = do_write(state, NODE, NODE, 2);
+	event = do_write(state, NODE, NODE, 3);
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 

@@ -87,17 +87,21 @@ static void expect_one_of(void **state, uint64_t tid, uint64_t turn, unsigned on
 	assert_int_equal(named, 1u << one | 1u << other);
 }
 
-/* Request `id` comes in on the connection, whose bytes so far end at `end`. */
-static void request(void **state, unsigned id, uint64_t turn, uint32_t end)
+/* A request that has begun comes in on the connection, whose bytes so far end at `end`. */
+static void comes_in(void **state, unsigned id, uint64_t turn, uint32_t end)
 {
-	struct fp_event event;
+	struct fp_event event = make_connection_mark(id, PORT, end - 50);
 
-	mark(state, FP_MARK_BEGIN, id);
-	event = make_connection_mark(id, PORT, end - 50);
 	assert_int_equal(note(state, &event), 0);
 	event = make_request_read(turn, PORT, 50, end);
 	assert_int_equal(note(state, &event), 1);
 	assert_int_equal(event.rule, FP_RULE_CONNECTION);
+}
+
+static void request(void **state, unsigned id, uint64_t turn, uint32_t end)
+{
+	mark(state, FP_MARK_BEGIN, id);
+	comes_in(state, id, turn, end);
 }
 
 /* Somebody in the container does something with no request in flight. */
@@ -165,7 +169,9 @@ static void a_turn_begun_for_another_does_not_become_the_requests(void **state)
 	mark(state, FP_MARK_BEGIN, 2);
 	expect_one_of(state, NODE, 2, 1, 2);
 	rests(state, 3, -1);
-	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	comes_in(state, 2, 3, 100);
+	rests(state, 4, -1);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
 static void a_thread_given_work_before_is_not_the_requests(void **state)
@@ -214,6 +220,7 @@ static void a_loop_that_has_not_rested_does_not_show_others_timers(void **state)
 	event.flags = FP_WAIT_LOOP | FP_WAIT_BUSY;
 	event.since = since;
 	assert_int_equal(note(state, &event), 0);
+	comes_in(state, 2, 2, 100);
 	expect_one_of(state, NODE, 2, 1, 2);
 	/* what shows first can be theirs, too */
 	rests(state, 3, 10);
@@ -340,6 +347,25 @@ static void who_reads_the_request_works_for_it(void **state)
 	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
+/* Go: nor does a thread that was at work before the request, when it reads the rest of it. */
+static void who_reads_more_of_the_request_works_for_it(void **state)
+{
+	struct fp_event event;
+
+	looks_after(state, NODE, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	woke_at(state, WORKER, 1, test_time);
+	looks_after(state, NODE, 2, -1);
+	request(state, 2, 2, 100);
+	event = make_request_read(1, PORT, 50, 150);
+	event.tid = WORKER;
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.rule, FP_RULE_CONNECTION);
+	woke_at(state, WORKER + 1, 1, test_time);
+	expect(state, WORKER + 1, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
 /* Go: what a thread takes in before that, of whom nobody knows, is not the request's, nor is what it sets going. */
 static void who_takes_in_something_before_that_is_in_doubt(void **state)
 {
@@ -458,8 +484,8 @@ static void what_others_timer_hands_to_a_pool_is_in_doubt_at_once(void **state)
 	/* until so many requests have ended without such a thing */
 	mark(state, FP_MARK_END, 2);
 	have_ended(state, 15);
-	mark(state, FP_MARK_BEGIN, 3);
 	rests(state, 4, -1);
+	request(state, 3, 4, 150);
 	is_given_work_by_the_loop(state, WORKER, 2);
 	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
 }
@@ -520,6 +546,116 @@ static void nobody_works_for_a_request_that_was_not_read(void **state)
 	assert_int_equal(note(state, &event), 1);
 	is_given_work(state, WORKER, 2);
 	expect(state, WORKER, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* The watchdog marks the connection before it sends anything: until then nobody works for the request. */
+static void nobody_works_for_a_request_that_was_not_sent(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	rests(state, 2, -1);
+	mark(state, FP_MARK_BEGIN, 2);
+	expect_one_of(state, NODE, 3, 1, 2);
+	rests(state, 4, -1);
+	comes_in(state, 2, 4, 100);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 2);
+}
+
+static void that_another_was_not_sent_says_nothing_of_the_one_in_flight(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_BEGIN, 2);
+	mark(state, FP_MARK_END, 2);
+	rests(state, 2, -1);
+	expect(state, NODE, 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+}
+
+/* The loop takes in what a thread of the pool has written to wake it. */
+static void is_told_by_the_pool(void **state, uint64_t turn)
+{
+	struct fp_event event = make_event(FP_EVENT_TYPE_RECEIVE, NODE, NODE, turn);
+
+	event.family = 1;
+	event.ino = 500;
+	event.bytes = 1;
+	assert_int_equal(note(state, &event), 1);
+}
+
+static void what_a_pool_tells_in_between_goes_on_in_the_next_turn(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	mark(state, FP_MARK_END, 1);
+	is_at_work_in_between(state);
+	rests(state, 2, -1);
+	is_told_by_the_pool(state, 2);
+	request(state, 2, 3, 100);
+	expect_one_of(state, NODE, 3, 1, 2);
+}
+
+/* The same turn takes in what the pool tells and, after that, the request. */
+static void what_a_pool_tells_before_the_reading_goes_on_after_it(void **state)
+{
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	is_at_work_in_between(state);
+	expect(state, WORKER, 1, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+	mark(state, FP_MARK_BEGIN, 2);
+	rests(state, 2, -1);
+	is_told_by_the_pool(state, 2);
+	comes_in(state, 2, 2, 100);
+	expect_one_of(state, NODE, 3, 1, 2);
+}
+
+/* More turns than it takes for the rest lie between what a pool did in doubt and that it tells so. */
+static void what_a_pool_tells_in_doubt_stays_so(void **state)
+{
+	a_timer_that_was_pending_before_the_request_can_be_others(state);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	rests(state, 4, -1);
+	expect_one_of(state, NODE, 4, 1, 2);
+	rests(state, 5, -1);
+	is_told_by_the_pool(state, 5);
+	rests(state, 6, -1);
+	expect_one_of(state, NODE, 6, 1, 2);
+	rests(state, 7, -1);
+	expect_one_of(state, NODE, 7, 1, 2);
+	rests(state, 8, -1);
+	expect(state, NODE, 8, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+}
+
+/* A pool was at work while nobody had read the request: what comes back of that is not the request's, even in the turn that reads it. */
+static void what_a_pool_did_before_the_reading_comes_back_as_others(void **state)
+{
+	struct fp_event event;
+
+	rests(state, 1, -1);
+	request(state, 1, 1, 50);
+	mark(state, FP_MARK_END, 1);
+	is_at_work_in_between(state);
+	mark(state, FP_MARK_BEGIN, 2);
+	event = make_connection_mark(2, PORT, 50);
+	assert_int_equal(note(state, &event), 0);
+	is_given_work_by_the_loop(state, WORKER, 1);
+	expect_one_of(state, WORKER, 1, 1, 2);
+	rests(state, 2, -1);
+	event = make_request_read(2, PORT, 50, 100);
+	assert_int_equal(note(state, &event), 1);
+	expect_one_of(state, NODE, 2, 1, 2);
+	/* it may come in then or in the next turn, and go on in the two after that */
+	for (unsigned turn = 3; turn <= 5; turn++) {
+		rests(state, turn, -1);
+		expect_one_of(state, NODE, turn, 1, 2);
+	}
+	rests(state, 6, -1);
+	expect(state, NODE, 6, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
 /* A thread of the pool is woken, by a turn of the loop that has begun at `began`. */
@@ -672,7 +808,8 @@ static void what_was_over_is_not_pending_when_that_is_told_late(void **state)
 	mark(state, FP_MARK_END, 2);
 	mark(state, FP_MARK_BEGIN, 3);
 	takes_in_without_rest(state, 2 * MS);
-	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
+	comes_in(state, 3, 3, 100);
+	expect(state, NODE, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 3);
 }
 
 static void what_may_not_have_been_over_at_the_last_rest_can_be_pending(void **state)
@@ -725,6 +862,110 @@ static void the_clock_is_no_excuse_where_work_is_left_behind(void **state)
 	expect_doubt(state, 2);
 }
 
+/*
+ * A timer that was pending before request `id` is due `step` after the one before, in the midst of it; and whose the timer
+ * is that the kernel side cannot tell from it, is as `expected` says.
+ */
+static void comes_again(void **state, unsigned id, uint64_t due, bool is_expected)
+{
+	uint64_t turn = 10 * id;
+	struct fp_event event;
+
+	test_time = due - 100 * MS;
+	rests(state, turn, 99);
+	request(state, id, turn, 50 * id);
+	expect(state, NODE, turn, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, id);
+	test_time = due;
+	event = make_event(FP_EVENT_TYPE_WRITE, NODE, NODE, turn);
+	assert_int_equal(note(state, &event), 1);
+	assert_string_equal(fp_rule_name((unsigned)event.rule), fp_rule_name(is_expected ? FP_RULE_TURN : FP_RULE_LEFT_BEHIND));
+	rests(state, turn + 1, 400);
+	expect(state, NODE, turn + 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, id);
+	mark(state, FP_MARK_END, id);
+}
+
+#define FIRST (100000 * (uint64_t)MS)
+#define STEP (5000 * (uint64_t)MS)
+
+static void comes_three_times(void **state)
+{
+	have_ended(state, 20);
+	clock_offset = 300 * MS; /* all this is at no whole second */
+	for (unsigned i = 0; i < 3; i++)
+		comes_again(state, 2 + i, FIRST + i * STEP, false);
+}
+
+static void a_timer_that_came_in_equal_steps_and_did_nothing_makes_no_doubt(void **state)
+{
+	comes_three_times(state);
+	comes_again(state, 5, FIRST + 3 * STEP - 15 * MS, true);
+	/* nor when it was not seen once */
+	comes_again(state, 6, FIRST + 5 * STEP - 15 * MS, true);
+	comes_again(state, 7, FIRST + 6 * STEP + 200 * MS, false);
+}
+
+static void a_timer_that_came_in_other_steps_makes_doubt(void **state)
+{
+	have_ended(state, 20);
+	clock_offset = 300 * MS;
+	comes_again(state, 2, FIRST, false);
+	comes_again(state, 3, FIRST + STEP, false);
+	comes_again(state, 4, FIRST + 2 * STEP + 500 * MS, false);
+	comes_again(state, 5, FIRST + 3 * STEP, false);
+}
+
+static void a_habit_is_no_excuse_where_work_is_left_behind(void **state)
+{
+	comes_three_times(state);
+	is_at_work_in_between(state);
+	comes_again(state, 5, FIRST + 3 * STEP, false);
+}
+
+static void a_habit_is_over_when_it_was_not_seen_for_long(void **state)
+{
+	comes_three_times(state);
+	comes_again(state, 5, FIRST + 8 * STEP, false);
+}
+
+/* It begins a turn that takes nothing in, in which something is done: which can be the request's own timer at the same time, or not. */
+static void does_something(void **state, unsigned id, uint64_t due, bool is_expected)
+{
+	uint64_t turn = 10 * id;
+
+	test_time = due - 100 * MS;
+	rests(state, turn, 99);
+	request(state, id, turn, 50 * id);
+	test_time = due;
+	if (is_expected)
+		expect(state, NODE, turn + 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, id);
+	else
+		expect_doubt(state, turn + 1);
+	rests(state, turn + 2, 400);
+	expect(state, NODE, turn + 2, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, id);
+	mark(state, FP_MARK_END, id);
+}
+
+static void a_habit_forgives_once_and_not_twice(void **state)
+{
+	comes_three_times(state);
+	does_something(state, 5, FIRST + 3 * STEP, true);
+	comes_again(state, 6, FIRST + 4 * STEP, true);
+	does_something(state, 7, FIRST + 5 * STEP, true);
+	does_something(state, 8, FIRST + 6 * STEP, false);
+	have_ended(state, 20);
+	comes_again(state, 9, FIRST + 7 * STEP, false);
+}
+
+static void what_does_something_each_time_is_no_habit(void **state)
+{
+	have_ended(state, 20);
+	clock_offset = 300 * MS;
+	for (unsigned i = 0; i < 6; i++) {
+		does_something(state, 2 + i, FIRST + i * STEP, false);
+		have_ended(state, 20);
+	}
+}
+
 /* Go: a request is read by who has not rested since it began; the next rest shows a timer, due in 5 ms, which comes. */
 static void a_timer_shows_after_a_busy_reading(void **state)
 {
@@ -765,6 +1006,7 @@ static void what_others_timer_does_is_a_sign_where_work_moves(void **state)
 	mark(state, FP_MARK_END, 2);
 	looks_after(state, NODE, 4, 900);
 	request(state, 3, 4, 100);
+	expect(state, NODE, 4, FP_ATTRIBUTION_DERIVED, FP_RULE_TURN, 3);
 	looks_after(state, NODE, 5, 5);
 	test_time += 6 * MS;
 	expect_doubt(state, 5);
@@ -787,6 +1029,7 @@ int main(void)
 		TEST(what_was_due_may_still_run_when_another_thread_rests),
 		TEST(a_thread_at_work_since_before_is_not_the_requests),
 		TEST(who_reads_the_request_works_for_it),
+		TEST(who_reads_more_of_the_request_works_for_it),
 		TEST(who_takes_in_something_before_that_is_in_doubt),
 		TEST(what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt),
 		TEST(a_pools_result_can_come_in_with_the_next_request),
@@ -796,9 +1039,21 @@ int main(void)
 		TEST(a_pool_that_tells_the_loop_nothing_brings_nothing_back),
 		TEST(the_first_request_is_alone),
 		TEST(nobody_works_for_a_request_that_was_not_read),
+		TEST(nobody_works_for_a_request_that_was_not_sent),
+		TEST(that_another_was_not_sent_says_nothing_of_the_one_in_flight),
+		TEST(what_a_pool_tells_in_between_goes_on_in_the_next_turn),
+		TEST(what_a_pool_tells_before_the_reading_goes_on_after_it),
+		TEST(what_a_pool_tells_in_doubt_stays_so),
+		TEST(what_a_pool_did_before_the_reading_comes_back_as_others),
 		TEST(what_a_turn_gives_that_began_before_is_not_the_requests),
 		TEST(the_clocks_second_makes_no_doubt),
 		TEST(what_the_clocks_second_begins_is_the_requests),
+		TEST(a_timer_that_came_in_equal_steps_and_did_nothing_makes_no_doubt),
+		TEST(a_timer_that_came_in_other_steps_makes_doubt),
+		TEST(a_habit_is_no_excuse_where_work_is_left_behind),
+		TEST(a_habit_is_over_when_it_was_not_seen_for_long),
+		TEST(a_habit_forgives_once_and_not_twice),
+		TEST(what_does_something_each_time_is_no_habit),
 		TEST(what_shows_after_a_busy_reading_is_the_requests),
 		TEST(what_shows_after_a_busy_reading_can_be_others_where_work_is_left_behind),
 		TEST(what_others_timer_does_is_a_sign_where_work_moves),

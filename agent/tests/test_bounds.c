@@ -200,6 +200,8 @@ static void a_process_left_behind(void **state)
 	done(state, event);
 	mark(state, FP_MARK_END, 1);
 	mark(state, FP_MARK_BEGIN, 2);
+	mark_connection(state, 2, 50);
+	done(state, make_request_read(2, 40000, 50, 100));
 	event = written(state, CHILD, 1);
 	assert_int_equal(event.rule, FP_RULE_INHERITED);
 	assert_int_equal(last_byte(event.request), 1);
