@@ -297,7 +297,8 @@ static void a_ring_sends_to_an_address_and_passes_descriptors(void **state)
 		assert_int_equal(nth(FP_EVENT_TYPE_SEND, i)->bytes, 5 - i);
 	}
 	assert_int_equal(count(FP_EVENT_TYPE_RECEIVE), 4);
-	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, told[1]);
+	for (unsigned i = 0; i < 3; i++) /* asked for or not */
+		assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, i)->remote_port, told[1]);
 	assert_true(nth(FP_EVENT_TYPE_RECEIVE, 1)->flags & FP_RECEIVE_PEEKED);
 	assert_false(nth(FP_EVENT_TYPE_RECEIVE, 2)->flags & FP_RECEIVE_PEEKED);
 	assert_int_equal(count(FP_EVENT_TYPE_PASS), 1);
