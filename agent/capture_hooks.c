@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/capture_state.h"
+#include "agent/cgroup.h"
 #include "schema/schema.h"
 #include "faasprov.skel.h"
 
@@ -45,6 +47,13 @@ static bool kernel_has(const struct btf *types, const char *tracepoint)
 	return types && btf__find_by_name_kind(types, name, BTF_KIND_TYPEDEF) > 0;
 }
 
+static void note_missing(struct fp_capture *capture, size_t hook)
+{
+	capture->refused |= 1ull << hook;
+	if (optional[hook].missing)
+		capture->about.hooks |= 1ull << optional[hook].missing;
+}
+
 void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, bool spare)
 {
 	struct btf *types = btf__load_vmlinux_btf();
@@ -54,7 +63,7 @@ void fp_capture_leave_out_missing(struct fp_capture *capture, uint64_t without, 
 		if (!spare && !(without >> optional[i].missing & 1) && kernel_has(types, optional[i].tracepoint))
 			continue;
 		bpf_program__set_autoload(bpf_object__find_program_by_name(capture->skeleton->obj, optional[i].handler), false);
-		capture->about.hooks |= 1ull << optional[i].missing;
+		note_missing(capture, i);
 	}
 	btf__free(types);
 }
@@ -85,7 +94,7 @@ void fp_capture_attach_optional(struct fp_capture *capture, int cgroup)
 			bpf_program__set_autoattach(*skeleton->progs[j].prog, false);
 			*skeleton->progs[j].link = attach(*skeleton->progs[j].prog, optional[i].tracepoint == OF_CGROUP, cgroup);
 			if (!*skeleton->progs[j].link)
-				capture->about.hooks |= 1ull << optional[i].missing;
+				note_missing(capture, i);
 			else
 				n_attached += tells_changes(*skeleton->progs[j].prog);
 		}
@@ -122,11 +131,17 @@ int fp_capture_parse_hooks(const char *text, uint64_t *ret_hooks)
 int fp_capture_probe(void)
 {
 	struct fp_capture_options options = {.root_cgroup = UINT64_MAX, .ring_size = 4096 * 16};
+	struct fp_cgroup own; /* nobody's, to see whether what is attached to a cgroup can be */
 	struct btf *types = btf__load_vmlinux_btf();
 	struct fp_capture *capture = NULL;
-	char error[256] = "";
-	int r = fp_capture_open(&options, &capture, error);
+	char error[256] = "", name[64];
+	bool has_own;
+	int r;
 
+	snprintf(name, sizeof(name), "faasprov-probe-%d", (int)getpid());
+	has_own = fp_cgroup_make(name, &own) == 0;
+	options.root_path = has_own ? own.path : NULL;
+	r = fp_capture_open(&options, &capture, error);
 	if (r == 0)
 		r = fp_capture_start(capture, error);
 	printf("%-42s %s\n", "tp_btf (raw tracepoints with BTF)", r < 0 ? "refused" : "used");
@@ -137,10 +152,12 @@ int fp_capture_probe(void)
 		printf("%-42s %s\n", optional[i].sees,
 		       r < 0 ? "not seen" :
 		       !kernel_has(types, optional[i].tracepoint) ? "not seen: the kernel has no such tracepoint" :
-		       capture->about.hooks >> optional[i].missing & 1 ? "not seen: the kernel refuses the hook" : "seen");
+		       capture->refused >> i & 1 ? "not seen: the kernel refuses the hook" : "seen");
 	printf("%-42s %s\n", "not seen", "what is read and written in memory that is mapped already");
 	printf("%-42s %s\n", "counted, not interpreted", "x32 system calls, files sent from ring to ring");
 	fp_capture_free(capture);
+	if (has_own)
+		fp_cgroup_remove(&own);
 	btf__free(types);
 	return r;
 }

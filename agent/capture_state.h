@@ -44,6 +44,7 @@ struct fp_capture {
 	bool hold; /* records stay until released */
 	struct fp_about about;
 	char not_pinned[128];
+	uint64_t refused; /* hooks that are not attached, a bit each of those that a kernel may lack */
 	int root; /* directory of the recorded cgroup, to attach hooks to; -1: not known */
 	struct fp_pins pins, old; /* lock -1: none */
 	uint64_t replaced;

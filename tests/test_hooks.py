@@ -1,6 +1,8 @@
 """A hook that the kernel refuses is a loss of a kind of its own, which every answer mentions."""
+import glob
 import json
 import os
+import re
 import shutil
 import tempfile
 import unittest
@@ -40,6 +42,15 @@ class MissingHookTest(unittest.TestCase):
         trace = self.record()
         self.assertIn("signal", {edge["kind"] for edge in trace["edges"]})
         self.assertTrue(trace["complete"], trace["missing"])
+
+    def test_the_probe_says_of_each_what_it_is(self):
+        """What the other tests of this machine rest on is there, and so is said to be."""
+        hooks = dict(re.split(r"  +| (?=seen$|not seen)", line, maxsplit=1)
+                     for line in checked(os.path.join(BIN, "faasprov-agent"), "--probe").splitlines())
+        for hook in ("signals to other processes", "operations through io_uring", "where datagrams go (IPv4)",
+                     "who sent datagrams (IPv6)", "processes that come from other cgroups"):
+            self.assertEqual("seen", hooks[hook])
+        self.assertEqual([], glob.glob("/sys/fs/cgroup/**/faasprov-probe-*", recursive=True))
 
     def test_one_that_is_not_to_be_done_without(self):
         for word in ("open", "signal,open", ""):
