@@ -605,8 +605,8 @@ int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
 
 void fp_capture_leave_out(struct fp_capture *capture, uint64_t cgroup, uint64_t tgid, uint64_t process_start)
 {
-	struct fp_watchdog watchdog = {.tgid = tgid, .process_start = process_start};
-	uint32_t slot = cgroup % FP_USAGE_SLOTS;
+	struct fp_watchdog watchdog = {.tgid = tgid, .process_start = process_start, .cgroup = cgroup};
+	uint32_t slot = tgid % FP_WATCHDOG_SLOTS;
 
 	/* without it more is recorded, nothing less */
 	bpf_map_update_elem(capture->maps[FP_CAPTURE_MAP_watchdogs], &slot, &watchdog, BPF_ANY);

@@ -142,12 +142,12 @@ struct {
 } threads SEC(".maps");
 
 /*
- * The watchdog of each container, whom the agent believed, at the container's place (FP_USAGE_SLOTS): each call that moves bytes
- * looks here, which in an array costs next to nothing.  Where two containers share a place more is recorded, nothing less.
+ * The watchdogs of containers, whom the agent believed, each at its number's place: most calls look here, and find out by one
+ * comparison that they are nobody's.  Where two share a place more is recorded, nothing less.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FP_USAGE_SLOTS);
+	__uint(max_entries, FP_WATCHDOG_SLOTS);
 	__type(key, __u32);
 	__type(value, struct fp_watchdog);
 } watchdogs SEC(".maps");
@@ -667,13 +667,23 @@ static __always_inline int say_whose(struct thread_state *state, __u64 cgroup)
 	return 0;
 }
 
-static __always_inline int is_watchdog(__u64 cgroup)
+/* Who is one of some container's; that is not to be asked of anybody else at any cost. */
+static __always_inline struct fp_watchdog *own_watchdog(void)
 {
-	__u32 slot = cgroup % FP_USAGE_SLOTS;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32, slot = tgid % FP_WATCHDOG_SLOTS;
 	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &slot);
 
-	return watchdog && watchdog->tgid == bpf_get_current_pid_tgid() >> 32 &&
-	       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime;
+	return watchdog && watchdog->tgid == tgid &&
+			       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime ?
+		       watchdog :
+		       0;
+}
+
+static __always_inline int is_watchdog(__u64 cgroup)
+{
+	struct fp_watchdog *watchdog = own_watchdog();
+
+	return watchdog && watchdog->cgroup == cgroup;
 }
 
 /*

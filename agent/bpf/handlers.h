@@ -32,7 +32,7 @@
 	H(on_bpf) H(on_perf) H(on_userfaultfd) H(on_keyctl) H(on_add_key) H(on_request_key) H(on_module) H(on_kexec) \
 	H(on_system) H(on_clock) H(on_fanotify) H(on_personality) H(on_ioctl) H(on_fcntl)
 #define FP_HANDLERS_THREAD(H) \
-	H(on_epoll) H(on_epoll2) H(on_poll) H(on_ppoll) H(on_select) H(on_pselect) H(on_futex) H(on_prctl) H(on_sleep)
+	H(on_epoll) H(on_epoll2) H(on_poll) H(on_ppoll) H(on_select) H(on_pselect) H(on_futex) H(on_sleep) H(on_prctl)
 
 #define FP_FAMILIES(F) \
 	F(of_moves, FP_HANDLERS_MOVE) F(of_files, FP_HANDLERS_FILE) F(of_names, FP_HANDLERS_NAME) \
@@ -49,6 +49,8 @@ enum fp_handler {
 	FP_HANDLER_LAST_NAME = FP_HANDLER_on_removexattr,
 	FP_HANDLER_FIRST_MOUNT = FP_HANDLER_on_mount,
 	FP_HANDLER_LAST_MOUNT = FP_HANDLER_on_mount_setattr,
+	FP_HANDLER_FIRST_WAIT = FP_HANDLER_on_epoll,
+	FP_HANDLER_LAST_WAIT = FP_HANDLER_on_sleep,
 };
 
 #endif

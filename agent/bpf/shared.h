@@ -147,9 +147,12 @@ struct fp_member {
 	uint64_t cgroup;
 };
 
+/* At its number's place. */
+#define FP_WATCHDOG_SLOTS 4096
 struct fp_watchdog {
 	uint64_t tgid;
 	uint64_t process_start;
+	uint64_t cgroup; /* whose watchdog it is */
 };
 
 /* Numbers of descriptors that were changed lately, of processes with threads. */
