@@ -82,6 +82,33 @@ __noinline int record_shared(__u64 cgroup, __u64 of_file, __u32 fd, __u64 length
 	return 0;
 }
 
+/*
+ * Processes with a shared mapping that they may make writable later.  What an mprotect goes over can be looked up only while
+ * no other thread changes mappings; of all others, whose memory grows by it all the time, nothing is missed then.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32); /* tgid */
+	__type(value, __u64); /* start */
+} sharers SEC(".maps");
+
+static __always_inline void note_sharer(struct task_struct *leader)
+{
+	__u64 start = leader->start_boottime;
+	__u32 tgid = leader->tgid;
+
+	bpf_map_update_elem(&sharers, &tgid, &start, BPF_ANY);
+}
+
+static __always_inline int is_sharer(struct task_struct *leader)
+{
+	__u32 tgid = leader->tgid;
+	__u64 *start = bpf_map_lookup_elem(&sharers, &tgid);
+
+	return start && *start == leader->start_boottime;
+}
+
 static __always_inline int record_mmap(struct call *call, __u64 length, __u64 protection, __u64 flags, __u32 fd)
 {
 	__u64 type = flags & MAP_TYPE, file;
@@ -89,8 +116,11 @@ static __always_inline int record_mmap(struct call *call, __u64 length, __u64 pr
 	if (flags & MAP_ANONYMOUS || (!(protection & PROT_EXEC) && type != MAP_SHARED && type != MAP_SHARED_VALIDATE))
 		return 0;
 	file = (__u64)mapped_file(call->result, fd);
-	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE)
+	if (type == MAP_SHARED || type == MAP_SHARED_VALIDATE) {
+		if (!(protection & PROT_WRITE))
+			note_sharer(bpf_get_current_task_btf()->group_leader);
 		record_shared(call->cgroup, file, fd, length, (__u32)flags | protection << 32);
+	}
 	return file && protection & PROT_EXEC ? record_load(call->cgroup, file) : 0;
 }
 
@@ -136,7 +166,8 @@ static long protect_one(__u32 i, struct protected *protected)
 	if (protected->at >= protected->end)
 		return 1;
 	if (bpf_find_vma(task, protected->at, take_file, &mapped, 0) < 0) {
-		count_loss(protected->cgroup, FP_LOSS_CAUSE_FAULT);
+		if (protected->protection & PROT_EXEC || is_sharer(task->group_leader))
+			count_loss(protected->cgroup, FP_LOSS_CAUSE_FAULT);
 		protected->at = protected->end;
 		return 1;
 	}

@@ -867,6 +867,8 @@ int BPF_PROG(on_child, struct task_struct *parent, struct task_struct *child)
 {
 	__u64 cgroup = recorded_cgroup();
 
+	if (cgroup && child->pid == child->tgid && is_sharer(parent->group_leader))
+		note_sharer(child);
 	return cgroup ? note_child(parent, child, cgroup) : 0;
 }
 

@@ -5,11 +5,13 @@
 #include "agent/tests/recorded.h"
 
 #include <linux/falloc.h>
+#include <pthread.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/shm.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #ifndef SYS_fchmodat2
@@ -604,6 +606,68 @@ static void a_mapping_that_becomes_writable_is_told(void **state)
 	assert_int_equal(count(FP_EVENT_TYPE_LOAD), 0);
 }
 
+/* Memory that grows while another thread maps and unmaps: what the kernel does not let us look up then is no file. */
+static void *map_and_unmap(void *stop)
+{
+	while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED))
+		munmap(mmap(NULL, 256 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0), 256 * 4096);
+	return NULL;
+}
+
+static int grow_among_threads(bool has_shared)
+{
+	char *memory = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open(in_directory("grown"), O_RDWR | O_CREAT, 0600), stop = 0;
+	pthread_t thread;
+
+	if (has_shared && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		return 1;
+	if (pthread_create(&thread, NULL, map_and_unmap, &stop))
+		return 2;
+	for (int i = 0; i < 20000; i++)
+		if (mprotect(memory, 4096, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE))
+			return 3;
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	return pthread_join(thread, NULL);
+}
+
+static int grow(void)
+{
+	return grow_among_threads(false);
+}
+
+static int grow_beside_shared(void)
+{
+	return grow_among_threads(true);
+}
+
+static int grow_in_child(void)
+{
+	int status, fd = open(in_directory("grown"), O_RDWR | O_CREAT, 0600);
+
+	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		return 1;
+	if (fork() == 0)
+		_exit(grow_among_threads(false));
+	wait(&status);
+	return status;
+}
+
+static void memory_that_grows_is_no_loss(void **state)
+{
+	record(grow);
+	assert_int_equal(lost_by(FP_LOSS_FAULT), 0);
+}
+
+/* Who has a mapping that could have been meant is told of. */
+static void what_may_have_been_shared_is_a_loss(void **state)
+{
+	record(grow_beside_shared);
+	assert_true(lost_by(FP_LOSS_FAULT) > 0);
+	record(grow_in_child);
+	assert_true(lost_by(FP_LOSS_FAULT) > 0);
+}
+
 #define WHITEOUT 4
 
 static int leave_whiteout(void)
@@ -726,6 +790,8 @@ int main(void)
 		cmocka_unit_test(what_goes_through_devices_is_told),
 		cmocka_unit_test(a_name_space_is_called_as_the_kernel_calls_it),
 		cmocka_unit_test(a_mapping_that_becomes_writable_is_told),
+		cmocka_unit_test(memory_that_grows_is_no_loss),
+		cmocka_unit_test(what_may_have_been_shared_is_a_loss),
 		cmocka_unit_test(what_a_rename_leaves_behind_is_told),
 		cmocka_unit_test(a_path_of_any_length_is_whole),
 		cmocka_unit_test(a_path_without_its_beginning_says_so),
