@@ -79,4 +79,6 @@ class Server(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
+# as many connections can wait as requests are let through at a time: with the library's 5 some are lost and wait for a minute
+ThreadingHTTPServer.request_queue_size = 256
 ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("http_port", 5000))), Server).serve_forever()
