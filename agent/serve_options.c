@@ -29,7 +29,7 @@ static const char usage[] =
 	"                          that go to this gateway without one (default: touch nothing)\n"
 	"  --ring-size MIB         buffer between kernel and agent, a power of two (default 16)\n"
 	"  --memory MIB            most that the agent may take, the ring and all else in the kernel among it (default 64, or\n"
-	"                          32 more than a larger ring); what it cannot remember in it is told as lost\n"
+	"                          36 more than a larger ring); what it cannot remember in it is told as lost\n"
 	"  --no-tls                do not read what goes through OpenSSL's functions\n"
 	"  --record FILE           also keep the raw records, for faasprov-agent replay; contains message bytes\n"
 	"  --state DIR             write there `ready` when recording, `flushed` after each SIGUSR1\n"

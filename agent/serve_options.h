@@ -11,7 +11,7 @@
 
 /* Everything that the agent takes, and what it needs beside the ring at least (docs/capture.md, Memory). */
 #define FP_MEMORY_DEFAULT (64u << 20)
-#define FP_MEMORY_BESIDE_RING (26u << 20)
+#define FP_MEMORY_BESIDE_RING (28u << 20)
 
 struct fp_serve_options {
 	const char *node, *cgroup, *runc_root, *host_root, *store, *state, *record;
