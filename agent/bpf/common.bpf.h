@@ -667,7 +667,7 @@ static __always_inline int say_whose(struct thread_state *state, __u64 cgroup)
 	return 0;
 }
 
-/* Who is one of some container's; that is not to be asked of anybody else at any cost. */
+/* The running process's entry, if it is a watchdog; for all others one comparison. */
 static __always_inline struct fp_watchdog *own_watchdog(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32, slot = tgid % FP_WATCHDOG_SLOTS;
