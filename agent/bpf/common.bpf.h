@@ -452,12 +452,14 @@ __noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size,
 	return 0;
 }
 
+#define RECORD_MOST 4096 /* no record is longer, so that none goes over the begin of a sixteenth */
 /*
  * `var` points to a place in the ring with its head filled, or the function is left with the loss counted.
  * `may` is what may_reserve() said.
  */
 #define RESERVE(var, type, cgroup, may, result)                                                    \
 	do {                                                                                       \
+		_Static_assert(sizeof(*(var)) <= RECORD_MOST, "emit() wakes by it");               \
 		int may_ = (may);                                                                  \
 		var = may_ & IS_ALLOWED ? bpf_ringbuf_reserve(&ring, sizeof(*(var)), 0) : 0;       \
 		if (!(var))                                                                        \
@@ -470,7 +472,6 @@ __noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size,
  * that fills, so recorded tasks pay no wake-up: it is an interrupt to oneself, which costs as much as the record.
  */
 #define WAKE_STEPS 16
-#define RECORD_MOST 4096 /* no record is longer, so that none goes over the begin of a sixteenth */
 static __always_inline void emit(void *record)
 {
 	__u64 taken = waiting();
@@ -684,6 +685,14 @@ static __always_inline int is_watchdog(__u64 cgroup)
 	struct fp_watchdog *watchdog = own_watchdog();
 
 	return watchdog && watchdog->cgroup == cgroup;
+}
+
+/* The same of the container that the task is in, which only a watchdog has looked up for it. */
+static __always_inline int is_watchdog_here(void)
+{
+	struct fp_watchdog *watchdog = own_watchdog();
+
+	return watchdog && watchdog->cgroup == container_cgroup();
 }
 
 /*

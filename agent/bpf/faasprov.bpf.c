@@ -58,7 +58,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	if (number >= FP_CALLS_MAX)
 		return 0;
 	handler = handler_of[number];
-	if (!handler || (is_idle_talk(handler) && is_watchdog(container_cgroup())))
+	if (!handler || (is_idle_talk(handler) && is_watchdog_here()))
 		return 0;
 	if (is_failure(result) && tells_failures(handler))
 		bpf_tail_call(ctx, &calls, CALL_FAILED);
