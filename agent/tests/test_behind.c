@@ -424,8 +424,7 @@ static void what_is_handed_to_a_pool_where_others_may_have_run_stays_in_doubt(vo
 	expect(state, WORKER, 3, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
 }
 
-/* The pool was at work for an earlier request when the next one came in: the turn can take in both. */
-static void a_pools_result_can_come_in_with_the_next_request(void **state)
+static void a_pool_was_at_work_for_the_first(void **state)
 {
 	rests(state, 1, -1);
 	request(state, 1, 1, 50);
@@ -433,6 +432,12 @@ static void a_pools_result_can_come_in_with_the_next_request(void **state)
 	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
 	mark(state, FP_MARK_END, 1);
 	is_at_work_in_between(state);
+}
+
+/* The pool was at work for an earlier request when the next one came in: the turn can take in both. */
+static void a_pools_result_can_come_in_with_the_next_request(void **state)
+{
+	a_pool_was_at_work_for_the_first(state);
 	rests(state, 2, -1);
 	request(state, 2, 2, 100);
 	expect_one_of(state, NODE, 2, 1, 2);
@@ -585,12 +590,7 @@ static void is_told_by_the_pool(void **state, uint64_t turn)
 
 static void what_a_pool_tells_in_between_goes_on_in_the_next_turn(void **state)
 {
-	rests(state, 1, -1);
-	request(state, 1, 1, 50);
-	is_given_work_by_the_loop(state, WORKER, 1);
-	expect(state, WORKER, 1, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
-	mark(state, FP_MARK_END, 1);
-	is_at_work_in_between(state);
+	a_pool_was_at_work_for_the_first(state);
 	rests(state, 2, -1);
 	is_told_by_the_pool(state, 2);
 	request(state, 2, 3, 100);

@@ -335,6 +335,30 @@ static void who_was_not_asked_about_is_known(void **state)
 	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 0);
 }
 
+/* A read of no bytes takes none: whoever waits did not send what it got. */
+static int take_nothing(void)
+{
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out[2];
+	struct sockaddr_in to = bind_somewhere(in);
+	char data[8];
+
+	pair_of_senders(out);
+	if (send_from(out[1], "one", &to, sizeof(to)) || read(in, data, 0) != 0 || recv(in, data, 8, 0) != 3)
+		return 1;
+	return 0;
+}
+
+static void who_waits_has_not_sent_what_was_taken(void **state)
+{
+	share();
+	lost_by(FP_LOSS_ADDRESS);
+	record(take_nothing);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->bytes, 0);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 0)->remote_port, 0);
+	assert_int_equal(lost_by(FP_LOSS_ADDRESS), 1);
+	assert_int_equal(nth(FP_EVENT_TYPE_RECEIVE, 1)->remote_port, told[1]);
+}
+
 /* Taken by a call that fails; and one that was sent before its socket was connected to somebody else. */
 static int take_oddly(void)
 {
@@ -565,6 +589,7 @@ int main(void)
 		cmocka_unit_test(what_rests_on_the_string_is_counted),
 		cmocka_unit_test(what_failed_leaves_nothing_behind),
 		cmocka_unit_test(who_was_not_asked_about_is_known),
+		cmocka_unit_test(who_waits_has_not_sent_what_was_taken),
 		cmocka_unit_test(who_sent_what_others_did_not_get_is_known),
 		cmocka_unit_test(who_sent_by_six_or_four_is_known),
 		cmocka_unit_test(of_several_that_nobody_asked_about_each_is_known),
