@@ -25,6 +25,13 @@ static int refuse(struct fp_attributor *a, struct fp_event *event, const char *w
 	return 1;
 }
 
+/* Whom it named before, the thread works for no more, whether this is a lie or the begin of the request has been lost. */
+static int refuse_word(struct fp_attributor *a, struct thread *thread, struct fp_event *event, const char *why)
+{
+	fp_context_clear(&thread->assist);
+	return refuse(a, event, why);
+}
+
 static void mark_connection(struct fp_attributor *a, struct container *container, const struct fp_event *event,
 			    struct fp_idset *ids)
 {
@@ -135,21 +142,17 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 	if (fp_state_is_watchdog(container, event))
 		return refuse(a, event, "the watchdog does no function's work");
 	if (entered_id(event, id) < 0)
-		return refuse(a, event, "details that make no sense");
+		return refuse_word(a, thread, event, "details that make no sense");
 	if (memcmp(id, none, sizeof(id)) == 0) {
 		fp_context_clear(&thread->assist);
 		return 0;
 	}
 	if (!fp_state_has_served(container, id))
-		return refuse(a, event, "the assist names a request that this container has not served");
-	if (fp_state_made_for_another(a, event, id)) {
-		fp_context_clear(&thread->assist);
-		return refuse(a, event, "the assist names another request than the one that the process was made for");
-	}
-	if (fp_readers_refute(a, container, event, id)) {
-		fp_context_clear(&thread->assist);
-		return refuse(a, event, "the assist names a request of which this process has read nothing");
-	}
+		return refuse_word(a, thread, event, "the assist names a request that this container has not served");
+	if (fp_state_made_for_another(a, event, id))
+		return refuse_word(a, thread, event, "the assist names another request than the one that the process was made for");
+	if (fp_readers_refute(a, container, event, id))
+		return refuse_word(a, thread, event, "the assist names a request of which this process has read nothing");
 	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
 	if (!ids)
 		return -ENOMEM;

@@ -291,6 +291,21 @@ static void the_assist_tells_what_the_kernel_cannot(void **state)
 	assert_note(&event, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, 1);
 }
 
+/* The begin of the request that it is at work on has been lost: it is not the one's before. */
+static void who_names_one_that_nobody_knows_left_the_one_before(void **state)
+{
+	static const char *const words[] = {id_9, "nonsense"};
+	struct fp_event event;
+
+	two_in_flight(state);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+		assert_int_equal(enter_by_assist(state, NODE, words[i]), 1);
+		event = do_write(state, NODE, NODE, 5);
+		assert_both_named(&event);
+	}
+}
+
 static void the_assist_is_bounded_and_overruled(void **state)
 {
 	struct fp_event event;
@@ -887,6 +902,7 @@ int main(void)
 		TEST(a_turn_of_ended_work_is_not_the_next_requests),
 		TEST(a_blocking_thread_works_for_the_connection_it_read),
 		TEST(the_assist_tells_what_the_kernel_cannot),
+		TEST(who_names_one_that_nobody_knows_left_the_one_before),
 		TEST(the_assist_is_bounded_and_overruled),
 		TEST(answers_bring_the_context_back),
 		TEST(pooled_connections_change_hands),
