@@ -108,15 +108,36 @@ static int fill_calls(struct faasprov_bpf *skeleton)
 	return bpf_map_update_elem(map, &(uint32_t){FP_CALLS_MAX}, &fd, BPF_ANY) < 0 ? -errno : 0;
 }
 
-static const struct {
+#define AT_RETURN 1
+#define CAN_LACK 2 /* the others are enough without it */
+
+struct probe {
 	const char *function, *handler;
-	bool at_return;
-} tls_probes[] = {
-	{"SSL_write", "tls_write", false},	 {"SSL_write", "tls_done", true},
-	{"SSL_read", "tls_read", false},	 {"SSL_read", "tls_done", true},
-	{"SSL_write_ex", "tls_write_ex", false}, {"SSL_write_ex", "tls_done", true},
-	{"SSL_read_ex", "tls_read_ex", false},	 {"SSL_read_ex", "tls_done", true},
-	{"SSL_free", "tls_free", false},
+	int how;
+};
+
+/* The _ex forms came later (OpenSSL 1.1.1). */
+static const struct probe tls_probes[] = {
+	{"SSL_write", "tls_write", 0},		     {"SSL_write", "tls_done", AT_RETURN},
+	{"SSL_read", "tls_read", 0},		     {"SSL_read", "tls_done", AT_RETURN},
+	{"SSL_write_ex", "tls_write_ex", CAN_LACK},  {"SSL_write_ex", "tls_done", AT_RETURN | CAN_LACK},
+	{"SSL_read_ex", "tls_read_ex", CAN_LACK},    {"SSL_read_ex", "tls_done", AT_RETURN | CAN_LACK},
+	{"SSL_free", "tls_free", 0},
+};
+
+/* What the pool's threads run is libuv's own, known by a symbol where the file is not stripped. */
+static const struct probe lookup_probes[] = {
+	{"uv__getaddrinfo_work", "lookup_begun", 0}, {"uv_getaddrinfo", "lookup_given", 0},
+	{"uv__getnameinfo_work", "lookup_begun", 0}, {"uv_getnameinfo", "lookup_given", 0},
+};
+
+static const struct {
+	const struct probe *of;
+	size_t n;
+	int refused; /* the enum fp_loss when the kernel does not let us; 0: nothing is lost */
+} probes[] = {
+	[FP_FUNCTIONS_TLS] = {tls_probes, sizeof(tls_probes) / sizeof(tls_probes[0]), FP_LOSS_TLS_HOOK},
+	[FP_FUNCTIONS_LOOKUPS] = {lookup_probes, sizeof(lookup_probes) / sizeof(lookup_probes[0]), 0},
 };
 
 /* Handlers are reached by tail call alone, and probes are set where a library is. */
@@ -125,8 +146,9 @@ static void attach_only_sources(struct faasprov_bpf *skeleton)
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, families[i]), false);
 	bpf_program__set_autoattach(skeleton->progs.of_failures, false);
-	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]); i++)
-		bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, tls_probes[i].handler), false);
+	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)
+		for (size_t j = 0; j < probes[i].n; j++)
+			bpf_program__set_autoattach(bpf_object__find_program_by_name(skeleton->obj, probes[i].of[j].handler), false);
 }
 
 /* --- loading and taking over ------------------------------------------------------- */
@@ -458,9 +480,9 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture)
 	fp_closep(&capture->alarm);
 	fp_closep(&capture->root);
 	close_maps(capture);
-	for (size_t i = 0; i < capture->n_tls; i++)
-		bpf_link__destroy(capture->tls[i]);
-	free(capture->tls);
+	for (size_t i = 0; i < capture->n_probes; i++)
+		bpf_link__destroy(capture->probes[i]);
+	free(capture->probes);
 	faasprov_bpf__destroy(capture->skeleton);
 	fp_pins_close(&capture->pins);
 	fp_pins_close(&capture->old);
@@ -560,19 +582,19 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 	return 0;
 }
 
-static int attach_tls(struct fp_capture *capture, const char *path, size_t i)
+static int attach_probe(struct fp_capture *capture, const char *path, const struct probe *probe)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(capture->skeleton->obj, tls_probes[i].handler);
-	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = tls_probes[i].at_return, .func_name = tls_probes[i].function);
-	struct bpf_link **links = realloc(capture->tls, (capture->n_tls + 1) * sizeof(struct bpf_link *)), *link;
+	struct bpf_program *program = bpf_object__find_program_by_name(capture->skeleton->obj, probe->handler);
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = probe->how & AT_RETURN, .func_name = probe->function);
+	struct bpf_link **links = realloc(capture->probes, (capture->n_probes + 1) * sizeof(struct bpf_link *)), *link;
 
 	if (!links)
 		return -ENOMEM;
-	capture->tls = links;
+	capture->probes = links;
 	link = bpf_program__attach_uprobe_opts(program, -1, path, 0, &options);
 	if (!link)
 		return -errno;
-	capture->tls[capture->n_tls++] = link;
+	capture->probes[capture->n_probes++] = link;
 	return capture->pins.lock >= 0 ? pin_link(capture, link) : 0;
 }
 
@@ -582,23 +604,24 @@ static bool is_refusal(int r)
 	return r == -EPERM || r == -EACCES || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENODEV;
 }
 
-/* The _ex forms came later (OpenSSL 1.1.1): where they are missing the others are enough. */
-int fp_capture_attach_tls(struct fp_capture *capture, const char *path)
+int fp_capture_attach(struct fp_capture *capture, enum fp_functions functions, const char *path)
 {
-	size_t before = capture->n_tls;
+	size_t before = capture->n_probes;
 	int r = 0;
 
 	if (!capture->skeleton)
 		return -ENOTSUP;
-	for (size_t i = 0; i < sizeof(tls_probes) / sizeof(tls_probes[0]) && r == 0; i++) {
-		r = attach_tls(capture, path, i);
-		if (r == -ENOENT && strstr(tls_probes[i].function, "_ex"))
+	for (size_t i = 0; i < probes[functions].n && r == 0; i++) {
+		const struct probe *probe = &probes[functions].of[i];
+
+		r = attach_probe(capture, path, probe);
+		if (r == -ENOENT && probe->how & CAN_LACK)
 			r = 0;
 	}
-	if (is_refusal(r))
-		capture->about.hooks |= 1ull << FP_LOSS_TLS_HOOK;
+	if (is_refusal(r) && probes[functions].refused)
+		capture->about.hooks |= 1ull << probes[functions].refused;
 	/* what is pinned is to be found by who takes over */
-	if (capture->pins.lock >= 0 && (capture->n_tls > before || is_refusal(r)) && pin_about(capture) < 0 && r == 0)
+	if (capture->pins.lock >= 0 && (capture->n_probes > before || is_refusal(r)) && pin_about(capture) < 0 && r == 0)
 		r = -EIO;
 	return r;
 }

@@ -40,13 +40,16 @@ struct fp_capture *fp_capture_free(struct fp_capture *capture);
 /* From its return on, everything recorded below the root is seen. */
 int fp_capture_start(struct fp_capture *capture, char ret_error[256]);
 
+/* What is probed in user space: what goes through TLS, and for whom libuv's pool looks up names. */
+enum fp_functions { FP_FUNCTIONS_TLS, FP_FUNCTIONS_LOOKUPS };
+
 /*
- * Reads what goes through the TLS functions of the library or program at `path`,
+ * Probes such functions of the library or program at `path`,
  * in all processes that are recorded, from now on and those that come.  0; -ENOENT
  * there are no such functions in it, -ENOTSUP the kernel side was taken over (what was
- * read goes on being read), or why it cannot be.
+ * probed goes on being probed), or why it cannot be.
  */
-int fp_capture_attach_tls(struct fp_capture *capture, const char *path);
+int fp_capture_attach(struct fp_capture *capture, enum fp_functions functions, const char *path);
 
 /* How deep containers' pid name spaces lie: one below ours, or UINT_MAX when nobody can tell. */
 unsigned fp_capture_pid_level(void);

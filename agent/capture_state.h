@@ -50,8 +50,8 @@ struct fp_capture {
 	uint64_t replaced;
 	fp_capture_record_fn fn;
 	void *arg;
-	struct bpf_link **tls; /* probes on TLS libraries */
-	size_t n_tls;
+	struct bpf_link **probes; /* on functions in user space */
+	size_t n_probes;
 	struct known_loss *known;
 	size_t n_known;
 	uint64_t losses_taken; /* what the kernel side had counted by then */

@@ -21,9 +21,9 @@
 #include "agent/cgroup.h"
 #include "agent/host.h"
 #include "agent/pipeline.h"
+#include "agent/probes.h"
 #include "agent/redact/redact.h"
 #include "agent/sink.h"
-#include "agent/tls_probe.h"
 #include "agent/walk.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -39,7 +39,7 @@ struct run {
 	struct fp_host host;
 	struct fp_cgroup cgroup;
 	struct fp_capture *capture;
-	struct fp_tls_probe *tls; /* NULL: not wanted */
+	struct fp_probes *probes;
 	bool no_tls, raw;
 	uint64_t without;
 	struct fp_walk walk; /* of what the command inherits, and of who is moved in later */
@@ -205,18 +205,18 @@ static int watch(struct run *run)
 	return drain(run);
 }
 
-static void look_for_tls(void *arg, const struct fp_event *event)
+static void look_for_functions(void *arg, const struct fp_event *event)
 {
 	struct run *run = arg;
 
-	if (run->tls && fp_tls_probe_note(run->tls, event) == -ESRCH)
-		fp_tls_probe_note_through(run->tls, event, run->cgroup.path);
+	if (fp_probes_note(run->probes, event) == -ESRCH)
+		fp_probes_note_through(run->probes, event, run->cgroup.path);
 }
 
 static int record(struct run *run, char error[256])
 {
 	struct fp_pipeline_options options = {
-		.container = find_container, .event = add_event, .program = look_for_tls, .arg = run,
+		.container = find_container, .event = add_event, .program = look_for_functions, .arg = run,
 		.whole_run = run->id, .raw = run->raw};
 	uint64_t one = 1;
 	int r;
@@ -262,8 +262,8 @@ static int open_all(struct run *run, char error[256])
 	options.root_path = run->cgroup.path;
 	options.root_level = options.container_level = run->cgroup.level;
 	r = fp_capture_open(&options, &run->capture, error);
-	if (r == 0 && !run->no_tls)
-		r = fp_tls_probe_new(run->capture, &run->tls);
+	if (r == 0)
+		r = fp_probes_new(run->capture, !run->no_tls, &run->probes);
 	return r < 0 ? r : fp_sink_open(run->store_url, &run->host, NULL, &run->sink, error);
 }
 
@@ -278,7 +278,7 @@ static void close_all(struct run *run)
 		       (unsigned long long)stats.lost, run->store_url);
 	}
 	fp_pipeline_free(run->pipeline);
-	fp_tls_probe_free(run->tls);
+	fp_probes_free(run->probes);
 	fp_walk_done(&run->walk);
 	fp_capture_free(run->capture);
 	if (run->cgroup.id)

@@ -13,8 +13,8 @@
 #include <uv.h>
 
 #include "agent/agent.h"
+#include "agent/probes.h"
 #include "agent/serve.h"
-#include "agent/tls_probe.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
@@ -197,14 +197,14 @@ static int open_capture(struct serve *serve, char error[256])
 	return fp_capture_open(&options, &serve->capture, error);
 }
 
-static void look_for_tls(void *arg, const struct fp_event *event)
+static void look_for_functions(void *arg, const struct fp_event *event)
 {
 	struct serve *serve = arg;
 	struct fp_container container;
 
-	if (serve->tls && fp_tls_probe_note(serve->tls, event) == -ESRCH &&
+	if (fp_probes_note(serve->probes, event) == -ESRCH &&
 	    fp_runtime_lookup(serve->runtime, event->cgroup, &container) == 0 && container.cgroup_path)
-		fp_tls_probe_note_through(serve->tls, event, container.cgroup_path);
+		fp_probes_note_through(serve->probes, event, container.cgroup_path);
 }
 
 /* Only here, not in the kernel: whoever is left out can hide, and HELLO is anybody's to say. */
@@ -218,7 +218,7 @@ static void leave_out_watchdog(void *arg, const struct fp_event *event)
 static int open_all(struct serve *serve, char error[256])
 {
 	struct fp_pipeline_options options = {.container = fp_serve_find_container, .event = fp_serve_add_event,
-					      .program = look_for_tls, .watchdog = leave_out_watchdog,
+					      .program = look_for_functions, .watchdog = leave_out_watchdog,
 					      .arg = serve, .raw = serve->options.raw};
 	int r = fp_host_init(&serve->host, serve->options.node);
 
@@ -233,8 +233,8 @@ static int open_all(struct serve *serve, char error[256])
 		r = open_capture(serve, error);
 	if (r == 0)
 		fp_serve_open_walk(serve);
-	if (r == 0 && !serve->options.no_tls)
-		r = fp_tls_probe_new(serve->capture, &serve->tls);
+	if (r == 0)
+		r = fp_probes_new(serve->capture, !serve->options.no_tls, &serve->probes);
 	if (r == 0)
 		r = open_output(serve, error);
 	if (r == 0) {
@@ -355,7 +355,7 @@ static void close_all(struct serve *serve)
 	fp_inject_free(serve->inject);
 	if (serve->capture && serve->started && !serve->error && !serve->options.keep_pins)
 		fp_capture_unpin(serve->capture);
-	fp_tls_probe_free(serve->tls);
+	fp_probes_free(serve->probes);
 	fp_walk_done(&serve->walk);
 	fp_capture_free(serve->capture);
 }
@@ -378,8 +378,8 @@ int fp_agent_serve(int argc, char **argv)
 		r = fp_capture_start(serve.capture, error);
 	if (r == 0 && serve.options.forwarded_for)
 		r = fp_inject_start(serve.options.cgroup, serve.options.forwarded_for, &serve.inject, error);
-	if (r == 0 && serve.tls)
-		fp_tls_probe_scan(serve.tls, serve.cgroup.path);
+	if (r == 0)
+		fp_probes_scan(serve.probes, serve.cgroup.path);
 	if (r < 0) {
 		fp_die_line(FP_AGENT_NAME, "%s", error[0] ? error : strerror(-r));
 		close_all(&serve);

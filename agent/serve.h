@@ -48,7 +48,7 @@ struct serve {
 	struct fp_capture *capture;
 	struct fp_walk walk; /* of what was there before, and of who comes later */
 	struct fp_inject *inject; /* NULL unless asked for */
-	struct fp_tls_probe *tls; /* NULL: not wanted */
+	struct fp_probes *probes;
 	struct fp_pipeline *pipeline;
 	struct fp_recording_writer *recording;
 	struct fp_uplink *uplink; /* or */

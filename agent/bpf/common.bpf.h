@@ -130,7 +130,10 @@ struct thread_state {
 	/* of a thread whose descriptors others can change: end of the last call that we know of, and how often it had slept by then */
 	__u64 seen, switches;
 	/* of a process's first thread: the board that speaks for threads without one of their own */
-	__u64 tables;
+	union {
+		__u64 tables;
+		__u64 lookup; /* of such a thread: the number of the name lookup that it does (lookup.bpf.h) */
+	};
 	__u64 tables_exec;
 };
 
@@ -140,6 +143,33 @@ struct {
 	__type(key, int);
 	__type(value, struct thread_state);
 } threads SEC(".maps");
+
+/*
+ * The last name lookups that a process gave to its pool, each at what its number leaves over; kept with the process's
+ * first thread.  No other process can push them out, and what is pushed out is nobody's.
+ */
+#define LOOKUPS_MAX 128
+#define LOOKUP_BEGUN (1ull << 63)
+
+struct lookup {
+	__u64 number; /* from 1; with LOOKUP_BEGUN when a thread has taken it; 0: it is being written */
+	__u64 work; /* address of what the pool keeps of it: the function that does it, until that has returned */
+	__u64 function;
+	__u64 id[2]; /* for whom; zeros: nobody said */
+};
+
+struct lookups {
+	__u64 last; /* number */
+	__u64 counted; /* 1: among `n_states` */
+	struct lookup of[LOOKUPS_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct lookups);
+} lookups SEC(".maps");
 
 /*
  * The watchdogs of containers, whom the agent believed, each at its number's place: most calls look here, and find out by one
@@ -339,11 +369,25 @@ static __always_inline struct thread_state *make_state(struct task_struct *task)
 	return state;
 }
 
+/* What `lookups` take of memory: as much as so many states of threads. */
+#define LOOKUPS_AS_STATES 19
+
+static __always_inline void count_lookups(struct lookups *all, int are_there)
+{
+	if (__sync_val_compare_and_swap(&all->counted, !are_there, are_there) == !are_there)
+		__sync_fetch_and_add(&n_states, are_there ? LOOKUPS_AS_STATES : -LOOKUPS_AS_STATES);
+}
+
 /* Of any task that ends: it may have been recorded once. */
 static __always_inline void end_state(struct task_struct *task)
 {
-	if (n_states && bpf_task_storage_get(&threads, task, 0, 0))
+	struct thread_state *state = n_states ? bpf_task_storage_get(&threads, task, 0, 0) : 0;
+	struct lookups *all = state && state->tables ? bpf_task_storage_get(&lookups, task, 0, 0) : 0;
+
+	if (state)
 		__sync_fetch_and_add(&n_states, -1);
+	if (all)
+		count_lookups(all, 0);
 }
 
 static __always_inline __u64 waiting(void)
@@ -509,8 +553,9 @@ static __always_inline void fill_head(struct fp_record_head *head, __u16 type, _
 static __always_inline __u32 descriptor_place(__u64 board, struct pt_regs *regs)
 {
 	unsigned short place = 0;
+	__u64 number = call_number(regs); /* of no call: none of these */
 
-	if (is_foreign() || !MOVES_BYTES(call_number(regs)) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
+	if (is_foreign() || !MOVES_BYTES(number) || call_arg1(regs) >= FP_BOARD_DESCRIPTORS_MAX)
 		return 0;
 	bpf_probe_read_user(&place, sizeof(place), (void *)(board + FP_BOARD_DESCRIPTORS + 2 * call_arg1(regs)));
 	return place;
@@ -618,6 +663,41 @@ static __always_inline int whose_it_runs(struct thread_state *state, __u64 id[2]
 	return (int)bpf_probe_read_user(id, 16, (void *)(board + FP_BOARD_IDS + 16ull * place));
 }
 
+/*
+ * For whom the thread looks up a name, if it does: until the function has returned, which the pool notes where it keeps
+ * it.  The same place may be another lookup's by then; that has another number.
+ */
+static __always_inline int lookup_owner(struct thread_state *state, struct task_struct *leader, __u64 id[2])
+{
+	struct lookups *all = bpf_task_storage_get(&lookups, leader, 0, 0);
+	__u64 number = state->lookup, function = 0;
+	struct lookup *one;
+
+	if (!all)
+		return 0;
+	one = &all->of[number & (LOOKUPS_MAX - 1)];
+	if (one->number != number || bpf_probe_read_user(&function, sizeof(function), (void *)one->work) < 0 ||
+	    !function || function != one->function) {
+		state->lookup = 0;
+		return 0;
+	}
+	id[0] = one->id[0];
+	id[1] = one->id[1];
+	/* it can be overwritten meanwhile */
+	if ((id[0] || id[1]) && __sync_val_compare_and_swap(&one->number, number, number) == number)
+		return 1;
+	id[0] = id[1] = 0;
+	return 0;
+}
+
+/* The state of the process's first thread, if the process has shown a board with tables. */
+static __always_inline struct thread_state *with_tables(struct task_struct *leader)
+{
+	struct thread_state *first = bpf_task_storage_get(&threads, leader, 0, 0);
+
+	return first && first->tables && first->tables_exec == leader->self_exec_id ? first : 0;
+}
+
 static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -631,10 +711,12 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 			id[0] = id[1] = 0;
 		return;
 	}
-	first = task->pid == task->tgid ? state : bpf_task_storage_get(&threads, leader, 0, 0);
-	if (!first || !first->tables || first->tables_exec != leader->self_exec_id)
+	first = with_tables(leader);
+	if (!first)
 		return;
 	place = board_place(first->tables, state);
+	if (task != leader && state && state->lookup && lookup_owner(state, leader, id))
+		return;
 	if (place && place < FP_BOARD_IDS_MAX &&
 	    bpf_probe_read_user(id, 16, (void *)(first->tables + FP_BOARD_IDS + 16ull * place)) < 0)
 		id[0] = id[1] = 0;

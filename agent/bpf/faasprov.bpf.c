@@ -8,6 +8,7 @@
 #include "agent/bpf/failed.bpf.h"
 #include "agent/bpf/file.bpf.h"
 #include "agent/bpf/handlers.h"
+#include "agent/bpf/lookup.bpf.h"
 #include "agent/bpf/made.bpf.h"
 #include "agent/bpf/moved.bpf.h"
 #include "agent/bpf/mounted.bpf.h"
@@ -1154,7 +1155,19 @@ int BPF_PROG(on_capable, const struct cred *cred, void *target, void *owner, int
 	return changes_mounts(handler) ? begin_change(handler, made.a[0]) : 0;
 }
 
-/* --- TLS libraries: attached by the agent where one is loaded ------------------- */
+/* --- functions: attached by the agent where they are loaded --------------------- */
+
+SEC("uprobe")
+int lookup_given(struct pt_regs *regs)
+{
+	return give_lookup(function_arg2(regs));
+}
+
+SEC("uprobe")
+int lookup_begun(struct pt_regs *regs)
+{
+	return begin_lookup(function_arg1(regs));
+}
 
 SEC("uprobe")
 int tls_write(struct pt_regs *regs)

@@ -1,7 +1,7 @@
 /*
  * What goes into a TLS library before it is encrypted, and comes out of it after:
  * probes on SSL_write, SSL_read, their _ex forms and SSL_free, which the agent sets
- * where a recorded process loads such a library (agent/tls_probe.h).  The
+ * where a recorded process loads such a library (agent/probes.h).  The
  * arguments are kept from a call's begin to its end, when it is known what was
  * moved.  Which socket it belongs to is the agent's to find (agent/plaintext.h).
  */
@@ -9,19 +9,7 @@
 #define FP_AGENT_BPF_TLS_H
 
 #include "agent/bpf/common.bpf.h"
-
-/* Where the calling convention passes arguments of functions, and their result. */
-#if defined(__TARGET_ARCH_x86)
-static __always_inline unsigned long function_arg1(struct pt_regs *regs) { return regs->di; }
-static __always_inline unsigned long function_arg2(struct pt_regs *regs) { return regs->si; }
-static __always_inline unsigned long function_arg4(struct pt_regs *regs) { return regs->cx; }
-static __always_inline long function_result(struct pt_regs *regs) { return (int)regs->ax; }
-#elif defined(__TARGET_ARCH_arm64)
-static __always_inline unsigned long function_arg1(struct pt_regs *regs) { return regs->regs[0]; }
-static __always_inline unsigned long function_arg2(struct pt_regs *regs) { return regs->regs[1]; }
-static __always_inline unsigned long function_arg4(struct pt_regs *regs) { return regs->regs[3]; }
-static __always_inline long function_result(struct pt_regs *regs) { return (int)regs->regs[0]; }
-#endif
+#include "agent/bpf/function.bpf.h"
 
 struct tls_call {
 	__u64 session, buffer, entered;

@@ -36,7 +36,7 @@ def watchdog(kind):
     return path
 
 
-def make_image(lab):
+def make_image(lab, nameserver=""):
     """The lowest layer: an almost empty root with the host's /usr to be mounted into it."""
     image = lab.make("image")
     for name in ("usr", "proc", "dev", "sys", "run", "root", "var/tmp", "home/app", "faasprov",
@@ -53,8 +53,8 @@ def make_image(lab):
         "passwd": f"root:x:0:0:root:/root:/bin/sh\napp:x:{USER}:{USER}:app:{HOME}:/bin/sh\n",
         "group": f"root:x:0:\napp:x:{USER}:\n",
         "hosts": f"127.0.0.1 localhost\n{net.GATEWAY} gateway gateway.openfaas\n{net.DATABASE} db\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
-        "resolv.conf": "",
+        "nsswitch.conf": f"passwd: files\ngroup: files\nhosts: files{' dns' if nameserver else ''}\nservices: files\nprotocols: files\n",
+        "resolv.conf": f"nameserver {nameserver}\n" if nameserver else "",
     }
     for name, text in files.items():
         _write(f"{image}/etc/{name}", text)

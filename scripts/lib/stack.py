@@ -9,6 +9,7 @@ from .say import BadInput
 
 LANGUAGES = ("node", "python3", "binary")
 SERVICES = ("mariadb", "web", "programs")
+ADDRESS = r"198\.18\.[0-9]{1,2}\.[0-9]{1,3}"
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Stack:
     path: str
     functions: list
     services: dict
+    nameserver: str = ""  # whom containers ask for names
 
     @property
     def dir(self):
@@ -54,7 +56,10 @@ def read(path):
         function.copies = copies
         about = document["functions"][function.name]
         function.secrets = _secrets(f"{path}: function {function.name}", home, document, about.get("secrets"))
-    return Stack(path, functions, _services(path, home, document.get("x-services")))
+    nameserver = str(document.get("x-nameserver", ""))
+    if nameserver and not re.fullmatch(ADDRESS, nameserver):
+        raise BadInput(f"{path}: x-nameserver: needs an address 198.18.0-99.x")
+    return Stack(path, functions, _services(path, home, document.get("x-services")), nameserver)
 
 
 def _function(path, home, name, about):
@@ -153,7 +158,7 @@ def _services(path, home, value):
 
 
 def _address(where, name, about):
-    if not isinstance(about, dict) or not re.fullmatch(r"198\.18\.[0-9]{1,2}\.[0-9]{1,3}", str(about.get("address"))):
+    if not isinstance(about, dict) or not re.fullmatch(ADDRESS, str(about.get("address"))):
         raise BadInput(f"{where}: needs an address 198.18.0-99.x")
     if not re.fullmatch(r"[a-z][a-z0-9-]{1,13}", str(name)) or name in ("hub", "lo") or name.startswith("node"):
         raise BadInput(f"{where}: not a name for a server")

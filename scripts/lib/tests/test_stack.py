@@ -78,3 +78,4 @@ class BadStackTest(unittest.TestCase):
         self.refuse(functions + "x-services: {web: {site: {address: 198.18.9.9, directory: g}}}", "not a directory")
         self.refuse(functions + "x-services: {programs: {prog: {address: 198.18.9.9, port: 0, run: f}}}", "port")
         self.refuse(functions + "x-services: {programs: {prog: {address: 198.18.9.9, port: 1, run: f}}}", "executable")
+        self.refuse(functions + "x-nameserver: 10.0.0.1", "x-nameserver")

@@ -1,4 +1,4 @@
-#include "agent/tls_probe.h"
+#include "agent/probes.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -23,21 +23,23 @@ struct file {
 	UT_hash_handle hh;
 };
 
-struct fp_tls_probe {
+struct fp_probes {
 	struct fp_capture *capture;
 	struct file *files; /* looked at, as the host answers */
 	struct file *told; /* the same as the kernel side says: what is here need not be found again */
 	unsigned count;
+	bool tls;
 };
 
-int fp_tls_probe_new(struct fp_capture *capture, struct fp_tls_probe **ret_probe)
+int fp_probes_new(struct fp_capture *capture, bool tls, struct fp_probes **ret_probes)
 {
-	struct fp_tls_probe *probe = calloc(1, sizeof(*probe));
+	struct fp_probes *probes = calloc(1, sizeof(*probes));
 
-	if (!probe)
+	if (!probes)
 		return -ENOMEM;
-	probe->capture = capture;
-	*ret_probe = probe;
+	probes->capture = capture;
+	probes->tls = tls;
+	*ret_probes = probes;
 	return 0;
 }
 
@@ -51,19 +53,19 @@ static void forget_all(struct file **files)
 	}
 }
 
-struct fp_tls_probe *fp_tls_probe_free(struct fp_tls_probe *probe)
+struct fp_probes *fp_probes_free(struct fp_probes *probes)
 {
-	if (!probe)
+	if (!probes)
 		return NULL;
-	forget_all(&probe->files);
-	forget_all(&probe->told);
-	free(probe);
+	forget_all(&probes->files);
+	forget_all(&probes->told);
+	free(probes);
 	return NULL;
 }
 
-unsigned fp_tls_probe_count(const struct fp_tls_probe *probe)
+unsigned fp_probes_count(const struct fp_probes *probes)
 {
-	return probe->count;
+	return probes->count;
 }
 
 static bool is_known(const struct file *files, const struct file_key *key)
@@ -77,7 +79,7 @@ static bool is_known(const struct file *files, const struct file_key *key)
 /* False when there is no room for it. */
 static bool remember(struct file **files, const struct file_key *key)
 {
-	struct file *file = HASH_COUNT(*files) < FP_TLS_PROBE_FILES_MAX ? calloc(1, sizeof(*file)) : NULL;
+	struct file *file = HASH_COUNT(*files) < FP_PROBES_FILES_MAX ? calloc(1, sizeof(*file)) : NULL;
 
 	if (!file)
 		return false;
@@ -86,8 +88,16 @@ static bool remember(struct file **files, const struct file_key *key)
 	return true;
 }
 
+static bool attach(struct fp_probes *probes, const char *path)
+{
+	bool has_tls = probes->tls && fp_capture_attach(probes->capture, FP_FUNCTIONS_TLS, path) == 0;
+	bool has_lookups = fp_capture_attach(probes->capture, FP_FUNCTIONS_LOOKUPS, path) == 0;
+
+	return has_tls || has_lookups;
+}
+
 /* The inode's number as the host says it, of a file new or not; 0 when there is none. */
-static uint64_t look(struct fp_tls_probe *probe, const char *path)
+static uint64_t look(struct fp_probes *probes, const char *path)
 {
 	struct file_key key;
 	struct stat st;
@@ -95,22 +105,24 @@ static uint64_t look(struct fp_tls_probe *probe, const char *path)
 	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	key = (struct file_key){st.st_dev, st.st_ino, 0};
-	if (!is_known(probe->files, &key) && remember(&probe->files, &key) &&
-	    fp_capture_attach_tls(probe->capture, path) == 0)
-		probe->count++;
+	if (!is_known(probes->files, &key) && remember(&probes->files, &key) && attach(probes, path))
+		probes->count++;
 	return st.st_ino;
 }
 
 static bool is_library(const char *path, size_t len)
 {
-	static const char name[] = "/libssl";
+	static const char *const names[] = {"/libssl", "/libuv"};
 	const char *slash = memrchr(path, '/', len);
 
-	return slash && len - (size_t)(slash - path) >= sizeof(name) - 1 && memcmp(slash, name, sizeof(name) - 1) == 0;
+	for (size_t i = 0; slash && i < sizeof(names) / sizeof(names[0]); i++)
+		if (len - (size_t)(slash - path) >= strlen(names[i]) && memcmp(slash, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
 }
 
 /* Through the root of a process in whose mount namespace the path means the same file. */
-static void look_through(struct fp_tls_probe *probe, long pid, const struct fp_event *event)
+static void look_through(struct fp_probes *probes, long pid, const struct fp_event *event)
 {
 	char path[PATH_MAX];
 	int len = snprintf(path, sizeof(path), "/proc/%ld/root%.*s", pid, (int)event->path.len, event->path.data);
@@ -120,11 +132,11 @@ static void look_through(struct fp_tls_probe *probe, long pid, const struct fp_e
 	if (len <= 0 || (size_t)len >= sizeof(path))
 		return;
 	/* another process's path could lead elsewhere, and a file system could number its inodes otherwise: then it is looked for again */
-	if (look(probe, path) == event->ino && event->ino)
-		remember(&probe->told, &key);
+	if (look(probes, path) == event->ino && event->ino)
+		remember(&probes->told, &key);
 }
 
-int fp_tls_probe_note(struct fp_tls_probe *probe, const struct fp_event *event)
+int fp_probes_note(struct fp_probes *probes, const struct fp_event *event)
 {
 	struct file_key key = {event->dev, event->ino, event->gen};
 	char process[64];
@@ -132,16 +144,16 @@ int fp_tls_probe_note(struct fp_tls_probe *probe, const struct fp_event *event)
 	/* a program may have the functions in itself: its symbols tell */
 	if (event->path.len == 0 || (event->type != FP_EVENT_TYPE_EXEC && event->type != FP_EVENT_TYPE_PRESENT && !is_library(event->path.data, event->path.len)))
 		return 0;
-	if (is_known(probe->told, &key))
+	if (is_known(probes->told, &key))
 		return 0;
 	snprintf(process, sizeof(process), "/proc/%" PRIu64 "/root", event->tgid);
 	if (access(process, F_OK) < 0)
 		return -ESRCH;
-	look_through(probe, (long)event->tgid, event);
+	look_through(probes, (long)event->tgid, event);
 	return 0;
 }
 
-void fp_tls_probe_note_through(struct fp_tls_probe *probe, const struct fp_event *event, const char *cgroup_path)
+void fp_probes_note_through(struct fp_probes *probes, const struct fp_event *event, const char *cgroup_path)
 {
 	char name[PATH_MAX];
 	fp_cleanup(fp_fclosep) FILE *procs = NULL;
@@ -150,18 +162,18 @@ void fp_tls_probe_note_through(struct fp_tls_probe *probe, const struct fp_event
 	snprintf(name, sizeof(name), "%.*s/cgroup.procs", PATH_MAX - 16, cgroup_path);
 	procs = fopen(name, "re");
 	if (procs && fscanf(procs, "%ld", &pid) == 1)
-		look_through(probe, pid, event);
+		look_through(probes, pid, event);
 }
 
 /* --- what runs already ------------------------------------------------------------- */
 
-static void look_at_process(struct fp_tls_probe *probe, long pid)
+static void look_at_process(struct fp_probes *probes, long pid)
 {
 	char path[PATH_MAX], line[PATH_MAX + 128];
 	fp_cleanup(fp_fclosep) FILE *maps = NULL;
 
 	snprintf(path, sizeof(path), "/proc/%ld/exe", pid);
-	look(probe, path);
+	look(probes, path);
 	snprintf(path, sizeof(path), "/proc/%ld/maps", pid);
 	maps = fopen(path, "re");
 	while (maps && fgets(line, sizeof(line), maps)) {
@@ -173,12 +185,12 @@ static void look_at_process(struct fp_tls_probe *probe, long pid)
 		if (!is_library(file, strlen(file)))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%ld/root%.*s", pid, PATH_MAX - 64, file);
-		look(probe, path);
+		look(probes, path);
 	}
 }
 
 /* nftw() has no argument for its callback. */
-static struct fp_tls_probe *scanning;
+static struct fp_probes *scanning;
 
 static int look_at_cgroup(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -195,9 +207,9 @@ static int look_at_cgroup(const char *path, const struct stat *st, int type, str
 	return 0;
 }
 
-void fp_tls_probe_scan(struct fp_tls_probe *probe, const char *cgroup_path)
+void fp_probes_scan(struct fp_probes *probes, const char *cgroup_path)
 {
-	scanning = probe;
+	scanning = probes;
 	nftw(cgroup_path, look_at_cgroup, 16, FTW_PHYS);
 	scanning = NULL;
 }
