@@ -47,6 +47,13 @@ static bool others_in_flight(const struct container *container, const struct fp_
 	return false;
 }
 
+/* Work that another left behind, or one in flight of which nothing is known. */
+static bool may_be_others(struct fp_attributor *a, struct container *container, const struct thread *thread,
+		      const struct fp_event *event, bool has_read)
+{
+	return fp_behind_possible(a, container, thread, event, has_read) || fp_state_may_miss(a, container);
+}
+
 /*
  * What the thread last read.  A thread that reads its connections one by one works
  * for that request until it reads another's; an event loop can run anybody's timer
@@ -67,7 +74,7 @@ static bool context_of_turn(struct fp_attributor *a, struct container *container
 		return false;
 	if (others_in_flight(container, context->ids))
 		name_all(container, context->ids, ret);
-	else if (fp_behind_possible(a, container, thread, event, true))
+	else if (may_be_others(a, container, thread, event, true))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);
 	else
@@ -122,7 +129,7 @@ static void current_context(struct fp_attributor *a, struct container *container
 		fp_context_follow(ret, &process->inherited, process->inherited.rule, FP_ATTRIBUTION_EXACT);
 		return;
 	}
-	if ((container->n_in_flight == 1 && fp_behind_possible(a, container, thread, event, false)) ||
+	if ((container->n_in_flight == 1 && may_be_others(a, container, thread, event, false)) ||
 	    is_unsure(container, thread, event))
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND,
 			       container->epoch);

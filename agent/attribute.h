@@ -72,6 +72,9 @@ int fp_attributor_answered(struct fp_attributor *attributor, const struct fp_eve
  * contexts that could have changed meanwhile are no longer believed.
  */
 void fp_attributor_doubt(struct fp_attributor *attributor, uint64_t cgroup);
+/* The same of a container's run of refused records; and the last of these that it was told of, or 0. */
+void fp_attributor_lost(struct fp_attributor *attributor, uint64_t cgroup, unsigned run, uint64_t time);
+unsigned fp_attributor_run(const struct fp_attributor *attributor, uint64_t cgroup);
 
 /*
  * Of an event that moved bytes by a number that may have stood for something else when the call began (FP_FD_IN_DOUBT):

@@ -46,9 +46,10 @@ static bool same_ids(const struct fp_idset *a, const struct fp_idset *b)
 	return a->n == b->n && memcmp(a->ids, b->ids, (size_t)a->n * FP_REQUEST_ID_SIZE) == 0;
 }
 
-static bool is_only_one(const struct container *container, const struct fp_idset *ids)
+static bool is_only_one(const struct fp_attributor *a, const struct container *container, const struct fp_idset *ids)
 {
-	return ids && ids->n == 1 && container->n_in_flight == 1 && fp_state_find_in_flight(container, ids->ids[0]) == 0;
+	return ids && ids->n == 1 && container->n_in_flight == 1 && fp_state_find_in_flight(container, ids->ids[0]) == 0 &&
+	       !fp_state_may_miss(a, container);
 }
 
 /* Has a process that was forked in the request made itself a server? */
@@ -164,8 +165,8 @@ static bool is_known(const struct handed *handed, const struct container *contai
  * used it so far; and who reads was not made to work for others, or only its own forebears
  * within the request hold the other end.
  */
-static bool is_makers(const struct handed *handed, const struct channel *from, const struct container *container,
-		      const struct fp_context *own)
+static bool is_makers(const struct fp_attributor *a, const struct handed *handed, const struct channel *from,
+		      const struct container *container, const struct fp_context *own)
 {
 	const struct fp_context *maker = &from->context;
 
@@ -174,11 +175,11 @@ static bool is_makers(const struct handed *handed, const struct channel *from, c
 		return false;
 	if (!own)
 		return true;
-	return same_ids(own->ids, maker->ids) && (from->in_family || is_only_one(container, own->ids));
+	return same_ids(own->ids, maker->ids) && (from->in_family || is_only_one(a, container, own->ids));
 }
 
 /* Work came, and it is not known whose.  Who works for a request until it reads another's, or says for whom, reads this for that. */
-static void be_anybodys(struct container *container, struct thread *thread, struct fp_context *ret)
+static void be_anybodys(const struct fp_attributor *a, struct container *container, struct thread *thread, struct fp_context *ret)
 {
 	const struct fp_context *context = &thread->context;
 
@@ -190,7 +191,7 @@ static void be_anybodys(struct container *container, struct thread *thread, stru
 	fp_context_clear(ret);
 	if (container->n_in_flight == 0)
 		return;
-	if (container->n_in_flight == 1 && container->n_ended == 0)
+	if (container->n_in_flight == 1 && container->n_ended == 0 && !fp_state_may_miss(a, container))
 		fp_context_set(ret, fp_state_all_in_flight(container), FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, container->epoch);
 	else
 		fp_context_set(ret, fp_behind_suspects(container), FP_ATTRIBUTION_AMBIGUOUS,
@@ -226,11 +227,11 @@ bool fp_handed_strange(struct fp_attributor *a, struct container *container, str
 
 	if (!own || event->bytes == 0)
 		return false;
-	if (known ? same_ids(own->ids, known->ids) : is_only_one(container, own->ids) || listens(container, own->ids))
+	if (known ? same_ids(own->ids, known->ids) : is_only_one(a, container, own->ids) || listens(container, own->ids))
 		return false;
 	fp_context_clear(own);
 	if (!known)
-		be_anybodys(container, thread, ret);
+		be_anybodys(a, container, thread, ret);
 	return true;
 }
 
@@ -262,14 +263,14 @@ bool fp_handed_read(struct fp_attributor *a, struct container *container, struct
 		fp_attribute_enter(container, thread, event, ret);
 		return true;
 	}
-	if (is_makers(handed, from, container, own))
+	if (is_makers(a, handed, from, container, own))
 		return false;
-	if (own && is_only_one(container, own->ids))
+	if (own && is_only_one(a, container, own->ids))
 		return true;
 	remember_ahead(handed, event, own);
 	if (own)
 		fp_context_clear(own);
-	be_anybodys(container, thread, ret);
+	be_anybodys(a, container, thread, ret);
 	return true;
 }
 

@@ -73,6 +73,39 @@ static int mark_begin(struct fp_attributor *a, struct container *container, stru
 	return 1;
 }
 
+/*
+ * The watchdog's word for how many are in flight: just this one, or none.  So all others have ended, and none is in
+ * flight of which nothing is known, whatever was lost.  Another number does not tell which they are.
+ */
+static void note_number(struct fp_attributor *a, struct container *container, const struct fp_event *event,
+			const uint8_t id[FP_REQUEST_ID_SIZE], uint64_t in_flight)
+{
+	bool begins = event->type == FP_EVENT_TYPE_BEGIN;
+
+	container->tells_number |= in_flight != FP_MARK_UNTOLD;
+	if (!container->missed || in_flight != begins)
+		return;
+	for (int i = (int)container->n_in_flight - 1; i >= 0; i--)
+		if (!begins || memcmp(container->in_flight[i], id, FP_REQUEST_ID_SIZE) != 0)
+			fp_state_leave(a, container, i, event->time);
+	container->missed = 0;
+}
+
+/*
+ * The mark of an invocation that is not known to be in flight.  True: its begin can be missing.  Then it is from
+ * now on, if it does not end here.
+ */
+static bool has_begun_unseen(struct fp_attributor *a, struct container *container, const struct fp_event *event,
+			     const uint8_t id[FP_REQUEST_ID_SIZE], unsigned mark)
+{
+	if (!fp_state_may_miss(a, container))
+		return false;
+	if (mark != FP_MARK_END && fp_state_enter(container, id, event->time) < 0)
+		fp_state_tell_forgotten(a, container->cgroup);
+	container->begun = true;
+	return true;
+}
+
 static int mark_end(struct fp_attributor *a, struct container *container, struct fp_event *event, int place)
 {
 	fp_state_leave(a, container, place, event->time);
@@ -147,6 +180,10 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 		fp_context_clear(&thread->assist);
 		return 0;
 	}
+	if (!fp_state_has_served(container, id) && fp_state_may_miss(a, container)) {
+		fp_context_clear(&thread->assist); /* it may well have */
+		return 0;
+	}
 	if (!fp_state_has_served(container, id))
 		return refuse_word(a, thread, event, "the assist names a request that this container has not served");
 	if (fp_state_made_for_another(a, event, id))
@@ -168,6 +205,7 @@ int fp_attribute_mark(struct fp_attributor *a, struct container *container, stru
 	const char *why;
 	uint8_t id[FP_REQUEST_ID_SIZE];
 	struct fp_idset *ids;
+	uint64_t in_flight;
 	int place, r = 0;
 
 	if (event->mark == (FP_MARK_VERSION << 8 | FP_MARK_ENTER))
@@ -179,7 +217,7 @@ int fp_attribute_mark(struct fp_attributor *a, struct container *container, stru
 		believe(a, container, event);
 	if (mark == FP_MARK_HELLO)
 		return 0;
-	if (fp_mark_details(event) < 0)
+	if (fp_mark_details(event, &in_flight) < 0)
 		return refuse(a, event, "details that make no sense");
 	if (mark == FP_MARK_CHILD && event->id_hi == 0 && event->id_lo == 0) {
 		fp_context_clear(&thread->forks);
@@ -187,7 +225,7 @@ int fp_attribute_mark(struct fp_attributor *a, struct container *container, stru
 	}
 	put_id(id, event->id_hi, event->id_lo);
 	place = fp_state_find_in_flight(container, id);
-	if (mark != FP_MARK_BEGIN && place < 0)
+	if (mark != FP_MARK_BEGIN && place < 0 && !has_begun_unseen(a, container, event, id, mark))
 		return refuse(a, event, "no such invocation in flight");
 	ids = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])id, 1);
 	if (!ids)
@@ -199,10 +237,14 @@ int fp_attribute_mark(struct fp_attributor *a, struct container *container, stru
 		mark_connection(a, container, event, ids);
 	else if (mark == FP_MARK_CHILD)
 		fp_context_set(&thread->forks, ids, FP_ATTRIBUTION_EXACT, FP_RULE_CHILD, container->epoch);
-	else if (mark == FP_MARK_END)
+	else if (mark == FP_MARK_END && place >= 0)
 		r = mark_end(a, container, event, place);
+	else if (mark == FP_MARK_END)
+		event->type = FP_EVENT_TYPE_END; /* of which nothing else is known: not to be stored */
 	else
 		r = refuse(a, event, "unknown mark");
+	if (event->type == FP_EVENT_TYPE_BEGIN || event->type == FP_EVENT_TYPE_END)
+		note_number(a, container, event, id, in_flight);
 	fp_idset_release(ids);
 	return r;
 }

@@ -103,6 +103,9 @@ static void save_container(struct fp_buffer *out, const struct container *contai
 	fp_buffer_add_varint(out, container->leaves_work);
 	fp_buffer_add_varint(out, container->wary);
 	fp_buffer_add_varint(out, container->epoch);
+	fp_buffer_add_varint(out, container->run);
+	fp_buffer_add_varint(out, container->missed);
+	fp_buffer_add_varint(out, container->tells_number);
 	fp_buffer_add_varint(out, container->doubts);
 	fp_buffer_add_varint(out, container->doubted_write);
 	fp_buffer_add_varint(out, container->changes);
@@ -139,6 +142,9 @@ static int restore_container(struct fp_attributor *a, struct fp_saved *in)
 	container->leaves_work = fp_saved_get(in) != 0;
 	container->wary = (unsigned)fp_saved_get(in);
 	container->epoch = (unsigned)fp_saved_get(in);
+	container->run = (unsigned)fp_saved_get(in);
+	container->missed = fp_saved_get(in);
+	container->tells_number = fp_saved_get(in) != 0;
 	container->doubts = fp_saved_get(in);
 	container->doubted_write = fp_saved_get(in);
 	container->changes = fp_saved_get(in);

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where no watchdog tells how many are in flight: as long as one of which nothing is known lasts, at the default limit of a request. */
+#define MISSED_TIME (30 * FP_NS_PER_SEC)
+
 /* A channel that is used all the time need not move to the table's end each time. */
 #define CHANNEL_PLACE_TIME (FP_NS_PER_SEC / 4)
 
@@ -147,8 +150,34 @@ void fp_attributor_doubt(struct fp_attributor *a, uint64_t cgroup)
 	struct container *container, *next;
 
 	HASH_ITER(hh, a->containers, container, next)
-		if (cgroup == 0 || container->cgroup == cgroup)
+		if (cgroup == 0 || container->cgroup == cgroup) {
 			container->epoch++;
+			container->missed = a->now | 1;
+		}
+}
+
+unsigned fp_attributor_run(const struct fp_attributor *a, uint64_t cgroup)
+{
+	struct container *container;
+
+	HASH_FIND(hh, a->containers, &cgroup, sizeof(cgroup), container);
+	return container ? container->run : 0;
+}
+
+void fp_attributor_lost(struct fp_attributor *a, uint64_t cgroup, unsigned run, uint64_t time)
+{
+	struct container *container = fp_state_container(a, &cgroup);
+
+	if (!container)
+		return;
+	container->run = run;
+	container->epoch++;
+	container->missed = time | 1;
+}
+
+bool fp_state_may_miss(const struct fp_attributor *a, const struct container *container)
+{
+	return container->missed && (container->tells_number || a->now < container->missed + MISSED_TIME);
 }
 
 bool fp_state_is_watchdog(const struct container *container, const struct fp_event *event)

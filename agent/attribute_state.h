@@ -162,6 +162,9 @@ struct container {
 	bool from_start; /* its first process was seen to become a program: a HELLO cannot have been missed */
 	bool unmarked; /* it has answered a request that nobody marked */
 	unsigned epoch;
+	unsigned run; /* of refused records, the last that a record told of */
+	uint64_t missed; /* when records were found missing: some may be in flight, or ended, of which nothing is known; 0: none is */
+	bool tells_number; /* its watchdog tells how many are in flight */
 	uint64_t doubts; /* how often bytes were moved of which it is not known through what (attribute_doubt.c) */
 	uint64_t doubted_write; /* which of those was the last that went out */
 	unsigned n_in_flight;
@@ -257,6 +260,8 @@ void fp_state_in_flight_changed(struct container *container, uint64_t time);
 struct fp_idset *fp_state_all_in_flight(struct container *container);
 /* No record that could have changed the context is missing since it was made. */
 bool fp_state_believed(const struct fp_context *context, const struct container *container);
+/* Those in flight are perhaps not all, or more than all, that are. */
+bool fp_state_may_miss(const struct fp_attributor *a, const struct container *container);
 /* Changes with all that can have gone through any channel of the container and was not told as that. */
 unsigned fp_state_counted(const struct container *container);
 /* The stream that goes out of the event's socket. */

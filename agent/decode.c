@@ -44,7 +44,7 @@ int fp_decode(const void *record, size_t len, struct fp_event *ret_event)
 		return -EBADMSG;
 	memcpy(&head, record, sizeof(head));
 	info = fp_event_info(head.type);
-	if (!info || (head.version & ~FP_RECORD_AFTER_LOSS) != FP_RECORD_VERSION || head.size > len || head.size < sizeof(head))
+	if (!info || (head.version & FP_RECORD_VERSION_MASK) != FP_RECORD_VERSION || head.size > len || head.size < sizeof(head))
 		return -EBADMSG;
 	memset(ret_event, 0, sizeof(*ret_event));
 	decode_head(&head, ret_event);
@@ -67,12 +67,12 @@ int fp_decode(const void *record, size_t len, struct fp_event *ret_event)
 	return 0;
 }
 
-bool fp_decode_is_after_loss(const void *record, size_t len)
+unsigned fp_decode_run(const void *record, size_t len)
 {
 	struct fp_record_head head;
 
 	if (len < sizeof(head))
-		return false;
+		return 0;
 	memcpy(&head, record, sizeof(head));
-	return head.version & FP_RECORD_AFTER_LOSS;
+	return head.version >> FP_RECORD_RUN_SHIFT;
 }

@@ -9,7 +9,7 @@
 
 /* 0, or -EBADMSG when the record is not one of this schema. */
 int fp_decode(const void *record, size_t len, struct fp_event *ret_event);
-/* Records of the same container are missing between this one, which can be decoded, and the one before. */
-bool fp_decode_is_after_loss(const void *record, size_t len);
+/* After which run of refused records of its container one that can be decoded comes, of 256 numbers. */
+unsigned fp_decode_run(const void *record, size_t len);
 
 #endif

@@ -11,7 +11,7 @@ static uint64_t decimal(struct fp_str text)
 	return value;
 }
 
-static void fill(struct fp_event *event, unsigned key, struct fp_str value)
+static void fill(struct fp_event *event, uint64_t *in_flight, unsigned key, struct fp_str value)
 {
 	switch (key) {
 	case FP_MARK_KEY_CALL_ID:
@@ -38,13 +38,17 @@ static void fill(struct fp_event *event, unsigned key, struct fp_str value)
 	case FP_MARK_KEY_BYTES:
 		event->bytes = decimal(value);
 		break;
+	case FP_MARK_KEY_IN_FLIGHT:
+		*in_flight = decimal(value);
+		break;
 	}
 }
 
-int fp_mark_details(struct fp_event *event)
+int fp_mark_details(struct fp_event *event, uint64_t *ret_in_flight)
 {
 	const uint8_t *at = (const uint8_t *)event->details.data, *end = at + event->details.len;
 	struct fp_event filled = *event;
+	uint64_t in_flight = FP_MARK_UNTOLD;
 
 	while (at < end) {
 		size_t len;
@@ -54,9 +58,10 @@ int fp_mark_details(struct fp_event *event)
 		len = (size_t)at[1] | (size_t)at[2] << 8;
 		if ((size_t)(end - at - 3) < len)
 			return -EBADMSG;
-		fill(&filled, at[0], (struct fp_str){(const char *)at + 3, len});
+		fill(&filled, &in_flight, at[0], (struct fp_str){(const char *)at + 3, len});
 		at += 3 + len;
 	}
 	*event = filled;
+	*ret_in_flight = in_flight;
 	return 0;
 }

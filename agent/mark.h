@@ -10,8 +10,10 @@
 /*
  * Fills call_id, traceparent, method, url, forwarded, peer, status and bytes of
  * the event from its `details`, into which the strings then point.  Unknown keys are passed
- * over.  0, or -EBADMSG: then nothing is filled.
+ * over.  `ret_in_flight` gets how many are in flight, or FP_MARK_UNTOLD.
+ * 0, or -EBADMSG: then nothing is filled.
  */
-int fp_mark_details(struct fp_event *event);
+#define FP_MARK_UNTOLD UINT64_MAX
+int fp_mark_details(struct fp_event *event, uint64_t *ret_in_flight);
 
 #endif

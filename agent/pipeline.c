@@ -24,11 +24,16 @@
 #define FUNCTION_INTERVAL FP_NS_PER_SEC
 #define FUNCTION_ASKED_MAX 120
 
+/* Of 256 numbers of runs of refused records these come after one, and the others before. */
+#define RUNS_AHEAD_MAX 240
+
 struct announced {
 	uint64_t cgroup;
 	bool done; /* it is said who it is */
 	unsigned asked_for_function; /* after that, in vain; FUNCTION_ASKED_MAX: no more */
 	bool used; /* since it was last looked at for room */
+	bool knows_run;
+	uint8_t run; /* of refused records, the last that is known */
 	uint64_t asked; /* when */
 	unsigned asked_again; /* when nothing was recorded of it */
 	uint64_t forgot; /* things of it that made room and are not told yet */
@@ -392,6 +397,24 @@ int fp_pipeline_event(struct fp_pipeline *p, struct fp_event *event)
 	return r < 0 ? r : note_answered(p, event, status);
 }
 
+/* How many records were refused is told later: by then much has been attributed. */
+static int note_run(struct fp_pipeline *p, const struct fp_event *event, unsigned run)
+{
+	struct announced *announced = announced_of(p, event->cgroup);
+
+	if (!announced)
+		return -ENOMEM;
+	if (!announced->knows_run)
+		announced->run = (uint8_t)fp_attributor_run(p->attributor, event->cgroup);
+	announced->knows_run = true;
+	/* one that got its place before others can tell of less */
+	if ((uint8_t)(run - announced->run) - 1u < RUNS_AHEAD_MAX) {
+		announced->run = (uint8_t)run;
+		fp_attributor_lost(p->attributor, event->cgroup, run, event->time);
+	}
+	return 0;
+}
+
 int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 {
 	struct fp_event event;
@@ -403,11 +426,11 @@ int fp_pipeline_record(struct fp_pipeline *p, const void *data, size_t len)
 		p->stats.invalid++;
 		return fp_pipeline_loss(p, 0, FP_LOSS_INVALID, 1);
 	}
-	/* how many is told later: by then much has been attributed */
-	if (fp_decode_is_after_loss(data, len))
-		fp_attributor_doubt(p->attributor, event.cgroup);
-	if (!fp_event_is_state(event.type)) /* these have no numbers: they do not come through the ring */
+	if (!fp_event_is_state(event.type)) { /* these do not come through the ring */
 		fp_sequence_note(&p->sequence, event.cpu, event.seq);
+		if (note_run(p, &event, fp_decode_run(data, len)) < 0)
+			return -ENOMEM;
+	}
 	if (!p->hooks_told)
 		p->hooks_told = event.time;
 	if (event.time > p->now)
@@ -428,6 +451,12 @@ int fp_pipeline_leave_out(struct fp_pipeline *p, const void *data, size_t len)
 	return 0;
 }
 
+/* The container's own records tell of what was refused, just where it is missing. */
+static bool is_told(const struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause)
+{
+	return (cause == FP_LOSS_RING_FULL || cause == FP_LOSS_BUDGET) && cgroup && fp_attributor_run(p->attributor, cgroup);
+}
+
 static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause, uint64_t lost)
 {
 	struct fp_event event = {.type = FP_EVENT_TYPE_LOST};
@@ -443,7 +472,7 @@ static int store_loss(struct fp_pipeline *p, uint64_t cgroup, enum fp_loss cause
 	 * nobody knows which descriptor, it has dealt with
 	 */
 	if (cause != FP_LOSS_SPOOL_FULL && cause != FP_LOSS_FAULT && cause != FP_LOSS_STATE_FULL &&
-	    cause != FP_LOSS_ADDRESS && cause != FP_LOSS_DESCRIPTOR && cause != FP_LOSS_LEFT)
+	    cause != FP_LOSS_ADDRESS && cause != FP_LOSS_DESCRIPTOR && cause != FP_LOSS_LEFT && !is_told(p, cgroup, cause))
 		fp_attributor_doubt(p->attributor, cgroup);
 	return fp_reducer_add(p->reducer, &event);
 }

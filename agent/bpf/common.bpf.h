@@ -122,7 +122,8 @@ struct thread_state {
 	__u64 untold; /* 1: the rest has not been told */
 	__u64 busy; /* 1: it has taken in something without having rested */
 	__u64 signals; /* 1: it has written to an eventfd, as a pool's thread that has done what the loop asked for */
-	__u64 fresh; /* 1: of a process whose work moves: that it woke has not been told */
+	__u32 fresh; /* 1: of a process whose work moves: that it woke has not been told */
+	__u32 said_after; /* how many runs of records had been refused when that was said */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
 	__u64 last; /* end of its last record */
 	__u64 woken; /* when it was woken last, which can be long before it came back from its wait */
@@ -396,9 +397,10 @@ static __always_inline __u64 waiting(void)
 }
 
 /*
- * Bulk records leave the last eighth of the ring to marks and process records:
- * losing one of those would blur much more than itself.
+ * Bulk records leave the last eighth of the ring to the watchdog's marks and process records:
+ * losing one of those would blur much more than itself.  What is said before one of them is one, too.
  */
+#define IS_BULK 1
 static __always_inline __u64 room_for(int bulk)
 {
 	__u64 top = bulk ? ring_size - ring_size / 8 : ring_size, taken = waiting();
@@ -427,6 +429,29 @@ static __always_inline __u64 taken_by(__u64 size)
 	return (size + FP_RING_HEAD + 7) & ~7ull;
 }
 
+/*
+ * Which refused records a record comes after: read when it has its place in the ring, so that who depends on a
+ * refused one tells of it himself, whoever was first to tell.
+ */
+static __always_inline __u16 tell_run(struct fp_usage *of)
+{
+	__u64 told = *(volatile __u64 *)&of->runs_told, runs = *(volatile __u64 *)&of->runs;
+
+	if (runs != told)
+		__sync_val_compare_and_swap(&of->runs_told, told, runs);
+	return (__u16)(runs << FP_RECORD_RUN_SHIFT);
+}
+
+/* One is refused: of the run that nobody has told of, or of a new one. */
+static __always_inline void count_refused(struct fp_usage *of)
+{
+	__u64 told = *(volatile __u64 *)&of->runs_told;
+
+	__sync_fetch_and_add(&of->refused, 1);
+	if (*(volatile __u64 *)&of->runs == told)
+		__sync_val_compare_and_swap(&of->runs, told, told + 1);
+}
+
 /* A container's records begin or cease to be refused; told outside its budget, once for each change. */
 __noinline int tell_throttle(__u64 cgroup, __u64 begins)
 {
@@ -442,6 +467,7 @@ __noinline int tell_throttle(__u64 cgroup, __u64 begins)
 	}
 	__sync_fetch_and_add(&of->written, taken_by(sizeof(*record)));
 	fill_head(&record->head, FP_RECORD_TYPE_THROTTLE, sizeof(*record), cgroup, 0);
+	record->head.version |= tell_run(of);
 	record->flags = begins;
 	record->bytes = of->written - of->read;
 	record->refused_records = of->refused;
@@ -457,7 +483,7 @@ __noinline int refuse(__u64 cgroup, __u64 has_room)
 	next_sequence();
 	count_loss(cgroup, has_room ? FP_LOSS_CAUSE_BUDGET : FP_LOSS_CAUSE_RING_FULL);
 	if (of)
-		__sync_fetch_and_add(&of->refused, 1);
+		count_refused(of);
 	return has_room ? tell_throttle(cgroup, 1) : 0;
 }
 
@@ -477,22 +503,20 @@ __noinline int may_reserve(__u64 cgroup, __u64 size, __u64 bulk)
 __noinline int start_record(struct fp_record_head *head, __u32 type, __u64 size, __u64 cgroup, long result)
 {
 	struct fp_usage *of = usage_of(cgroup);
-	__u16 after_loss = 0;
+	__u16 run = 0;
 
 	if (!head)
 		return 0;
 	if (of) {
-		__u64 refused = of->refused, told = of->refused_told;
 		__u64 held = __sync_fetch_and_add(&of->written, taken_by(size)) - of->read;
 
 		/* well below what is allowed, so that it does not go to and fro */
 		if (of->throttled && held < room_for(1))
 			tell_throttle(cgroup, 0);
-		if (refused != told && __sync_val_compare_and_swap(&of->refused_told, told, refused) == told)
-			after_loss = FP_RECORD_AFTER_LOSS;
+		run = tell_run(of);
 	}
 	fill_head(head, type, size, cgroup, result);
-	head->version |= after_loss;
+	head->version |= run;
 	return 0;
 }
 
@@ -722,25 +746,38 @@ static __always_inline void read_board(struct thread_state *state, __u64 id[2])
 		id[0] = id[1] = 0;
 }
 
+/* The last run of refused records, as far as it is known now. */
+static __always_inline __u32 run_of(__u64 cgroup)
+{
+	struct fp_usage *of = usage_of(cgroup);
+
+	return of ? of->runs : 0;
+}
+
 /*
- * What the thread's board says, as an ENTER, when it is not what was said last.
- * Called before a record that it can matter to: a context that nothing was done
+ * What the thread's board says, as an ENTER, when it is not what was said last, or records were refused since: then
+ * what was said before is not believed any more.  Called before a record that it can matter to: a context that nothing was done
  * in makes none.
  */
-static __always_inline int say_whose(struct thread_state *state, __u64 cgroup)
+static __always_inline int say_whose(struct thread_state *state, __u64 cgroup, __u64 bulk)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct fp_record_mark *record;
 	__u64 id[2] = {};
+	__u32 run;
 
 	read_board(state, id);
 	if (!state && (id[0] || id[1]))
 		state = make_state(task);
-	if (!state || (state->said[0] == id[0] && state->said[1] == id[1]))
+	if (!state)
 		return 0;
-	RESERVE(record, FP_RECORD_TYPE_MARK, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);
+	run = id[0] || id[1] ? run_of(cgroup) : state->said_after;
+	if (state->said[0] == id[0] && state->said[1] == id[1] && state->said_after == run)
+		return 0;
+	RESERVE(record, FP_RECORD_TYPE_MARK, cgroup, may_reserve(cgroup, sizeof(*record), bulk), 0);
 	state->said[0] = id[0];
 	state->said[1] = id[1];
+	state->said_after = run;
 	__builtin_memset((void *)record + sizeof(record->head), 0, sizeof(*record) - sizeof(record->head));
 	record->mark = FP_MARK_KIND_ENTER | 1 << 8;
 	record->id_hi = __builtin_bswap64(id[0]);
@@ -781,7 +818,7 @@ static __always_inline int is_watchdog_here(void)
  * That the thread has rested, when that was not told yet.  Said before its first record since, so that
  * waits between which nothing was done make none.
  */
-static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
+static __always_inline int say_wait(struct thread_state *own, __u64 cgroup, __u64 bulk)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *state = own;
@@ -792,11 +829,14 @@ static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
 		state = bpf_task_storage_get(&threads, task->group_leader, 0, 0);
 	if (!own || !state || (!state->untold && !own->fresh))
 		return 0;
+	if (is_watchdog(cgroup)) {
+		state->untold = own->fresh = 0;
+		return 0;
+	}
+	/* refused, it is still to be told */
+	RESERVE(record, FP_RECORD_TYPE_WAIT, cgroup, may_reserve(cgroup, sizeof(*record), bulk), 0);
 	untold = state->untold;
 	state->untold = own->fresh = 0;
-	if (is_watchdog(cgroup))
-		return 0;
-	RESERVE(record, FP_RECORD_TYPE_WAIT, cgroup, may_reserve(cgroup, sizeof(*record), 0), 0);
 	record->head.result = own->moves ? record->head.time - own->woke : 0;
 	record->fd = state->loop;
 	record->flags = (untold && state->polls ? FP_WAIT_LOOP : 0) | (state->moves ? FP_WAIT_MOVES : 0) |
@@ -817,8 +857,7 @@ static __always_inline int say_wait(struct thread_state *own, __u64 cgroup)
 	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \
 	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE)
 
-/* How a record is begun: it is one of many, and leaves room for others; its thread's word is said before it. */
-#define IS_BULK 1
+/* How a record is begun: its thread's word is said before it; or it is one of many, and leaves room for others (above). */
 #define WITH_WORD 2
 
 /* Whether there are others that can close what the task uses. */
@@ -853,9 +892,9 @@ __noinline int prepare_record(__u64 cgroup, __u64 size, __u64 how)
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct thread_state *state = sharing_state(task);
 
-	say_wait(state, cgroup);
+	say_wait(state, cgroup, how & IS_BULK);
 	if (how & WITH_WORD)
-		say_whose(state, cgroup);
+		say_whose(state, cgroup, how & IS_BULK);
 	return may_reserve(cgroup, size, how & IS_BULK);
 }
 

@@ -15,8 +15,12 @@
 #define FP_LOSSES_MAX (4 * FP_CONTAINERS_MAX)
 
 #define FP_RECORD_VERSION 2
-/* Beside it: records of the container were refused since the one before.  What is missing is missing just here. */
-#define FP_RECORD_AFTER_LOSS 0x8000
+#define FP_RECORD_VERSION_MASK 0xff
+/*
+ * Beside it, in every record of a container: the number of the run of refused records that it comes after.  Where that
+ * is another than in the record before, some are missing just here.
+ */
+#define FP_RECORD_RUN_SHIFT 8
 
 /* System call numbers below this can be recorded. */
 #define FP_CALLS_MAX 512
@@ -74,7 +78,9 @@ struct fp_usage {
 	uint64_t read; /* by the agent alone */
 	uint64_t throttled; /* 1: records are refused until it has given back much */
 	uint64_t refused; /* in all */
-	uint64_t refused_told; /* of these, before a record that was not refused */
+	/* Runs of those; and the last that a record has told of, which must not be told by one that was made before. */
+	uint64_t runs;
+	uint64_t runs_told;
 };
 /*
  * No container may hold more than so many times what is free.  One alone gets 4/5 of the

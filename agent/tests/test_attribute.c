@@ -664,6 +664,123 @@ static void loss_makes_us_doubt(void **state)
 	assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
 }
 
+/* --- what is in flight after a loss -------------------------------------------------- */
+
+/* The mark of a watchdog that tells how many are in flight then. */
+static struct fp_event numbered(unsigned mark, unsigned id, unsigned in_flight)
+{
+	static char details[4];
+	struct fp_event event = make_mark(WATCHDOG, mark, id);
+
+	details[0] = FP_MARK_KEY_IN_FLIGHT;
+	details[1] = 1;
+	details[3] = (char)('0' + in_flight);
+	event.details = (struct fp_str){details, sizeof(details)};
+	return event;
+}
+
+static void assert_write(void **state, enum fp_attribution attribution, enum fp_rule rule, unsigned id)
+{
+	struct fp_event event = do_write(state, NODE, NODE, 5);
+
+	assert_note(&event, attribution, rule, id);
+}
+
+/* Another can be in flight, whose begin is missing; until the watchdog says that there is none. */
+static void the_only_one_is_that_by_the_watchdogs_number(void **state)
+{
+	hello(state);
+	send_mark(state, numbered(FP_MARK_BEGIN, 1, 1), 1);
+	assert_write(state, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 1);
+	fp_attributor_doubt(*state, CGROUP);
+	assert_write(state, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND, 0);
+	send_mark(state, numbered(FP_MARK_END, 1, 1), 1); /* there is one of which nothing is known, however long it takes */
+	test_time += 31000000000;
+	send_mark(state, numbered(FP_MARK_BEGIN, 2, 2), 1);
+	assert_write(state, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND, 0);
+	send_mark(state, numbered(FP_MARK_END, 2, 1), 1);
+	send_mark(state, numbered(FP_MARK_END, 3, 0), 0);
+	send_mark(state, numbered(FP_MARK_BEGIN, 4, 1), 1);
+	assert_write(state, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 4);
+}
+
+static void an_event_loops_only_one_is_not_certain_either(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	send_mark(state, numbered(FP_MARK_BEGIN, 1, 1), 1);
+	fp_attributor_doubt(*state, CGROUP);
+	send_mark(state, make_connection_mark(1, 40000, 0), 0);
+	event = make_request_read(5, 40000, 50, 50);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, 1);
+	assert_write(state, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND, 0);
+}
+
+/* That one has ended is lost, but not that a later one is alone. */
+static void one_whose_end_was_lost_stays_in_flight_until_another_is_alone(void **state)
+{
+	hello(state);
+	send_mark(state, numbered(FP_MARK_BEGIN, 1, 1), 1);
+	fp_attributor_doubt(*state, CGROUP);
+	send_mark(state, numbered(FP_MARK_BEGIN, 2, 1), 1);
+	assert_write(state, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 2);
+	fp_attributor_doubt(*state, CGROUP);
+	send_mark(state, numbered(FP_MARK_END, 3, 0), 0);
+	assert_write(state, FP_ATTRIBUTION_NONE, FP_RULE_NONE, 0);
+}
+
+/* Where one was not lost, it is no watchdog's way to end what has not begun. */
+static void one_whose_begin_was_lost_is_known_by_its_other_marks(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	send_mark(state, numbered(FP_MARK_BEGIN, 1, 1), 1);
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_CONNECTION, 2), 1); /* refused */
+	fp_attributor_doubt(*state, CGROUP);
+	send_mark(state, make_mark(WATCHDOG, FP_MARK_CONNECTION, 2), 0);
+	event = do_write(state, NODE, NODE, 5);
+	assert_both_named(&event);
+	event = numbered(FP_MARK_END, 2, 1);
+	assert_int_equal(note(state, &event), 1);
+	assert_int_equal(event.type, FP_EVENT_TYPE_END);
+	send_mark(state, numbered(FP_MARK_END, 3, 1), 0);
+	send_mark(state, numbered(FP_MARK_END, 1, 0), 1);
+	event = numbered(FP_MARK_END, 3, 0);
+	note(state, &event);
+	assert_int_equal(event.type, FP_EVENT_TYPE_REFUSED);
+}
+
+/* Nor does the runtime lie about what may have begun. */
+static void who_names_one_whose_begin_was_lost_is_no_liar(void **state)
+{
+	struct fp_event event;
+
+	two_in_flight(state);
+	fp_attributor_doubt(*state, CGROUP);
+	assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+	assert_int_equal(enter_by_assist(state, NODE, id_9), 0);
+	event = do_write(state, NODE, NODE, 5);
+	assert_both_named(&event);
+}
+
+/* Of a watchdog that tells no number a request lasts no longer than it may. */
+static void without_a_number_time_decides(void **state)
+{
+	hello(state);
+	begin(state, 1);
+	end(state, 1);
+	fp_attributor_doubt(*state, CGROUP);
+	begin(state, 2);
+	assert_write(state, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_LEFT_BEHIND, 0);
+	end(state, 2);
+	test_time += 31000000000;
+	begin(state, 3);
+	assert_write(state, FP_ATTRIBUTION_DERIVED, FP_RULE_SOLE, 3);
+}
+
 static void the_watchdogs_own_work_is_no_requests(void **state)
 {
 	struct fp_event event;
@@ -919,6 +1036,12 @@ int main(void)
 		TEST(who_said_no_hello_marks_nothing),
 		TEST(marks_that_make_no_sense_are_refused),
 		TEST(loss_makes_us_doubt),
+		TEST(the_only_one_is_that_by_the_watchdogs_number),
+		TEST(an_event_loops_only_one_is_not_certain_either),
+		TEST(one_whose_end_was_lost_stays_in_flight_until_another_is_alone),
+		TEST(one_whose_begin_was_lost_is_known_by_its_other_marks),
+		TEST(who_names_one_whose_begin_was_lost_is_no_liar),
+		TEST(without_a_number_time_decides),
 		TEST(the_watchdogs_own_work_is_no_requests),
 		TEST(the_end_of_an_idle_connection_enters_nothing),
 		TEST_ONCE(an_effect_can_have_come_since_the_threads_last_call) /* after a restart: since longer ago */,

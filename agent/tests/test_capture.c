@@ -318,26 +318,27 @@ static void take_loss(void *arg, uint64_t of_cgroup, uint32_t cause, uint64_t lo
 	n_lost += lost;
 }
 
-static int is_after_loss(size_t i)
+static unsigned run_before(size_t i)
 {
-	return fp_decode_is_after_loss(raw[i], sizeof(struct fp_record_head));
+	return fp_decode_run(raw[i], sizeof(struct fp_record_head));
 }
 
-/* The first record that was not refused again says that some were, and no other does. */
+/* The two records that still found room say each that others were refused before it, and none before does. */
 static void assert_told_where_they_are_missing(void)
 {
-	size_t i = n_events;
+	unsigned run = run_before(0);
 
-	for (; i > 0 && events[i - 1].type != FP_EVENT_TYPE_WRITE; i--)
-		assert_int_equal(is_after_loss(i - 1), events[i - 1].type == FP_EVENT_TYPE_EXIT);
-	for (; i > 0; i--)
-		assert_false(is_after_loss(i - 1));
+	for (size_t i = 0; i < n_events; i++) {
+		run += events[i].type == FP_EVENT_TYPE_THROTTLE || events[i].type == FP_EVENT_TYPE_EXIT;
+		assert_int_equal(run_before(i), run);
+	}
 }
 
 /* More than the ring holds, with nobody draining: what is delivered and what is counted make the whole. */
 static void loss_is_counted_to_the_last_record(void **state)
 {
 	uint64_t before = 0, after;
+	unsigned run;
 
 	record(do_nothing);
 	for (size_t i = 0; i < n_events; i++)
@@ -353,9 +354,10 @@ static void loss_is_counted_to_the_last_record(void **state)
 	/* what matters more still got through */
 	assert_int_equal(count(FP_EVENT_TYPE_EXIT), 1);
 	assert_told_where_they_are_missing();
+	run = run_before(n_events - 1);
 	record(do_nothing);
 	for (size_t i = 0; i < n_events; i++)
-		assert_false(is_after_loss(i));
+		assert_int_equal(run_before(i), run);
 }
 
 int main(void)

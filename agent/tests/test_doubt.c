@@ -502,15 +502,27 @@ static void losses_that_say_nothing_of_requests_make_none_doubtful(void **state)
 	assert_false(is_known_after(FP_LOSS_BUDGET));
 }
 
-/* The record that follows those that are missing says so: what was known before is not believed from there on. */
+/* How an unlink is attributed whose record comes after that run of refused ones. */
+static enum fp_attribution unlinks_after(struct fp_pipeline *p, unsigned run)
+{
+	struct fp_record_unlink record = {.head = {.type = FP_EVENT_TYPE_UNLINK, .size = sizeof(record), .cgroup = CGROUP,
+						   .version = (uint16_t)(FP_RECORD_VERSION | run << FP_RECORD_RUN_SHIFT),
+						   .time = test_time += 1000,
+						   .tgid = NODE, .tid = NODE, .process_start = NODE, .turn = 1}};
+
+	record.path.offset = sizeof(record);
+	assert_int_equal(fp_pipeline_record(p, &record, sizeof(record)), 0);
+	assert_int_equal(last.time, record.head.time);
+	return (enum fp_attribution)last.attribution;
+}
+
+/* Records of which some are missing just before say so: what was known before is not believed from there on. */
 static void a_record_says_that_others_are_missing_before_it(void **state)
 {
 	static const struct fp_pipeline_options options = {.container = nobody_knows, .event = take, .raw = true};
-	struct fp_record_unlink record = {.head = {.type = FP_EVENT_TYPE_UNLINK, .size = sizeof(record), .cgroup = CGROUP,
-						   .tgid = NODE, .tid = NODE, .process_start = NODE, .turn = 1}};
 	struct fp_pipeline *p;
 
-	for (unsigned after_loss = 0; after_loss < 2; after_loss++) {
+	for (unsigned run = 0; run < 2; run++) {
 		assert_int_equal(fp_pipeline_new(&options, &p), 0);
 		feed(p, make_mark(WATCHDOG, FP_MARK_HELLO, 0));
 		for (unsigned i = 0; i < 2; i++) {
@@ -518,14 +530,86 @@ static void a_record_says_that_others_are_missing_before_it(void **state)
 			feed(p, make_connection_mark(i + 1, 40000 + i, 0));
 			feed(p, request_read(NODE + i, 40000 + i, 50, 50));
 		}
-		record.head.version = (uint16_t)(FP_RECORD_VERSION | (after_loss ? FP_RECORD_AFTER_LOSS : 0));
-		record.head.time = test_time += 1000;
-		record.path.offset = sizeof(record);
-		assert_int_equal(fp_pipeline_record(p, &record, sizeof(record)), 0);
-		assert_int_equal(last.time, record.head.time);
-		assert_int_equal(last.attribution, after_loss ? FP_ATTRIBUTION_AMBIGUOUS : FP_ATTRIBUTION_DERIVED);
+		assert_int_equal(unlinks_after(p, run), run ? FP_ATTRIBUTION_AMBIGUOUS : FP_ATTRIBUTION_DERIVED);
 		fp_pipeline_free(p);
 	}
+}
+
+static struct fp_pipeline *with_one_read(void)
+{
+	static const struct fp_pipeline_options options = {.container = nobody_knows, .event = take, .raw = true};
+	struct fp_pipeline *p;
+
+	assert_int_equal(fp_pipeline_new(&options, &p), 0);
+	feed(p, make_mark(WATCHDOG, FP_MARK_HELLO, 0));
+	for (unsigned i = 0; i < 2; i++)
+		feed(p, make_mark(WATCHDOG, FP_MARK_BEGIN, i + 1));
+	return p;
+}
+
+static void reads_anew(struct fp_pipeline *p)
+{
+	static uint32_t read;
+
+	feed(p, make_connection_mark(1, 40000, read));
+	read += 50;
+	feed(p, request_read(NODE, 40000, 50, read));
+}
+
+/* Each run makes doubtful what came before it, once; a record that got its place before others can tell of an earlier one. */
+static void each_run_is_doubted_once(void **state)
+{
+	static const struct {
+		unsigned run;
+		enum fp_attribution attribution;
+	} told[] = {{0, FP_ATTRIBUTION_DERIVED},    {1, FP_ATTRIBUTION_AMBIGUOUS}, {1, FP_ATTRIBUTION_DERIVED},
+		    {200, FP_ATTRIBUTION_AMBIGUOUS}, {255, FP_ATTRIBUTION_AMBIGUOUS}, {254, FP_ATTRIBUTION_DERIVED},
+		    {0, FP_ATTRIBUTION_AMBIGUOUS},   {0, FP_ATTRIBUTION_DERIVED}};
+	struct fp_pipeline *p = with_one_read();
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		reads_anew(p);
+		assert_int_equal(unlinks_after(p, told[i].run), told[i].attribution);
+	}
+	fp_pipeline_free(p);
+}
+
+/* When it is known how many were refused, their records have told where: what came after is believed. */
+static void what_records_told_is_not_doubted_again(void **state)
+{
+	struct fp_pipeline *p = with_one_read();
+
+	reads_anew(p);
+	assert_int_equal(unlinks_after(p, 3), FP_ATTRIBUTION_AMBIGUOUS);
+	reads_anew(p);
+	assert_int_equal(fp_pipeline_loss(p, CGROUP, FP_LOSS_RING_FULL, 7), 0);
+	assert_int_equal(unlinks_after(p, 3), FP_ATTRIBUTION_DERIVED);
+	assert_int_equal(fp_pipeline_loss(p, CGROUP, FP_LOSS_INVALID, 1), 0);
+	assert_int_equal(unlinks_after(p, 3), FP_ATTRIBUTION_AMBIGUOUS);
+	fp_pipeline_free(p);
+}
+
+/* An agent that goes on from what another saved knows which runs that one was told of. */
+static void runs_are_known_over_a_restart(void **state)
+{
+	static const struct fp_pipeline_options options = {.container = nobody_knows, .event = take, .raw = true};
+	struct fp_buffer saved = FP_BUFFER_INIT;
+	struct fp_pipeline *p = with_one_read();
+
+	assert_int_equal(unlinks_after(p, 5), FP_ATTRIBUTION_AMBIGUOUS);
+	reads_anew(p);
+	for (unsigned more = 0; more < 2; more++) {
+		size_t pos = 0;
+
+		fp_buffer_clear(&saved);
+		fp_pipeline_save(p, 1 << 20, &saved);
+		fp_pipeline_free(p);
+		assert_int_equal(fp_pipeline_new(&options, &p), 0);
+		assert_int_equal(fp_pipeline_restore(p, (const uint8_t *)saved.data, saved.len, &pos), 0);
+		assert_int_equal(unlinks_after(p, 5 + more), more ? FP_ATTRIBUTION_AMBIGUOUS : FP_ATTRIBUTION_DERIVED);
+	}
+	fp_pipeline_free(p);
+	fp_buffer_done(&saved);
 }
 
 int main(void)
@@ -549,6 +633,9 @@ int main(void)
 		TEST(liars_are_found_otherwise),
 		TEST(the_end_of_something_is_no_doubt),
 		cmocka_unit_test(a_record_says_that_others_are_missing_before_it),
+		cmocka_unit_test(each_run_is_doubted_once),
+		cmocka_unit_test(what_records_told_is_not_doubted_again),
+		cmocka_unit_test(runs_are_known_over_a_restart),
 		cmocka_unit_test(losses_that_say_nothing_of_requests_make_none_doubtful),
 	};
 

@@ -342,6 +342,32 @@ static void the_only_ones_child_stays_its_own(void **state)
 	assert_file(state, CHILD, FP_ATTRIBUTION_DERIVED, 1);
 }
 
+/* After a loss there may be, whose begin is missing. */
+static void the_only_one_that_is_known_may_not_be_the_only_one(void **state)
+{
+	struct fp_event event;
+
+	for (unsigned asked = 0; asked < 2; asked++) {
+		mark(state, FP_MARK_HELLO, 0);
+		mark(state, FP_MARK_BEGIN, 1 + asked);
+		work(state, NODE, 1 + asked);
+		on(state, FP_EVENT_TYPE_OPEN, NODE, NODE, PIPE, 0);
+		fork_child(state, CHILD);
+		fp_attributor_doubt(*state, CGROUP);
+		if (asked) { /* on a connection from elsewhere */
+			event = make_event(FP_EVENT_TYPE_RECEIVE, CHILD, CHILD, LOOP);
+			set_connection(&event, 4000, 80, 9999);
+			event.bytes = 10;
+			note(state, &event);
+		} else {
+			event = take(state);
+		}
+		assert_int_equal(event.attribution, FP_ATTRIBUTION_AMBIGUOUS);
+		assert_file(state, CHILD, FP_ATTRIBUTION_AMBIGUOUS, 0);
+		mark(state, FP_MARK_END, 1 + asked);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +384,7 @@ int main(void)
 		TEST(who_is_asked_by_strangers_is_not_either),
 		TEST(a_server_that_a_request_made_stays_its_own),
 		TEST(the_only_ones_child_stays_its_own),
+		TEST(the_only_one_that_is_known_may_not_be_the_only_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

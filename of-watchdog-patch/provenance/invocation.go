@@ -12,8 +12,8 @@ import (
 )
 
 // Longest value of each detail.  Together with the headers the fixed ones take
-// at most 290 bytes; what is left of markDetailsMax is shared by URL and
-// X-Forwarded-For (see beginDetails).
+// at most 290 bytes, and how many are in flight 13; what is left of markDetailsMax is
+// shared by URL and X-Forwarded-For (see beginDetails).
 const (
 	mostCallID      = 128 // a UUID has 36; clients may send anything
 	mostTraceparent = 64  // 55 in version 00
@@ -22,6 +22,7 @@ const (
 	mostURL         = 512
 	mostForwarded   = 512
 	leastForwarded  = 192 // the first hops are what joins caller and callee
+	mostInFlight    = 10
 )
 
 // invocation is one request between BEGIN and END.
@@ -33,14 +34,22 @@ type invocation struct {
 
 func (l *Layer) begin(id ID, r *http.Request) *invocation {
 	inv := &invocation{layer: l, id: id}
-	l.mu.Lock()
-	l.inFlight[inv] = struct{}{}
-	l.mu.Unlock()
 	details := detailsPool.Get().(*[]byte)
 	*details = beginDetails((*details)[:0], r)
-	l.marker.Mark(Mark{Kind: MarkBegin, ID: id, Descriptor: NoDescriptor, Details: *details})
+	l.mu.Lock()
+	l.inFlight[inv] = struct{}{}
+	l.markChange(MarkBegin, id, details)
+	l.mu.Unlock()
 	detailsPool.Put(details)
 	return inv
+}
+
+// markChange makes a mark that says how many are in flight now.  It is called
+// with the lock held, so that such marks come in the order in which that
+// changes: who missed some knows by a number whether he missed any that matters.
+func (l *Layer) markChange(kind Kind, id ID, details *[]byte) {
+	*details = appendDetail(*details, KeyInFlight, strconv.Itoa(len(l.inFlight)), mostInFlight)
+	l.marker.Mark(Mark{Kind: kind, ID: id, Descriptor: NoDescriptor, Details: *details})
 }
 
 var detailsPool = sync.Pool{New: func() any {
@@ -60,7 +69,7 @@ func beginDetails(details []byte, r *http.Request) []byte {
 	if url == "" {
 		url = r.URL.RequestURI()
 	}
-	room := markDetailsMax - len(details) - 2*detailHeader - min(len(url), mostURL)
+	room := markDetailsMax - len(details) - 3*detailHeader - mostInFlight - min(len(url), mostURL)
 	details = appendDetail(details, KeyForwarded, forwarded, min(mostForwarded, max(leastForwarded, room)))
 	return appendDetail(details, KeyURL, url, mostURL)
 }
@@ -106,15 +115,15 @@ func (inv *invocation) end(status int, bytes int64) {
 	if !inv.ended.CompareAndSwap(false, true) {
 		return
 	}
-	inv.layer.mu.Lock()
-	delete(inv.layer.inFlight, inv)
-	inv.layer.mu.Unlock()
 	details := detailsPool.Get().(*[]byte)
 	*details = (*details)[:0]
 	if status != 0 {
 		*details = appendDetail(*details, KeyStatus, strconv.Itoa(status), 3)
 		*details = appendDetail(*details, KeyBytes, strconv.FormatInt(bytes, 10), 20)
 	}
-	inv.layer.marker.Mark(Mark{Kind: MarkEnd, ID: inv.id, Descriptor: NoDescriptor, Details: *details})
+	inv.layer.mu.Lock()
+	delete(inv.layer.inFlight, inv)
+	inv.layer.markChange(MarkEnd, inv.id, details)
+	inv.layer.mu.Unlock()
 	detailsPool.Put(details)
 }

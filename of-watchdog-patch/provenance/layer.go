@@ -62,10 +62,12 @@ func (l *Layer) Hello() error {
 // Close ends what is still in flight, without a status.
 func (l *Layer) Close() {
 	l.mu.Lock()
-	left := l.inFlight
-	l.inFlight = make(map[*invocation]struct{})
+	left := make([]*invocation, 0, len(l.inFlight))
+	for inv := range l.inFlight {
+		left = append(left, inv)
+	}
 	l.mu.Unlock()
-	for inv := range left {
+	for _, inv := range left {
 		inv.end(0, 0)
 	}
 }

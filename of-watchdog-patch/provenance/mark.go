@@ -38,6 +38,7 @@ const (
 	KeyPeer        Key = 6
 	KeyStatus      Key = 7
 	KeyBytes       Key = 8
+	KeyInFlight    Key = 9
 )
 
 // NoDescriptor stands in a mark that is about no descriptor.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,29 @@ func (r *recorder) kinds() string {
 		kinds = append(kinds, fmt.Sprint(m.Kind))
 	}
 	return strings.Join(kinds, " ")
+}
+
+func (r *recorder) all() []Mark {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Mark(nil), r.marks...)
+}
+
+// inFlight gives what each BEGIN and END says is in flight.
+func (r *recorder) inFlight(t *testing.T) []int {
+	t.Helper()
+	var told []int
+	for _, m := range r.all() {
+		if m.Kind != MarkBegin && m.Kind != MarkEnd {
+			continue
+		}
+		n, err := strconv.Atoi(decode(t, m.Details)[KeyInFlight])
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, n)
+	}
+	return told
 }
 
 func (r *recorder) last() Mark {
@@ -398,11 +422,57 @@ func TestCloseEndsWhatIsLeft(t *testing.T) {
 	marks := &recorder{}
 	layer := New(marks)
 	inv := layer.begin(ID{1}, request(http.Header{}, "GET", "/", "p"))
+	layer.begin(ID{2}, request(http.Header{}, "GET", "/", "p"))
 	layer.Close()
 	layer.Close()
 	inv.end(200, 1)
-	if marks.kinds() != "2 5" || len(marks.last().Details) != 0 {
-		t.Errorf("%s", marks.kinds())
+	if marks.kinds() != "2 2 5 5" || fmt.Sprint(marks.inFlight(t)) != "[1 2 1 0]" {
+		t.Errorf("%s %v", marks.kinds(), marks.inFlight(t))
+	}
+	if got := decode(t, marks.last().Details); len(got) != 1 {
+		t.Errorf("a status that nobody sent: %v", got)
+	}
+}
+
+// However many come and go at once, each mark says how many are there after it,
+// in the order in which they are made: who reads them in that order can rely on it.
+func TestMarksTellHowManyAreInFlight(t *testing.T) {
+	marks := &recorder{}
+	layer := New(marks)
+	var all sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for n := 0; n < 500; n++ {
+				layer.begin(ID{byte(n), byte(n >> 8)}, request(http.Header{}, "GET", "/", "p")).end(200, 1)
+			}
+		}()
+	}
+	all.Wait()
+	told, now := marks.inFlight(t), 0
+	for i, m := range marks.all() {
+		if m.Kind == MarkBegin {
+			now++
+		} else {
+			now--
+		}
+		if told[i] != now {
+			t.Fatalf("mark %d says %d and not %d", i, told[i], now)
+		}
+	}
+}
+
+// A mark whose other details take all the room says it, too.
+func TestTheNumberFitsBesideTheLongestDetails(t *testing.T) {
+	marks := &recorder{}
+	layer := New(marks)
+	long := strings.Repeat("x", 5000)
+	for i := 0; i < 3; i++ {
+		layer.begin(ID{byte(i)}, request(http.Header{"X-Call-Id": {long}, "Traceparent": {long}, "X-Forwarded-For": {long}}, long, "/"+long, long))
+	}
+	if len(marks.last().Details) > markDetailsMax || fmt.Sprint(marks.inFlight(t)) != "[1 2 3]" {
+		t.Errorf("%d bytes, %v", len(marks.last().Details), marks.inFlight(t))
 	}
 }
 

@@ -48,7 +48,7 @@ func TestNumbersAreTheSchemas(t *testing.T) {
 	same(t, "key", numbers(t, "mark.def", `^FP_MARK_KEY\((\d+), (\w+),`, 2, 1), map[string]uint64{
 		"CALL_ID": uint64(KeyCallID), "TRACEPARENT": uint64(KeyTraceparent), "METHOD": uint64(KeyMethod),
 		"URL": uint64(KeyURL), "FORWARDED": uint64(KeyForwarded), "PEER": uint64(KeyPeer),
-		"STATUS": uint64(KeyStatus), "BYTES": uint64(KeyBytes)})
+		"STATUS": uint64(KeyStatus), "BYTES": uint64(KeyBytes), "IN_FLIGHT": uint64(KeyInFlight)})
 	same(t, "constant", numbers(t, "schema.h", `^#define (FP_MARK_\w+|FP_REQUEST_ID_SIZE) (\w+)`, 1, 2),
 		map[string]uint64{"FP_MARK_OPTION": markOption, "FP_MARK_VERSION": markVersion,
 			"FP_MARK_DETAILS_MAX": markDetailsMax, "FP_REQUEST_ID_SIZE": idSize})
