@@ -253,14 +253,12 @@ static bool may_ask(const struct announced *announced, uint64_t time)
  * Says who a container is, before the first event that is recorded of it after it is known; and once more when it is
  * known later which function it is of.
  */
-static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t time)
+static int ask(struct fp_pipeline *p, struct announced *announced, uint64_t time)
 {
 	struct fp_container container;
 	struct fp_event said = {.type = FP_EVENT_TYPE_CONTAINER};
 	bool has_function, again = announced->done;
 
-	if (!may_ask(announced, time))
-		return 0;
 	p->unknown += !announced->asked;
 	announced->asked = time;
 	if (p->options.container(p->options.arg, announced->cgroup, &container) < 0)
@@ -277,6 +275,11 @@ static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t
 	said.image = text_of(container.image);
 	said.cgroup_path = text_of(container.cgroup_path);
 	return announce_replica(p, &said, text_of(container.replica));
+}
+
+static int announce(struct fp_pipeline *p, struct announced *announced, uint64_t time)
+{
+	return may_ask(announced, time) ? ask(p, announced, time) : 0;
 }
 
 /* --- the way of an event ------------------------------------------------------------ */

@@ -41,6 +41,12 @@ struct object {
 	UT_hash_handle hh;
 };
 
+/* Where an object is in the table. */
+struct place {
+	struct object_key key;
+	unsigned hash;
+};
+
 struct fp_reducer {
 	fp_event_fn fn;
 	void *arg;
@@ -175,24 +181,33 @@ static struct object_key object_of(const struct fp_event *event)
 	return key;
 }
 
+static struct place place_of(const struct fp_event *event)
+{
+	struct place place = {.key = object_of(event)};
+
+	HASH_VALUE(&place.key, sizeof(place.key), place.hash);
+	return place;
+}
+
 static bool only_reads(const struct fp_event *event)
 {
 	return event->type == FP_EVENT_TYPE_READ || event->type == FP_EVENT_TYPE_RECEIVE ||
 	       (event->type == FP_EVENT_TYPE_OPEN && !(event->flags & (O_WRONLY | O_RDWR | O_TRUNC)));
 }
 
+static bool can_cross(const struct fp_event *event)
+{
+	return event->ino && event->type != FP_EVENT_TYPE_MESSAGE;
+}
+
 /* What others hold back of the object goes on first when the event's flow crosses theirs. */
-static int cut_others(struct fp_reducer *reducer, const struct process_key *key, const struct fp_event *event)
+static int cut_others(struct fp_reducer *reducer, const struct process_key *key, const struct place *at, const struct fp_event *event)
 {
 	struct pending *other, *next;
-	struct object_key at;
 	struct object *object;
 	int r = 0;
 
-	if (event->ino == 0 || event->type == FP_EVENT_TYPE_MESSAGE)
-		return 0;
-	at = object_of(event);
-	HASH_FIND(hh, reducer->objects, &at, sizeof(at), object);
+	HASH_FIND_BYHASHVALUE(hh, reducer->objects, &at->key, sizeof(at->key), at->hash, object);
 	for (other = object ? object->users : NULL; other && r >= 0; other = next) {
 		next = other->next; /* the object goes with its last user */
 		if (memcmp(&other->key, key, sizeof(*key)) != 0 && !(only_reads(event) && only_reads(&other->event)))
@@ -201,25 +216,24 @@ static int cut_others(struct fp_reducer *reducer, const struct process_key *key,
 	return r;
 }
 
-static int join_object(struct fp_reducer *reducer, struct pending *pending)
+static int join_object(struct fp_reducer *reducer, struct pending *pending, const struct place *at)
 {
-	struct object_key key = object_of(&pending->event);
 	struct object *object;
 
-	HASH_FIND(hh, reducer->objects, &key, sizeof(key), object);
+	HASH_FIND_BYHASHVALUE(hh, reducer->objects, &at->key, sizeof(at->key), at->hash, object);
 	if (!object) {
 		object = calloc(1, sizeof(*object));
 		if (!object)
 			return -ENOMEM;
-		object->key = key;
-		HASH_ADD(hh, reducer->objects, key, sizeof(object->key), object);
+		object->key = at->key;
+		HASH_ADD_BYHASHVALUE(hh, reducer->objects, key, sizeof(object->key), at->hash, object);
 	}
 	DL_APPEND(object->users, pending);
 	pending->object = object;
 	return 0;
 }
 
-static int hold(struct fp_reducer *reducer, const struct process_key *key, const struct fp_event *event)
+static int hold(struct fp_reducer *reducer, const struct process_key *key, const struct place *at, const struct fp_event *event)
 {
 	struct pending *pending;
 
@@ -246,7 +260,7 @@ static int hold(struct fp_reducer *reducer, const struct process_key *key, const
 		memcpy(pending->ids + event->request.len, event->candidates.data, event->candidates.len);
 	pending->event.request.data = pending->ids;
 	pending->event.candidates.data = pending->ids + event->request.len;
-	if (join_object(reducer, pending) < 0) {
+	if (join_object(reducer, pending, at) < 0) {
 		free(pending->ids);
 		free(pending);
 		return -ENOMEM;
@@ -260,6 +274,7 @@ int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
 	struct process_key key = {event->tgid, event->process_start};
 	struct fp_event one = *event;
 	struct pending *pending;
+	struct place at;
 	int r;
 
 	if ((can_merge_type(one.type) || one.type == FP_EVENT_TYPE_FAILED) && one.count == 0) {
@@ -270,7 +285,9 @@ int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
 		return reducer->raw ? fp_failures_pass(reducer->failures, &one) : fp_failures_add(reducer->failures, &one);
 	if (reducer->raw)
 		return reducer->fn(reducer->arg, &one);
-	r = cut_others(reducer, &key, &one);
+	if (can_merge_type(one.type) || can_cross(&one))
+		at = place_of(&one);
+	r = can_cross(&one) ? cut_others(reducer, &key, &at, &one) : 0;
 	if (r < 0)
 		return r;
 	HASH_FIND(hh, reducer->pending, &key, sizeof(key), pending);
@@ -284,5 +301,5 @@ int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
 		if (r < 0)
 			return r;
 	}
-	return can_merge_type(one.type) ? hold(reducer, &key, &one) : reducer->fn(reducer->arg, &one);
+	return can_merge_type(one.type) ? hold(reducer, &key, &at, &one) : reducer->fn(reducer->arg, &one);
 }

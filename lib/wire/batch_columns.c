@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define GOES_ON 0x80
-
 void fp_column_measure(const struct fp_column_widths *widths, struct fp_column_places *ret_places)
 {
 	size_t n = 0;
@@ -18,115 +16,36 @@ void fp_column_measure(const struct fp_column_widths *widths, struct fp_column_p
 	}
 }
 
-void fp_column_split(const uint8_t *column, size_t len, const struct fp_column_places *places, uint8_t *out)
+size_t fp_column_size(const struct fp_column_places *places)
 {
-	const uint8_t *end = column + len;
-	uint8_t *next[FP_VARINT_MAX], *first = out;
+	size_t size = 0;
 
-	for (unsigned i = 0; i < places->n; i++) {
-		next[i] = out;
-		out += places->len[i];
+	for (unsigned i = 0; i < places->n; i++)
+		size += places->len[i];
+	return size;
+}
+
+void fp_column_begin(struct fp_column *column, const struct fp_column_places *places, uint8_t *bytes)
+{
+	for (unsigned i = 0; i < FP_VARINT_MAX; i++) {
+		column->places[i].at = bytes;
+		bytes += i < places->n ? places->len[i] : 0;
+		column->places[i].end = bytes;
 	}
-	while (column < end) {
-		uint8_t **place = next;
-
-		*first++ = *column;
-		while (*column++ & GOES_ON)
-			*(*++place)++ = *column;
-	}
 }
 
-int fp_column_join(const uint8_t *split, const struct fp_column_places *places, uint8_t *out)
+bool fp_column_is_over(const struct fp_column *column)
 {
-	const uint8_t *next[FP_VARINT_MAX], *end[FP_VARINT_MAX], *first = split;
-
-	for (unsigned i = 0; i < places->n; i++) {
-		next[i] = split;
-		end[i] = split += places->len[i];
-	}
-	while (places->n && first < end[0]) {
-		unsigned place = 0;
-
-		*out = *first++;
-		while (*out++ & GOES_ON) {
-			if (++place == places->n || next[place] == end[place])
-				return -EBADMSG;
-			*out = *next[place]++;
-		}
-	}
-	for (unsigned i = 1; i < places->n; i++)
-		if (next[i] != end[i])
-			return -EBADMSG;
-	return 0;
+	for (unsigned i = 0; i < FP_VARINT_MAX; i++)
+		if (column->places[i].at != column->places[i].end)
+			return false;
+	return true;
 }
 
-/* Past the number that begins there; SIZE_MAX when it has no end. */
-static inline size_t skip(const uint8_t *column, size_t len, size_t at)
+int fp_column_read(struct fp_column *column, uint64_t *ret_value)
 {
-	do {
-		if (at >= len)
-			return SIZE_MAX;
-	} while (column[at++] & GOES_ON);
-	return at;
-}
+	uint8_t number[FP_VARINT_MAX], *end = fp_column_get(column, number);
+	size_t pos = 0;
 
-static inline uint8_t *copy(const uint8_t *number, uint8_t *out)
-{
-	*out = *number;
-	while (*out++ & GOES_ON)
-		*out = *++number;
-	return out;
-}
-
-/* The events of one type, as they are sorted. */
-static inline const uint32_t *sorted_of(const struct fp_column_events *events, unsigned type, const uint32_t **ret_end)
-{
-	*ret_end = events->sorted + events->ends[type];
-	return events->sorted + (type ? events->ends[type - 1] : 0);
-}
-
-static int sort_numbers(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool *has, uint8_t *out)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < events->n; i++)
-		if (has[events->types[i]]) {
-			events->starts[i] = (uint32_t)at;
-			at = skip(column, len, at);
-		}
-	if (at != len)
-		return -EBADMSG;
-	for (unsigned type = 0; type < events->n_types; type++) {
-		const uint32_t *end, *event = sorted_of(events, type, &end);
-
-		for (; has[type] && event < end; event++)
-			out = copy(column + events->starts[*event], out);
-	}
-	return 0;
-}
-
-static int unsort_numbers(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool *has, uint8_t *out)
-{
-	size_t at = 0;
-
-	for (unsigned type = 0; type < events->n_types; type++) {
-		const uint32_t *end, *event = sorted_of(events, type, &end);
-
-		for (; has[type] && event < end; event++) {
-			events->starts[*event] = (uint32_t)at;
-			at = skip(column, len, at);
-		}
-	}
-	if (at != len)
-		return -EBADMSG;
-	for (size_t i = 0; i < events->n; i++)
-		if (has[events->types[i]])
-			out = copy(column + events->starts[i], out);
-	return 0;
-}
-
-int fp_column_sort(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool has[UINT8_MAX + 1],
-		   bool back, uint8_t *out)
-{
-	return (back ? unsort_numbers : sort_numbers)(column, len, events, has, out);
+	return end ? fp_varint_read(number, (size_t)(end - number), &pos, ret_value) : -EBADMSG;
 }

@@ -24,29 +24,48 @@ struct fp_column_widths {
 };
 
 void fp_column_measure(const struct fp_column_widths *widths, struct fp_column_places *ret_places);
-/* Writes the places one behind the other, `len` bytes in all. */
-void fp_column_split(const uint8_t *column, size_t len, const struct fp_column_places *places, uint8_t *out);
-/*
- * The opposite.  `places` are from outside; `split` has as many bytes as they say
- * together, and `out` room for so many.  -EBADMSG when they are no numbers.
- */
-int fp_column_join(const uint8_t *split, const struct fp_column_places *places, uint8_t *out);
+size_t fp_column_size(const struct fp_column_places *places);
 
-/* Events, some of which have a number in a column. */
-struct fp_column_events {
-	size_t n;
-	const uint32_t *sorted; /* which is the first, the second and so on, once sorted: by type, and then by anything */
-	const uint8_t *types; /* of each, in their own order */
-	uint32_t *starts; /* room for a number of each */
-	unsigned n_types; /* each is less */
-	uint32_t ends[UINT8_MAX + 1]; /* of each type among the sorted */
+/* Where the next number stands: its first byte, its second one and so on, and where those of all numbers end. */
+struct fp_column {
+	struct fp_column_place {
+		uint8_t *at;
+		const uint8_t *end;
+	} places[FP_VARINT_MAX];
 };
 
-/*
- * The numbers of a column, which events of those types have, from the order of events into that of the sorted ones, or
- * back; as many bytes.  -EBADMSG when the column, which may be from outside, has not just as many numbers.
- */
-int fp_column_sort(const uint8_t *column, size_t len, const struct fp_column_events *events, const bool has[UINT8_MAX + 1],
-		   bool back, uint8_t *out);
+/* The places stand one behind the other from `bytes` on, which the column borrows; those that there are none of are empty. */
+void fp_column_begin(struct fp_column *column, const struct fp_column_places *places, uint8_t *bytes);
+/* Whether all its numbers are read, to the byte. */
+bool fp_column_is_over(const struct fp_column *column);
+
+#define FP_VARINT_GOES_ON 0x80
+
+/* Puts the varint, for which `places` have room, and returns what is behind it. */
+static inline const uint8_t *fp_column_put(struct fp_column *column, const uint8_t *number)
+{
+	struct fp_column_place *place = column->places;
+
+	*place->at++ = *number;
+	while (*number++ & FP_VARINT_GOES_ON)
+		*(++place)->at++ = *number;
+	return number;
+}
+
+/* Puts the next number of a column, which may be from outside, together; returns what is behind it, or NULL: it has no end. */
+static inline uint8_t *fp_column_get(struct fp_column *column, uint8_t *number)
+{
+	struct fp_column_place *place = column->places;
+
+	do {
+		if (place == column->places + FP_VARINT_MAX || place->at == place->end)
+			return NULL;
+		*number = *(place++)->at++;
+	} while (*number++ & FP_VARINT_GOES_ON);
+	return number;
+}
+
+/* The same, and what the number is.  0 or -EBADMSG. */
+int fp_column_read(struct fp_column *column, uint64_t *ret_value);
 
 #endif

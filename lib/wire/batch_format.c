@@ -17,6 +17,22 @@ static const uint8_t places[FP_FIELD_MAX] = {
 #undef PLACE
 };
 
+static enum fp_batch_owner owner_of(unsigned expectation)
+{
+	switch (expectation) {
+	case FP_BATCH_AS_OF_THREAD:
+	case FP_BATCH_AS_START:
+		return FP_BATCH_OF_THREAD;
+	case FP_BATCH_AS_OF_OBJECT:
+	case FP_BATCH_AS_FURTHER:
+		return FP_BATCH_OF_OBJECT;
+	case FP_BATCH_AS_OF_DESCRIPTOR:
+		return FP_BATCH_OF_DESCRIPTOR;
+	default:
+		return FP_BATCH_OF_ALL;
+	}
+}
+
 /* Numbers by which others are kept, other numbers, sums of those, strings: a reader takes them in this order. */
 enum { KEYS, NUMBERS, SUMS, STRINGS, GROUPS };
 
@@ -34,10 +50,22 @@ static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
 	if (group_of(field) != group)
 		return;
 	layout->fields[layout->n] = (uint8_t)field;
-	layout->places[layout->n] = places[field];
+	layout->offsets[layout->n] = fp_fields[field].offset;
+	layout->sorted[layout->n] = fp_batch_sorted(field);
 	layout->expectations[layout->n++] = expectations[field];
+	if (group == KEYS)
+		layout->n_keys = layout->n;
 	if (group != STRINGS)
 		layout->n_numbers = layout->n;
+}
+
+/* Where the former values of fields are kept, once it is known what they are expected to be. */
+static void find_places(struct fp_batch_layout *layout)
+{
+	for (unsigned i = 0; i < layout->n; i++) {
+		layout->owners[i] = (uint8_t)owner_of(layout->expectations[i]);
+		layout->places[i] = layout->owners[i] == FP_BATCH_OF_ALL ? layout->fields[i] : places[layout->fields[i]];
+	}
 }
 
 static void replace(struct fp_batch_layout *layout, enum fp_batch_expectation from, enum fp_batch_expectation to)
@@ -85,6 +113,7 @@ bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)
 	if (type == FP_EVENT_TYPE_RECEIVE)
 		expect(&layout, FP_FIELD_rx_end, FP_BATCH_AS_FURTHER);
 	layout.has_last = has(&layout, FP_FIELD_last);
+	find_places(&layout);
 	*ret_layout = layout;
 	return true;
 }
@@ -103,54 +132,41 @@ static uint8_t digit_of(const struct fp_batch_key *key, enum digit digit)
 	return (uint8_t)(key->request >> 8 * digit);
 }
 
-/* Leaves those that have the same digit in order. */
-static void sort_by(const struct fp_batch_key *keys, size_t n, enum digit digit, const uint32_t *from, uint32_t *to)
+/* Leaves those that have the same digit in order; false, and nothing done, when that is all of them. */
+static bool sort_by(const struct fp_batch_key *keys, size_t n, enum digit digit, const uint32_t *from, uint32_t *to)
 {
 	uint32_t next[DIGITS] = {0}, sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		next[digit_of(&keys[i], digit)]++;
+	if (n == 0 || next[digit_of(&keys[0], digit)] == n)
+		return false;
 	for (unsigned i = 0; i < DIGITS; i++) {
 		uint32_t count = next[i];
 
 		next[i] = sum;
 		sum += count;
 	}
-	for (size_t i = 0; i < n; i++) {
-		uint32_t event = from ? from[i] : (uint32_t)i;
-
-		to[next[digit_of(&keys[event], digit)]++] = event;
-	}
+	for (size_t i = 0; i < n; i++)
+		to[next[digit_of(&keys[from[i]], digit)]++] = from[i];
+	return true;
 }
 
-void fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers, uint8_t *types,
-		   struct fp_column_events *ret_events)
+const uint32_t *fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers)
 {
-	uint32_t *sorted = numbers, *other = numbers + n;
+	uint32_t *from = numbers, *to = numbers + n;
 
-	*ret_events = (struct fp_column_events){.n = n, .sorted = sorted, .starts = other, .types = types,
-						.n_types = FP_EVENT_TYPE_MAX};
+	for (size_t i = 0; i < n; i++)
+		from[i] = (uint32_t)i;
 	for (enum digit digit = REQUEST_LOW; digit <= TYPE; digit++) {
-		sort_by(keys, n, digit, digit == REQUEST_LOW ? NULL : sorted, other);
-		memcpy(sorted, other, n * sizeof(*sorted));
-	}
-	for (size_t i = 0; i < n; i++) {
-		types[i] = keys[i].type;
-		ret_events->ends[types[i]]++;
-	}
-	for (unsigned type = 1; type < FP_EVENT_TYPE_MAX; type++)
-		ret_events->ends[type] += ret_events->ends[type - 1];
-}
+		uint32_t *other = from;
 
-void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], const struct fp_column_events *events,
-		     unsigned field, bool ret_has[UINT8_MAX + 1])
-{
-	uint32_t before = 0;
-
-	_Static_assert(FP_EVENT_TYPE_MAX <= UINT8_MAX + 1, "a key's type has a byte");
-	memset(ret_has, 0, UINT8_MAX + 1);
-	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; before = events->ends[type++])
-		ret_has[type] = events->ends[type] != before && has(&layouts[type], field);
+		if (sort_by(keys, n, digit, from, to)) {
+			from = to;
+			to = other;
+		}
+	}
+	return from;
 }
 
 bool fp_batch_event_valid(const struct fp_event *event)

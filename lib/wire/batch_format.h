@@ -100,16 +100,22 @@ enum {
 	FP_BATCH_PLACES
 };
 
+/* Whose former value of a field is kept. */
+enum fp_batch_owner { FP_BATCH_OF_ALL, FP_BATCH_OF_THREAD, FP_BATCH_OF_OBJECT, FP_BATCH_OF_DESCRIPTOR, FP_BATCH_OWNERS };
+
 /*
  * Fields that a stored event of one type carries: HEAD, NOTE, own ones but the transient.  Numbers come first, and of
- * these first those that tell what others are compared with.
+ * these first the keys, that tell what others are compared with.
  */
 struct fp_batch_layout {
-	uint8_t n, n_numbers;
+	uint8_t n, n_keys, n_numbers;
 	bool has_last;
 	uint8_t fields[64];
+	uint16_t offsets[64]; /* in struct fp_event */
+	bool sorted[64]; /* fp_batch_sorted() */
 	uint8_t expectations[64];
-	uint8_t places[64];
+	uint8_t owners[64];
+	uint8_t places[64]; /* among the owner's values */
 };
 
 /* Former values; a batch begins with zeros. */
@@ -125,44 +131,30 @@ static inline unsigned fp_batch_slot(uint64_t key)
 	return (unsigned)(key * 0x9e3779b97f4a7c15ull >> (64 - FP_BATCH_SLOT_BITS));
 }
 
-/* Where the former value of the i-th field is; the event has its tid and, if it has them, its fd and its ino. */
-static inline uint64_t *fp_batch_former(struct fp_batch_former *former, const struct fp_batch_layout *layout, unsigned i,
-					const struct fp_event *event)
+/* Where the owners' values are; the event has its tid and, if it has them, its fd and its ino. */
+static inline void fp_batch_find_owners(struct fp_batch_former *former, const struct fp_event *event,
+					uint64_t *ret_owners[FP_BATCH_OWNERS])
 {
-	uint64_t key;
-
-	switch (layout->expectations[i]) {
-	case FP_BATCH_AS_OF_THREAD:
-	case FP_BATCH_AS_START:
-		key = event->tid;
-		break;
-	case FP_BATCH_AS_OF_OBJECT:
-	case FP_BATCH_AS_FURTHER:
-		key = event->ino;
-		break;
-	case FP_BATCH_AS_OF_DESCRIPTOR:
-		key = event->tid ^ event->fd << 32;
-		break;
-	default:
-		return &former->of_all[layout->fields[i]];
-	}
-	return &former->values[fp_batch_slot(key)][layout->places[i]];
+	ret_owners[FP_BATCH_OF_ALL] = former->of_all;
+	ret_owners[FP_BATCH_OF_THREAD] = former->values[fp_batch_slot(event->tid)];
+	ret_owners[FP_BATCH_OF_OBJECT] = former->values[fp_batch_slot(event->ino)];
+	ret_owners[FP_BATCH_OF_DESCRIPTOR] = former->values[fp_batch_slot(event->tid ^ event->fd << 32)];
 }
 
-static inline uint64_t fp_batch_expected(const struct fp_batch_former *former, const uint64_t *own, unsigned expectation,
+static inline uint64_t fp_batch_expected(const struct fp_batch_former *former, uint64_t own, unsigned expectation,
 					 const struct fp_event *event)
 {
 	switch (expectation) {
 	case FP_BATCH_AS_START:
-		return former->starts_early[event->type] ? *own : event->time;
+		return former->starts_early[event->type] ? own : event->time;
 	case FP_BATCH_AS_TIME:
 		return event->time;
 	case FP_BATCH_AS_RESULT:
 		return (uint64_t)event->result;
 	case FP_BATCH_AS_FURTHER:
-		return (uint32_t)(*own + event->bytes);
+		return (uint32_t)(own + event->bytes);
 	default:
-		return *own;
+		return own;
 	}
 }
 
@@ -185,18 +177,13 @@ struct fp_batch_key {
 	uint8_t type;
 };
 
-/* `numbers` has room for 2 n, and `types` for n; both belong to the events then. */
-void fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers, uint8_t *types,
-		   struct fp_column_events *ret_events);
+/* Which event is the first, the second and so on, once sorted: somewhere in `numbers`, which has room for 2 n. */
+const uint32_t *fp_batch_sort(const struct fp_batch_key *keys, size_t n, uint32_t *numbers);
 
 static inline bool fp_batch_sorted(unsigned field)
 {
 	return field != 0 && field != FP_FIELD_tid && field != FP_FIELD_time && field != FP_FIELD_request;
 }
-
-/* Which of the types that there are have the field. */
-void fp_batch_having(const struct fp_batch_layout layouts[FP_EVENT_TYPE_MAX], const struct fp_column_events *events,
-		     unsigned field, bool ret_has[UINT8_MAX + 1]);
 
 /* False when the type is not one of the schema. */
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout);

@@ -25,12 +25,14 @@ struct fp_batch {
 	size_t lists_len;
 	uint8_t *body;
 	size_t body_len;
-	uint8_t *numbers; /* all columns, put together again */
-	struct column {
-		size_t begin, end; /* in `numbers` */
-		size_t pos;
-	} columns[FP_FIELD_MAX]; /* 0: types */
+	struct fp_column_places places[FP_FIELD_MAX]; /* 0: of types */
+	uint8_t *bytes[FP_FIELD_MAX]; /* where a column's places are in `body` */
+	struct fp_column columns[FP_FIELD_MAX];
+	uint8_t *rows; /* of each event the numbers that are not in the order of events, in the layout's order */
+	size_t rows_len;
+	uint32_t *starts; /* where each event's row begins */
 	uint32_t given; /* events handed out since the start */
+	bool *is_request; /* of each string, whether it is the id of a request that was read of */
 	struct fp_buffer requests, cgroups; /* that the events are about */
 	struct fp_batch_former former;
 };
@@ -124,6 +126,9 @@ static int read_strings(struct fp_batch *batch, size_t *pos)
 	if (!batch->strings)
 		return -ENOMEM;
 	batch->n_strings = (uint32_t)count;
+	batch->is_request = calloc(count ? count : 1, sizeof(*batch->is_request));
+	if (!batch->is_request)
+		return -ENOMEM;
 	if (read_lengths(batch, pos, counts) < 0)
 		return -EBADMSG;
 	for (size_t len = 1; len <= FP_STR_MAX; len++) {
@@ -156,7 +161,7 @@ static int read_places(struct fp_batch *batch, size_t *pos, size_t most, struct 
 	return 0;
 }
 
-static int read_directory(struct fp_batch *batch, size_t *pos, struct fp_column_places places[FP_FIELD_MAX])
+static int read_directory(struct fp_batch *batch, size_t *pos)
 {
 	uint64_t count, field, next = 0;
 
@@ -166,138 +171,143 @@ static int read_directory(struct fp_batch *batch, size_t *pos, struct fp_column_
 		if (fp_varint_read(batch->body, batch->body_len, pos, &field) < 0)
 			return -EBADMSG;
 		if (field < next || field >= FP_FIELD_MAX ||
-		    read_places(batch, pos, batch->body_len, &places[field]) < 0)
+		    read_places(batch, pos, batch->body_len, &batch->places[field]) < 0)
 			return -EBADMSG;
 		next = field + 1;
 	}
 	return 0;
 }
 
-/* Puts the columns together; they are the rest of the body, to the byte. */
-static int read_columns(struct fp_batch *batch, size_t pos)
+static void begin_column(struct fp_batch *batch, unsigned field)
 {
-	struct fp_column_places places[FP_FIELD_MAX] = {0};
-	size_t at = 0, rest;
-	int r = read_directory(batch, &pos, places);
+	fp_column_begin(&batch->columns[field], &batch->places[field], batch->bytes[field]);
+}
+
+/* Finds the columns; they are the rest of the body, to the byte. */
+static int find_columns(struct fp_batch *batch, size_t pos)
+{
+	int r = read_directory(batch, &pos);
 
 	if (r < 0)
 		return r;
-	rest = batch->body_len - pos;
-	batch->numbers = malloc(rest ? rest : 1);
-	if (!batch->numbers)
-		return -ENOMEM;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
-		struct column *column = &batch->columns[field];
-		size_t len = 0;
+		size_t len = fp_column_size(&batch->places[field]);
 
-		for (unsigned i = 0; i < places[field].n; i++)
-			len += places[field].len[i];
-		if (len > rest - at)
+		if (len > batch->body_len - pos)
 			return -EBADMSG;
-		r = fp_column_join(batch->body + pos + at, &places[field], batch->numbers + at);
-		if (r < 0)
-			return r;
-		column->begin = column->pos = at;
-		column->end = at += len;
+		batch->bytes[field] = batch->body + pos;
+		begin_column(batch, field);
+		pos += len;
+		if (fp_batch_sorted(field))
+			batch->rows_len += len;
 	}
-	return at == rest ? 0 : -EBADMSG;
+	return pos == batch->body_len ? 0 : -EBADMSG;
 }
 
-static int take(struct fp_batch *batch, unsigned field, uint64_t *ret_value)
+/* What the event is sorted by, from the columns that are not. */
+static int read_key(struct fp_batch *batch, struct fp_batch_key *ret_key)
 {
-	struct column *column = &batch->columns[field];
+	struct fp_event event = {0};
+	uint64_t *owners[FP_BATCH_OWNERS], type, tid, request;
 
-	return fp_varint_read(batch->numbers, column->end, &column->pos, ret_value);
-}
-
-/* What each event is sorted by, from the columns that are not. */
-static int read_keys(struct fp_batch *batch, struct fp_batch_key *keys)
-{
-	for (uint32_t i = 0; i < batch->header.n_events; i++) {
-		struct fp_event event = {0};
-		uint64_t type, value, *former;
-
-		if (take(batch, 0, &type) < 0 || type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
-			return -EBADMSG;
-		for (unsigned j = 0; j < batch->layouts[type].n; j++) {
-			unsigned field = batch->layouts[type].fields[j];
-
-			if (field != FP_FIELD_tid && field != FP_FIELD_request)
-				continue;
-			if (take(batch, field, &value) < 0)
-				return -EBADMSG;
-			former = fp_batch_former(&batch->former, &batch->layouts[type], j, &event);
-			*former += (uint64_t)fp_unzigzag(value);
-			if (field == FP_FIELD_tid)
-				event.tid = *former;
-			else
-				keys[i].request = (uint32_t)*former;
-		}
-		keys[i].thread = (uint16_t)(event.tid % FP_BATCH_SLOTS);
-		keys[i].type = (uint8_t)type;
-	}
-	fp_batch_rewind(batch);
+	if (fp_column_read(&batch->columns[0], &type) < 0 || type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
+		return -EBADMSG;
+	if (fp_column_read(&batch->columns[FP_FIELD_tid], &tid) < 0 || fp_column_read(&batch->columns[FP_FIELD_request], &request) < 0)
+		return -EBADMSG;
+	event.tid = batch->former.of_all[FP_FIELD_tid] += (uint64_t)fp_unzigzag(tid);
+	fp_batch_find_owners(&batch->former, &event, owners);
+	*ret_key = (struct fp_batch_key){
+		.request = (uint32_t)(owners[FP_BATCH_OF_THREAD][FP_BATCH_PLACE_request] += (uint64_t)fp_unzigzag(request)),
+		.thread = (uint16_t)(event.tid % FP_BATCH_SLOTS),
+		.type = (uint8_t)type,
+	};
 	return 0;
 }
 
-/* Puts the columns into the order of events. */
-static int unsort_columns(struct fp_batch *batch)
+static int read_keys(struct fp_batch *batch, struct fp_batch_key *keys)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < batch->header.n_events && r == 0; i++)
+		r = read_key(batch, &keys[i]);
+	fp_batch_rewind(batch);
+	return r;
+}
+
+/* Puts the numbers of one event together; what is behind them, or NULL. */
+static uint8_t *get_row(struct fp_batch *batch, unsigned type, uint8_t *row)
+{
+	const struct fp_batch_layout *layout = &batch->layouts[type];
+
+	for (unsigned i = 0; i < layout->n && row; i++)
+		if (layout->sorted[i])
+			row = fp_column_get(&batch->columns[layout->fields[i]], row);
+	return row;
+}
+
+/* Of all of them: no more bytes than the columns have, and all of these. */
+static int get_rows(struct fp_batch *batch, const struct fp_batch_key *keys, const uint32_t *sorted)
+{
+	uint8_t *row = batch->rows;
+
+	for (uint32_t i = 0; i < batch->header.n_events; i++) {
+		batch->starts[sorted[i]] = (uint32_t)(row - batch->rows);
+		row = get_row(batch, keys[sorted[i]].type, row);
+		if (!row)
+			return -EBADMSG;
+	}
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		if (fp_batch_sorted(field) && !fp_column_is_over(&batch->columns[field]))
+			return -EBADMSG;
+	return 0;
+}
+
+/* Puts what is sorted into the order of events. */
+static int read_rows(struct fp_batch *batch)
 {
 	const size_t n = batch->header.n_events;
 	fp_cleanup(fp_freep) struct fp_batch_key *keys = NULL;
 	fp_cleanup(fp_freep) uint32_t *numbers = NULL;
-	fp_cleanup(fp_freep) uint8_t *types = NULL, *room = NULL;
-	struct fp_column_events events;
-	bool has[UINT8_MAX + 1];
 	int r;
 
 	/* each event has a type at least: the count is checked before memory is taken for it */
-	if (n > batch->columns[0].end)
+	if (n > fp_column_size(&batch->places[0]))
 		return -EBADMSG;
 	keys = calloc(n, sizeof(*keys));
 	numbers = calloc(n, 2 * sizeof(*numbers));
-	types = calloc(n, sizeof(*types));
-	room = malloc(batch->body_len);
-	if (!keys || !numbers || !types || !room)
+	batch->starts = calloc(n, sizeof(*batch->starts));
+	batch->rows = malloc(batch->rows_len ? batch->rows_len : 1);
+	if (!keys || !numbers || !batch->starts || !batch->rows)
 		return -ENOMEM;
 	r = read_keys(batch, keys);
 	if (r < 0)
 		return r;
-	fp_batch_sort(keys, n, numbers, types, &events);
-	for (unsigned field = 0; field < FP_FIELD_MAX && r == 0; field++) {
-		const struct column *column = &batch->columns[field];
-
-		if (!fp_batch_sorted(field) || column->begin == column->end)
-			continue;
-		fp_batch_having(batch->layouts, &events, field, has);
-		r = fp_column_sort(batch->numbers + column->begin, column->end - column->begin, &events, has, true, room);
-		if (r == 0)
-			memcpy(batch->numbers + column->begin, room, column->end - column->begin);
-	}
-	return r;
+	return get_rows(batch, keys, fp_batch_sort(keys, n, numbers));
 }
 
-/* Appends what is not the last one already: neighbours are mostly of the same request. */
-static void note(struct fp_buffer *list, const void *item, size_t size)
+/* Cgroups that were noted last; two that meet are noted more than once. */
+#define RECENT 64
+
+static void note_cgroup(struct fp_batch *batch, uint64_t cgroup, uint64_t recent[RECENT])
 {
-	if (list->len < size || memcmp(list->data + list->len - size, item, size) != 0)
-		fp_buffer_add(list, item, size);
+	if (cgroup && recent[cgroup % RECENT] == cgroup)
+		return;
+	recent[cgroup % RECENT] = cgroup;
+	fp_buffer_add(&batch->cgroups, &cgroup, sizeof(cgroup));
 }
 
-static void note_subjects(struct fp_batch *batch, const struct fp_event *event)
+static void note_requests(struct fp_batch *batch)
 {
-	note(&batch->cgroups, &event->cgroup, sizeof(event->cgroup));
-	if (event->request.len == FP_REQUEST_ID_SIZE)
-		note(&batch->requests, event->request.data, FP_REQUEST_ID_SIZE);
-	for (size_t i = 0; i + FP_REQUEST_ID_SIZE <= event->candidates.len; i += FP_REQUEST_ID_SIZE)
-		note(&batch->requests, event->candidates.data + i, FP_REQUEST_ID_SIZE);
+	for (uint32_t i = 0; i < batch->n_strings; i++)
+		if (batch->is_request[i])
+			fp_buffer_add(&batch->requests, batch->strings[i].data, FP_REQUEST_ID_SIZE);
 }
 
 /* Walks all events once, so that whoever gets an open batch need not expect a bad one half-way. */
 static int check_events(struct fp_batch *batch)
 {
 	struct fp_event event;
-	uint64_t first = UINT64_MAX, last = 0;
+	uint64_t first = UINT64_MAX, last = 0, recent[RECENT] = {0};
 	int r;
 
 	while ((r = fp_batch_next(batch, &event)) > 0) {
@@ -305,10 +315,11 @@ static int check_events(struct fp_batch *batch)
 			first = event.time;
 		if (event.time > last)
 			last = event.time;
-		note_subjects(batch, &event);
+		note_cgroup(batch, event.cgroup, recent);
 	}
 	if (r < 0)
 		return r;
+	note_requests(batch);
 	if (batch->requests.failed || batch->cgroups.failed)
 		return -ENOMEM;
 	if (first != batch->header.first_time || last != batch->header.last_time)
@@ -336,9 +347,9 @@ int fp_batch_open(const uint8_t *frame, size_t len, struct fp_batch **ret_batch)
 		fp_batch_layout(type, &batch->layouts[type]);
 	r = read_strings(batch, &pos);
 	if (r == 0)
-		r = read_columns(batch, pos);
+		r = find_columns(batch, pos);
 	if (r == 0)
-		r = unsort_columns(batch);
+		r = read_rows(batch);
 	if (r < 0)
 		return r;
 	r = check_events(batch);
@@ -362,8 +373,10 @@ struct fp_batch *fp_batch_free(struct fp_batch *batch)
 		free(list);
 	}
 	free(batch->candidates);
+	free(batch->is_request);
 	free(batch->strings);
-	free(batch->numbers);
+	free(batch->rows);
+	free(batch->starts);
 	free(batch->body);
 	free(batch);
 	return NULL;
@@ -376,8 +389,9 @@ const struct fp_batch_header *fp_batch_header(const struct fp_batch *batch)
 
 void fp_batch_rewind(struct fp_batch *batch)
 {
-	for (unsigned i = 0; i < FP_FIELD_MAX; i++)
-		batch->columns[i].pos = batch->columns[i].begin;
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		if (!fp_batch_sorted(field))
+			begin_column(batch, field);
 	batch->given = 0;
 	memset(&batch->former, 0, sizeof(batch->former));
 }
@@ -391,7 +405,7 @@ void fp_batch_subjects(const struct fp_batch *batch, struct fp_batch_subjects *r
 }
 
 /* Into `ids`, which has room for FP_STR_MAX bytes; how many, or -EBADMSG. */
-static ssize_t read_list(const struct fp_batch *batch, const struct fp_str *list, char *ids)
+static ssize_t read_list(struct fp_batch *batch, const struct fp_str *list, char *ids)
 {
 	size_t pos = 0, len = 0;
 	uint64_t index = 0, step;
@@ -403,6 +417,7 @@ static ssize_t read_list(const struct fp_batch *batch, const struct fp_str *list
 		index += (uint64_t)fp_unzigzag(step);
 		if (index == 0 || index > batch->n_strings || batch->strings[index - 1].len != FP_REQUEST_ID_SIZE)
 			return -EBADMSG;
+		batch->is_request[index - 1] = true;
 		memcpy(ids + len, batch->strings[index - 1].data, FP_REQUEST_ID_SIZE);
 		len += FP_REQUEST_ID_SIZE;
 	}
@@ -439,33 +454,63 @@ static int read_candidates(struct fp_batch *batch, uint64_t index, struct fp_str
 	return 0;
 }
 
-static int read_field(struct fp_batch *batch, const struct fp_batch_layout *layout, unsigned i, struct fp_event *event)
+static int read_string(struct fp_batch *batch, unsigned field, uint64_t index, struct fp_str *ret_text)
 {
-	uint64_t *former = fp_batch_former(&batch->former, layout, i, event), value;
-	unsigned field = layout->fields[i], expectation = layout->expectations[i];
-	const struct fp_field_info *info = &fp_fields[field];
-
-	if (take(batch, field, &value) < 0)
+	if (index > batch->n_strings)
 		return -EBADMSG;
-	value = *former = fp_batch_expected(&batch->former, former, expectation, event) + (uint64_t)fp_unzigzag(value);
-	if (info->kind != FP_KIND_STR) {
-		*fp_event_num(event, info) = value;
+	if (index > 0 && field == FP_FIELD_candidates)
+		return read_candidates(batch, index, ret_text);
+	if (index == 0)
 		return 0;
-	}
-	if (value > batch->n_strings)
-		return -EBADMSG;
-	if (value > 0 && field == FP_FIELD_candidates)
-		return read_candidates(batch, value, &event->candidates);
-	if (value > 0)
-		*fp_event_str(event, info) = batch->strings[value - 1];
+	if (field == FP_FIELD_request)
+		batch->is_request[index - 1] = true;
+	*ret_text = batch->strings[index - 1];
 	return 0;
 }
 
-/* 0 when nothing is left in any column. */
+/* The next of the event's fields from `from` on; its row goes on at *pos. */
+static int read_fields(struct fp_batch *batch, const struct fp_batch_layout *layout, unsigned from, unsigned to, size_t *pos,
+		       uint64_t *const owners[FP_BATCH_OWNERS], struct fp_event *event)
+{
+	int r = 0;
+
+	for (unsigned i = from; i < to && r == 0; i++) {
+		uint64_t *own = &owners[layout->owners[i]][layout->places[i]], value;
+		void *member = (char *)event + layout->offsets[i];
+
+		r = layout->sorted[i] ? fp_varint_read(batch->rows, batch->rows_len, pos, &value)
+				      : fp_column_read(&batch->columns[layout->fields[i]], &value);
+		if (r < 0)
+			return r;
+		*own = fp_batch_expected(&batch->former, *own, layout->expectations[i], event) + (uint64_t)fp_unzigzag(value);
+		if (i < layout->n_numbers)
+			*(uint64_t *)member = *own;
+		else
+			r = read_string(batch, layout->fields[i], *own, member);
+	}
+	return r;
+}
+
+/* Those that others are compared with one after the other, for each tells whose former value the next one's is. */
+static int read_event(struct fp_batch *batch, const struct fp_batch_layout *layout, struct fp_event *event)
+{
+	uint64_t *owners[FP_BATCH_OWNERS];
+	size_t pos = batch->starts[batch->given];
+	int r = 0;
+
+	for (unsigned i = 0; i < layout->n_keys && r == 0; i++) {
+		fp_batch_find_owners(&batch->former, event, owners);
+		r = read_fields(batch, layout, i, i + 1, &pos, owners, event);
+	}
+	fp_batch_find_owners(&batch->former, event, owners);
+	return r < 0 ? r : read_fields(batch, layout, layout->n_keys, layout->n, &pos, owners, event);
+}
+
+/* 0 when nothing is left in the columns that events are read from. */
 static int check_end(const struct fp_batch *batch)
 {
-	for (unsigned i = 0; i < FP_FIELD_MAX; i++)
-		if (batch->columns[i].pos != batch->columns[i].end)
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
+		if (!fp_batch_sorted(field) && !fp_column_is_over(&batch->columns[field]))
 			return -EBADMSG;
 	return 0;
 }
@@ -474,19 +519,16 @@ int fp_batch_next(struct fp_batch *batch, struct fp_event *ret_event)
 {
 	const struct fp_batch_layout *layout;
 	uint64_t type;
-	int r = 0;
+	int r;
 
 	if (batch->given == batch->header.n_events)
 		return check_end(batch);
-	if (take(batch, 0, &type) < 0)
-		return -EBADMSG;
-	if (type >= FP_EVENT_TYPE_MAX || batch->layouts[type].n == 0)
+	if (fp_column_read(&batch->columns[0], &type) < 0)
 		return -EBADMSG;
 	layout = &batch->layouts[type];
 	memset(ret_event, 0, sizeof(*ret_event));
 	ret_event->type = (enum fp_event_type)type;
-	for (unsigned i = 0; i < layout->n && r == 0; i++)
-		r = read_field(batch, layout, i, ret_event);
+	r = read_event(batch, layout, ret_event);
 	if (r < 0)
 		return r;
 	if (!fp_batch_event_valid(ret_event))

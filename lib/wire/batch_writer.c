@@ -16,6 +16,8 @@
 
 /* FP_STR_MAX as a varint. */
 #define STRING_LEN_MAX 2
+/* What an event adds to any buffer, at most, but for rows. */
+#define EVENT_MOST 16
 
 struct string {
 	UT_hash_handle hh;
@@ -25,11 +27,13 @@ struct string {
 
 struct fp_batch_writer {
 	struct string *strings; /* by content */
+	struct fp_buffer by_index; /* the same, struct string * each; index 1 is the first */
 	uint32_t n_strings;
 	size_t strings_len; /* of all of them, with room for their lengths */
-	struct fp_buffer columns[FP_FIELD_MAX]; /* 0: types */
-	struct fp_column_widths widths[FP_FIELD_MAX]; /* of the columns */
-	size_t size; /* of all columns */
+	struct fp_buffer columns[FP_FIELD_MAX]; /* 0: types; of fields that stay in the order of events */
+	struct fp_buffer rows; /* of each event the numbers of its other fields, in the layout's order */
+	struct fp_column_widths widths[FP_FIELD_MAX]; /* of the numbers of a field */
+	size_t size; /* of all numbers */
 	size_t n_events;
 	uint64_t first, last;
 	struct fp_buffer candidates; /* the last list of ids, */
@@ -40,9 +44,9 @@ struct fp_batch_writer {
 	uint8_t key[crypto_shorthash_KEYBYTES];
 	ZSTD_CCtx *zstd;
 	struct fp_buffer body, frame;
-	struct fp_buffer keys; /* struct fp_batch_key of each event */
-	struct fp_buffer order; /* what struct fp_column_events points to */
-	struct fp_buffer sorted; /* a column */
+	struct fp_buffer keys; /* struct fp_batch_key of each event, */
+	struct fp_buffer starts; /* and where its row begins, uint32_t */
+	struct fp_buffer order; /* what they are sorted in */
 	struct fp_buffer ends; /* size_t each: where runs of bytes that are alike end in the body */
 };
 
@@ -56,8 +60,11 @@ static void writer_clear(struct fp_batch_writer *writer)
 	}
 	writer->n_strings = 0;
 	writer->strings_len = 0;
+	fp_buffer_clear(&writer->by_index);
 	fp_buffer_clear(&writer->candidates);
+	fp_buffer_clear(&writer->rows);
 	fp_buffer_clear(&writer->keys);
+	fp_buffer_clear(&writer->starts);
 	writer->candidates_index = 0;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
 		fp_buffer_clear(&writer->columns[field]);
@@ -101,9 +108,11 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 	fp_buffer_done(&writer->candidates);
 	fp_buffer_done(&writer->body);
 	fp_buffer_done(&writer->frame);
+	fp_buffer_done(&writer->by_index);
+	fp_buffer_done(&writer->rows);
 	fp_buffer_done(&writer->keys);
+	fp_buffer_done(&writer->starts);
 	fp_buffer_done(&writer->order);
-	fp_buffer_done(&writer->sorted);
 	fp_buffer_done(&writer->ends);
 	free(writer);
 	return NULL;
@@ -123,7 +132,7 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 	HASH_FIND_BYHASHVALUE(hh, writer->strings, text->data, text->len, hash, string);
 	if (string)
 		return string->index;
-	string = malloc(sizeof(*string) + text->len);
+	string = fp_buffer_reserve(&writer->by_index, sizeof(string)) ? malloc(sizeof(*string) + text->len) : NULL;
 	if (!string)
 		return -ENOMEM;
 	memcpy(string->bytes, text->data, text->len);
@@ -134,9 +143,19 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 		free(string);
 		return -ENOMEM;
 	}
+	fp_buffer_add(&writer->by_index, &string, sizeof(string));
 	writer->n_strings++;
 	writer->strings_len += STRING_LEN_MAX + text->len;
 	return string->index;
+}
+
+static bool is_string(const struct fp_batch_writer *writer, uint64_t index, const struct fp_str *text)
+{
+	const struct string *const *strings = (const void *)writer->by_index.data;
+
+	if (index == 0 || index > writer->n_strings)
+		return false;
+	return strings[index - 1]->len == text->len && memcmp(strings[index - 1]->bytes, text->data, text->len) == 0;
 }
 
 /* The same of a list of ids, each of which is a string of its own; neighbours mostly have the same list. */
@@ -181,65 +200,91 @@ static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp
 	return (ssize_t)bound;
 }
 
-static bool has_room(struct fp_buffer *column)
-{
-	return column->size - column->len > FP_VARINT_MAX || fp_buffer_reserve(column, FP_VARINT_MAX);
-}
-
-/* Room for one more event in each column. */
+/* Room for one more event; a failure leaves what is there whole. */
 static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout)
 {
-	bool room = has_room(&writer->columns[0]) && fp_buffer_reserve(&writer->keys, sizeof(struct fp_batch_key));
+	struct fp_buffer *const buffers[] = {&writer->rows, &writer->keys, &writer->starts, &writer->columns[0], &writer->columns[FP_FIELD_tid],
+					     &writer->columns[FP_FIELD_time], &writer->columns[FP_FIELD_request]};
+	bool room = true;
 
-	for (unsigned i = 0; i < layout->n && room; i++)
-		room = has_room(&writer->columns[layout->fields[i]]);
-	if (room)
-		return true;
-	/* a failure leaves what is there whole */
-	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		writer->columns[field].failed = false;
-	writer->keys.failed = false;
-	return false;
+	for (unsigned i = 0; i < sizeof(buffers) / sizeof(*buffers); i++)
+		if (!fp_buffer_reserve(buffers[i], buffers[i] == &writer->rows ? (size_t)layout->n * FP_VARINT_MAX : EVENT_MOST)) {
+			buffers[i]->failed = room = false;
+			break;
+		}
+	return room;
 }
 
-static size_t put(struct fp_batch_writer *writer, unsigned field, uint64_t value)
+/* The indices of the event's strings, which are mostly the ones that are expected.  0 or -ENOMEM. */
+static int intern_all(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event,
+		      uint64_t *const owners[FP_BATCH_OWNERS], uint32_t indices[64])
 {
-	struct fp_buffer *column = &writer->columns[field];
-	size_t n = fp_varint_put((uint8_t *)column->data + column->len, value);
+	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
+		const struct fp_str *text = (const void *)((const char *)event + layout->offsets[i]);
+		int64_t index = (int64_t)owners[layout->owners[i]][layout->places[i]];
 
-	column->len += n;
+		if (layout->fields[i] == FP_FIELD_candidates)
+			index = intern_list(writer, text);
+		else if (!is_string(writer, (uint64_t)index, text))
+			index = intern(writer, text);
+		if (index < 0)
+			return (int)index;
+		indices[i] = (uint32_t)index;
+	}
+	return 0;
+}
+
+static inline void put(struct fp_batch_writer *writer, struct fp_buffer *to, unsigned field, uint64_t value)
+{
+	size_t n = fp_varint_put((uint8_t *)to->data + to->len, value);
+
+	to->len += n;
+	writer->size += n;
 	writer->widths[field].n[n]++;
-	return n;
 }
 
 static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event,
-		   const uint32_t *indices)
+		   uint64_t *const owners[FP_BATCH_OWNERS], const uint32_t indices[64])
 {
-	struct fp_batch_key *key = (void *)(writer->keys.data + writer->keys.len);
-	size_t size = put(writer, 0, event->type);
-
-	*key = (struct fp_batch_key){.thread = (uint16_t)(event->tid % FP_BATCH_SLOTS), .type = (uint8_t)event->type};
-
+	put(writer, &writer->columns[0], 0, event->type);
 	for (unsigned i = 0; i < layout->n; i++) {
-		unsigned field = layout->fields[i], expectation = layout->expectations[i];
-		uint64_t *former = fp_batch_former(&writer->former, layout, i, event);
-		uint64_t value = i < layout->n_numbers ? *fp_event_num(event, &fp_fields[field]) : indices[i];
+		unsigned field = layout->fields[i];
+		uint64_t *own = &owners[layout->owners[i]][layout->places[i]];
+		uint64_t expected = fp_batch_expected(&writer->former, *own, layout->expectations[i], event);
+		uint64_t value = i < layout->n_numbers ? *(const uint64_t *)(const void *)((const char *)event + layout->offsets[i])
+						       : indices[i];
 
-		size += put(writer, field, fp_zigzag((int64_t)(value - fp_batch_expected(&writer->former, former, expectation, event))));
-		*former = value;
-		if (field == FP_FIELD_request)
-			key->request = (uint32_t)value;
+		put(writer, layout->sorted[i] ? &writer->rows : &writer->columns[field], field, fp_zigzag((int64_t)(value - expected)));
+		*own = value;
 	}
-	writer->keys.len += sizeof(*key);
 	fp_batch_note(&writer->former, layout, event);
-	writer->size += size;
+}
+
+/* What it is sorted by, when its numbers begin at `start`. */
+static void add_key(struct fp_batch_writer *writer, const struct fp_event *event, uint64_t *const owners[FP_BATCH_OWNERS], size_t start)
+{
+	const struct fp_batch_key key = {.request = (uint32_t)owners[FP_BATCH_OF_THREAD][FP_BATCH_PLACE_request],
+					 .thread = (uint16_t)(event->tid % FP_BATCH_SLOTS), .type = (uint8_t)event->type};
+	const uint32_t row = (uint32_t)start;
+
+	fp_buffer_add(&writer->keys, &key, sizeof(key));
+	fp_buffer_add(&writer->starts, &row, sizeof(row));
+}
+
+static bool is_full(const struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event, size_t table)
+{
+	return fp_batch_writer_body_size(writer) + table + (layout->n + 1u) * FP_VARINT_MAX > FP_BATCH_BODY_FULL ||
+	       writer->n_strings + layout->n + event->candidates.len / FP_REQUEST_ID_SIZE > FP_BATCH_STRINGS_MAX;
 }
 
 int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *event)
 {
 	const struct fp_batch_layout *layout;
+	uint64_t *owners[FP_BATCH_OWNERS];
 	uint32_t indices[64];
+	size_t start = writer->rows.len;
 	ssize_t table;
+	int r;
 
 	if ((unsigned)event->type >= FP_EVENT_TYPE_MAX)
 		return -EINVAL;
@@ -249,22 +294,17 @@ int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *e
 	table = table_bound(layout, event);
 	if (table < 0)
 		return (int)table;
-	if (fp_batch_writer_body_size(writer) + (size_t)table + (layout->n + 1u) * FP_VARINT_MAX > FP_BATCH_BODY_FULL ||
-	    writer->n_strings + layout->n + event->candidates.len / FP_REQUEST_ID_SIZE > FP_BATCH_STRINGS_MAX)
+	if (is_full(writer, layout, event, (size_t)table))
 		return -ENOSPC;
 	/* Room first and strings next, so that an event is added whole or not at all. */
 	if (!reserve(writer, layout))
 		return -ENOMEM;
-	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
-		unsigned field = layout->fields[i];
-		const struct fp_str *text = fp_event_str(event, &fp_fields[field]);
-		int64_t index = field == FP_FIELD_candidates ? intern_list(writer, text) : intern(writer, text);
-
-		if (index < 0)
-			return (int)index;
-		indices[i] = (uint32_t)index;
-	}
-	encode(writer, layout, event, indices);
+	fp_batch_find_owners(&writer->former, event, owners);
+	r = intern_all(writer, layout, event, owners, indices);
+	if (r < 0)
+		return r;
+	encode(writer, layout, event, owners, indices);
+	add_key(writer, event, owners, start);
 	if (writer->n_events == 0 || event->time < writer->first)
 		writer->first = event->time;
 	if (writer->n_events == 0 || event->time > writer->last)
@@ -340,11 +380,12 @@ static void add_directory(struct fp_batch_writer *writer, struct fp_column_place
 	struct fp_buffer *body = &writer->body;
 	unsigned n = 0;
 
-	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		n += writer->columns[field].len > 0;
-	fp_buffer_add_varint(body, n);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
 		fp_column_measure(&writer->widths[field], &places[field]);
+		n += places[field].n > 0;
+	}
+	fp_buffer_add_varint(body, n);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
 		if (places[field].n == 0)
 			continue;
 		fp_buffer_add_varint(body, field);
@@ -354,71 +395,72 @@ static void add_directory(struct fp_batch_writer *writer, struct fp_column_place
 	}
 }
 
-/* Lays out what columns are sorted by; false without memory. */
-static bool sort_events(struct fp_batch_writer *writer, struct fp_column_events *ret_events)
+/* Room for all columns in the body, where their numbers are put afterwards. */
+static bool begin_columns(struct fp_batch_writer *writer, const struct fp_column_places places[FP_FIELD_MAX],
+			  struct fp_column columns[FP_FIELD_MAX])
 {
-	const size_t n = writer->n_events;
-	uint32_t *numbers;
-	uint8_t *types;
-
-	fp_buffer_clear(&writer->order);
-	numbers = (void *)fp_buffer_reserve(&writer->order, n * (2 * sizeof(*numbers) + sizeof(*types)));
-	if (!numbers)
-		return false;
-	types = (uint8_t *)(numbers + 2 * n);
-	fp_batch_sort((void *)writer->keys.data, n, numbers, types, ret_events);
-	return true;
-}
-
-/* The column with its numbers as they are stored; NULL without memory. */
-static const struct fp_buffer *sort_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events)
-{
-	const struct fp_buffer *column = &writer->columns[field];
-	bool has[UINT8_MAX + 1];
-
-	if (!fp_batch_sorted(field) || !column->len)
-		return column;
-	fp_batch_having(writer->layouts, events, field, has);
-	fp_buffer_clear(&writer->sorted);
-	if (!fp_buffer_reserve(&writer->sorted, column->len))
-		return NULL;
-	fp_column_sort((const uint8_t *)column->data, column->len, events, has, false, (uint8_t *)writer->sorted.data);
-	writer->sorted.len = column->len;
-	return &writer->sorted;
-}
-
-static bool add_column(struct fp_batch_writer *writer, unsigned field, const struct fp_column_events *events,
-		       const struct fp_column_places *places)
-{
-	const struct fp_buffer *column = sort_column(writer, field, events);
-	char *out = column ? fp_buffer_reserve(&writer->body, column->len) : NULL;
+	uint8_t *out = (uint8_t *)fp_buffer_reserve(&writer->body, writer->size);
 
 	if (!out)
 		return false;
-	fp_column_split((const uint8_t *)column->data, column->len, places, (uint8_t *)out);
-	for (unsigned i = 0; i < places->n; i++) {
-		writer->body.len += places->len[i];
-		add_end(writer);
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
+		fp_column_begin(&columns[field], &places[field], out);
+		out += fp_column_size(&places[field]);
+		for (unsigned i = 0; i < places[field].n; i++) {
+			writer->body.len += places[field].len[i];
+			add_end(writer);
+		}
 	}
+	return true;
+}
+
+static void put_column(const struct fp_buffer *numbers, struct fp_column *column)
+{
+	const uint8_t *number = (const uint8_t *)numbers->data, *end = number + numbers->len;
+
+	while (number < end)
+		number = fp_column_put(column, number);
+}
+
+static void put_row(const struct fp_batch_layout *layout, const uint8_t *number, struct fp_column columns[FP_FIELD_MAX])
+{
+	for (unsigned i = 0; i < layout->n; i++)
+		if (layout->sorted[i])
+			number = fp_column_put(&columns[layout->fields[i]], number);
+}
+
+/* False without memory. */
+static bool put_rows(struct fp_batch_writer *writer, struct fp_column columns[FP_FIELD_MAX])
+{
+	const struct fp_batch_key *keys = (const void *)writer->keys.data;
+	const uint32_t *starts = (const void *)writer->starts.data, *sorted;
+	const size_t n = writer->n_events;
+	uint32_t *numbers;
+
+	fp_buffer_clear(&writer->order);
+	numbers = (void *)fp_buffer_reserve(&writer->order, 2 * n * sizeof(*numbers));
+	if (!numbers)
+		return false;
+	sorted = fp_batch_sort(keys, n, numbers);
+	for (size_t i = 0; i < n; i++)
+		put_row(&writer->layouts[keys[sorted[i]].type], (const uint8_t *)writer->rows.data + starts[sorted[i]], columns);
 	return true;
 }
 
 static int make_body(struct fp_batch_writer *writer)
 {
 	struct fp_column_places places[FP_FIELD_MAX];
-	struct fp_buffer *body = &writer->body;
-	struct fp_column_events events;
+	struct fp_column columns[FP_FIELD_MAX];
 
-	fp_buffer_clear(body);
+	fp_buffer_clear(&writer->body);
 	fp_buffer_clear(&writer->ends);
-	if (!sort_events(writer, &events))
-		return -ENOMEM;
 	add_strings(writer);
 	add_directory(writer, places);
+	if (!begin_columns(writer, places, columns) || !put_rows(writer, columns))
+		return -ENOMEM;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++)
-		if (!add_column(writer, field, &events, &places[field]))
-			return -ENOMEM;
-	return fp_buffer_error(body) < 0 ? -ENOMEM : fp_buffer_error(&writer->ends);
+		put_column(&writer->columns[field], &columns[field]);
+	return fp_buffer_error(&writer->body) < 0 ? -ENOMEM : fp_buffer_error(&writer->ends);
 }
 
 /*

@@ -663,9 +663,55 @@ static void test_golden(void **context)
 	assert_memory_equal(frame, old, prefix);
 }
 
+/* Who is among them; that one is there twice is no fault. */
+static bool is_about(const struct fp_batch_subjects *subjects, const char *request, uint64_t cgroup)
+{
+	bool found = !request;
+
+	for (size_t i = 0; i < subjects->n_requests && !found; i++)
+		found = memcmp(subjects->requests[i], request, FP_REQUEST_ID_SIZE) == 0;
+	for (size_t i = 0; i < subjects->n_cgroups && found; i++)
+		if (subjects->cgroups[i] == cgroup)
+			return true;
+	return false;
+}
+
+/* Whoever is meant, as a candidate alone as well, and in whatever order: 1, 65 and 129 are the same in their last six bits. */
+static void test_subjects(void **context)
+{
+	fp_cleanup(fp_batch_writer_freep) struct fp_batch_writer *writer = NULL;
+	fp_cleanup(fp_batch_freep) struct fp_batch *batch = NULL;
+	struct fp_batch_header header = header_of(1);
+	struct fp_event event = {.type = FP_EVENT_TYPE_READ, .tid = 7};
+	struct fp_batch_subjects subjects;
+	uint8_t hash[FP_BATCH_HASH_SIZE];
+	const uint8_t *frame;
+	size_t len;
+
+	assert_int_equal(fp_batch_writer_new(&writer), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		event.cgroup = (const uint64_t[]){1, 65, 129, 0}[i % 4];
+		event.request = i % 2 ? (struct fp_str){NULL, 0} : (struct fp_str){i % 4 ? "request number 1" : "request number 2", 16};
+		event.candidates = i == 123 ? (struct fp_str){"candidate  no. 1candidate  no. 2", 32} : (struct fp_str){NULL, 0};
+		event.path = (struct fp_str){"sixteen bytes, too", 16};
+		assert_int_equal(fp_batch_writer_add(writer, &event), 0);
+	}
+	assert_int_equal(fp_batch_writer_finish(writer, &header, &frame, &len, hash), 0);
+	assert_int_equal(fp_batch_open(frame, len, &batch), 0);
+	fp_batch_subjects(batch, &subjects);
+	assert_true(is_about(&subjects, "request number 1", 1));
+	assert_true(is_about(&subjects, "request number 2", 65));
+	assert_true(is_about(&subjects, "candidate  no. 1", 129));
+	assert_true(is_about(&subjects, "candidate  no. 2", 0));
+	assert_false(is_about(&subjects, NULL, 2));
+	assert_false(is_about(&subjects, "sixteen bytes, t", 1));
+	assert_int_equal(subjects.n_requests, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_subjects),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_transient_fields_stay),
 		cmocka_unit_test(test_writer_refuses),
