@@ -39,18 +39,22 @@ void fp_saved_bytes(struct fp_saved *in, void *bytes, size_t len)
 
 void fp_saved_add_numbers(struct fp_buffer *out, const uint64_t *numbers, size_t n)
 {
+	uint8_t *room = (uint8_t *)fp_buffer_reserve(out, n * FP_VARINT_MAX), *end = room;
+
+	if (!room)
+		return;
 	for (size_t i = 0; i < n; i++)
-		fp_buffer_add_varint(out, numbers[i]);
+		end += fp_varint_put(end, numbers[i]);
+	out->len += (size_t)(end - room);
 }
 
 /* --- contexts ---------------------------------------------------------------------- */
 
 void fp_saved_add_context(struct fp_buffer *out, const struct fp_context *context)
 {
-	fp_buffer_add_varint(out, context->attribution);
-	fp_buffer_add_varint(out, context->rule);
-	fp_buffer_add_varint(out, context->epoch);
-	fp_buffer_add_varint(out, context->ids ? context->ids->n : 0);
+	const uint64_t numbers[] = {context->attribution, context->rule, context->epoch, context->ids ? context->ids->n : 0};
+
+	fp_saved_add_numbers(out, numbers, sizeof(numbers) / sizeof(numbers[0]));
 	if (context->ids)
 		fp_buffer_add(out, context->ids->ids, (size_t)context->ids->n * FP_REQUEST_ID_SIZE);
 }

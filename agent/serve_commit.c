@@ -64,10 +64,10 @@ static int tell_not_spooled(struct serve *serve)
 	return fp_pipeline_loss(serve->pipeline, 0, FP_LOSS_SPOOL_FULL, serve->telling);
 }
 
-/* So much of the ring may be held for the batch at hand: small beside what wakes us up. */
+/* So much of the ring may be held for the batch at hand: less than what wakes us up, a quarter. */
 static uint64_t hold_limit(const struct serve *serve)
 {
-	return (serve->options.ring_size ? serve->options.ring_size : FP_RING_SIZE_DEFAULT) / 8;
+	return (serve->options.ring_size ? serve->options.ring_size : FP_RING_SIZE_DEFAULT) / 16 * 3;
 }
 
 static void take_loss(void *arg, uint64_t cgroup, uint32_t cause, uint64_t lost)
@@ -256,11 +256,14 @@ int fp_serve_commit(struct serve *serve)
 
 int fp_serve_drain(struct serve *serve)
 {
-	int r = fp_capture_take_losses(serve->capture, take_loss, serve);
+	int r = 0;
 
 	for (unsigned n = 0; r >= 0; n++) {
+		/* each time: each commit compares them with the holes that it has seen */
+		r = fp_capture_take_losses(serve->capture, take_loss, serve);
 		serve->full = false;
-		r = fp_capture_drain(serve->capture, take_record, serve);
+		if (r >= 0)
+			r = fp_capture_drain(serve->capture, take_record, serve);
 		if (r == -EAGAIN) /* the rest of it waits for somebody's word */
 			return tell_moved(serve);
 		if (r < 0 || !serve->full)

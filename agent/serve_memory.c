@@ -38,13 +38,6 @@ static size_t mapped(void)
 	return sum;
 }
 
-static size_t heap_in_use(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-}
-
 void fp_serve_memory_begin(struct serve *serve)
 {
 	/* the loop's own helper threads allocate little: they need no heaps of their own */
@@ -73,14 +66,15 @@ void fp_serve_memory_loaded(struct serve *serve)
 void fp_serve_memory_look(struct serve *serve)
 {
 	struct fp_serve_memory *memory = &serve->memory;
-	size_t limit, tables = fp_pipeline_memory(serve->pipeline, &limit), heap = heap_in_use();
+	struct mallinfo2 info = mallinfo2(); /* once: it goes through all that is free */
+	size_t limit, tables = fp_pipeline_memory(serve->pipeline, &limit), heap = info.uordblks + info.hblkhd;
 	size_t threads = fp_capture_thread_memory(serve->capture);
 	size_t rest = memory->kernel + threads + memory->mapped + (heap > tables ? heap - tables : 0) + memory->limit / HOLES_SHARE;
 
 	memory->heap = heap;
 	memory->short_of = rest + TABLES_LEAST > memory->limit ? rest + TABLES_LEAST - memory->limit : 0;
 	fp_pipeline_set_memory(serve->pipeline, memory->short_of ? TABLES_LEAST : memory->limit - rest);
-	if (mallinfo2().keepcost > TRIM_ABOVE)
+	if (info.keepcost > TRIM_ABOVE)
 		malloc_trim(0);
 }
 

@@ -110,9 +110,11 @@ bool fp_serve_ours_awaits(const struct serve *serve, const void *record, size_t 
 
 	if (serve->in_haste || len < sizeof(exec))
 		return false;
+	memcpy(&exec.head, record, sizeof(exec.head));
+	if (exec.head.type != FP_RECORD_TYPE_EXEC)
+		return false;
 	memcpy(&exec, record, sizeof(exec));
-	if (exec.head.type != FP_RECORD_TYPE_EXEC || exec.uid || !exec.ino ||
-	    exec.ino != serve->helper)
+	if (exec.uid || !exec.ino || exec.ino != serve->helper)
 		return false;
 	if (fp_host_boottime() > exec.head.time + WAIT_FOR_WORD || fp_capture_waiting(serve->capture) > serve->options.ring_size / 8)
 		return false;

@@ -85,9 +85,12 @@ void fp_buffer_add_format(struct fp_buffer *buffer, const char *format, ...)
 
 void fp_buffer_add_varint(struct fp_buffer *buffer, uint64_t value)
 {
-	uint8_t bytes[FP_VARINT_MAX];
+	char *room = fp_buffer_reserve(buffer, FP_VARINT_MAX);
 
-	fp_buffer_add(buffer, bytes, fp_varint_put(bytes, value));
+	if (!room)
+		return;
+	buffer->len += fp_varint_put((uint8_t *)room, value);
+	buffer->data[buffer->len] = '\0';
 }
 
 int fp_buffer_error(const struct fp_buffer *buffer)
