@@ -659,13 +659,22 @@ static void memory_that_grows_is_no_loss(void **state)
 	assert_int_equal(lost_by(FP_LOSS_FAULT), 0);
 }
 
+/* Whether the two threads meet is the scheduler's to say: on busy processors not each time. */
+static bool meets_a_fault(int (*body)(void))
+{
+	for (int i = 0; i < 20; i++) {
+		record(body);
+		if (lost_by(FP_LOSS_FAULT) > 0)
+			return true;
+	}
+	return false;
+}
+
 /* Who has a mapping that could have been meant is told of. */
 static void what_may_have_been_shared_is_a_loss(void **state)
 {
-	record(grow_beside_shared);
-	assert_true(lost_by(FP_LOSS_FAULT) > 0);
-	record(grow_in_child);
-	assert_true(lost_by(FP_LOSS_FAULT) > 0);
+	assert_true(meets_a_fault(grow_beside_shared));
+	assert_true(meets_a_fault(grow_in_child));
 }
 
 #define WHITEOUT 4
