@@ -173,14 +173,16 @@ function working () {
 }
 
 function say (invocation, resource) {
+  if (invocation !== said) {
+    const from = known(invocation) ? 4 * place(invocation) : 0 // the first place holds zeros
+    said = from === 0 ? 0 : invocation
+    within[0] = -1 // half an id holds for nothing: a signal's handler can do something in between
+    current[0] = ids[from]
+    current[1] = ids[from + 1]
+    current[2] = ids[from + 2]
+    current[3] = ids[from + 3]
+  }
   within[0] = resource
-  if (invocation === said) return
-  const from = known(invocation) ? 4 * place(invocation) : 0 // the first place holds zeros
-  said = from === 0 ? 0 : invocation
-  current[0] = ids[from]
-  current[1] = ids[from + 1]
-  current[2] = ids[from + 2]
-  current[3] = ids[from + 3]
 }
 
 function enter (invocation) {

@@ -69,8 +69,8 @@ class Assisted(unittest.TestCase):
             file.write(text)
         return path
 
-    def run_node(self, program, beginning=BEGINNING):
-        options = f"--require={self.home}/shown.cjs --require={ASSIST}"
+    def run_node(self, program, beginning=BEGINNING, before="shown.cjs"):
+        options = f"--require={self.home}/{before} --require={ASSIST}"
         done = subprocess.run(["node", self.write("main.cjs", beginning + program)], cwd=self.home,
                               env={**os.environ, "NODE_OPTIONS": options}, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=120, check=False)
@@ -420,6 +420,30 @@ if (cluster.isPrimary) {
   }).listen(0, '127.0.0.1')
 }
 """, beginning=""))
+
+    def test_half_an_id_holds_for_nothing(self):
+        """A signal's handler can make a call between the writing of two parts of it."""
+        self.write("watched.cjs", """
+require('./shown.cjs')
+globalThis.held = new Set() // for which number the board's first id held when a part of it was written
+globalThis.Int32Array = new Proxy(Int32Array, {
+  construct (Array, args) {
+    const array = new Array(...args)
+    if (args[2] !== 4) return array
+    const within = new Float64Array(array.buffer, array.byteOffset + 16, 1)
+    return new Proxy(array, { set (_, at, value) { held.add(within[0]); array[at] = value; return true } })
+  }
+})
+""")
+        self.assertEqual(["5 5 6 6 -1"], self.run_node("""
+(async () => {
+  const go = [5, 6].map(n => request(n, async () => { say(); await turn(); await null; say() }))
+  await Promise.all(go)
+  said.sort().push(...held)
+  show()
+  done()
+})()
+""", before="watched.cjs"))
 
     def test_the_pools_lookups_are_told_while_they_are_one_invocations(self):
         """One, a second one of the same, one of another beside them, without the first two, and without any; and where others use the pool."""
