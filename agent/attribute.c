@@ -17,18 +17,23 @@
 
 /* --- what the event is attributed to --------------------------------------- */
 
-/* One of those in flight, or one of `more`: all are named. */
+/* One of those in flight, or one of `more`: all are named, as far as an event has room; then the last ones make way for `more`. */
 static void name_all(struct container *container, const struct fp_idset *more, struct fp_context *ret)
 {
-	uint8_t ids[FP_IN_FLIGHT_MAX + 1][FP_REQUEST_ID_SIZE];
+	uint8_t ids[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n = container->n_in_flight;
 	struct fp_idset *set;
+	bool has_more = false;
 
 	memcpy(ids, container->in_flight, n * sizeof(ids[0]));
-	for (unsigned i = 0; more && i < more->n && n < FP_IN_FLIGHT_MAX + 1; i++)
-		if (fp_state_find_in_flight(container, more->ids[i]) < 0)
-			memcpy(ids[n++], more->ids[i], sizeof(ids[0]));
-	set = n == container->n_in_flight ? fp_idset_hold(fp_state_all_in_flight(container)) :
+	for (unsigned i = 0; more && i < more->n; i++) {
+		if (fp_state_find_in_flight(container, more->ids[i]) >= 0)
+			continue;
+		n -= n == FP_IN_FLIGHT_MAX;
+		memcpy(ids[n++], more->ids[i], sizeof(ids[0]));
+		has_more = true;
+	}
+	set = !has_more ? fp_idset_hold(fp_state_all_in_flight(container)) :
 					    fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n);
 	fp_context_set(ret, set, FP_ATTRIBUTION_AMBIGUOUS, FP_RULE_IN_FLIGHT, container->epoch);
 	fp_idset_release(set);

@@ -464,13 +464,13 @@ void fp_behind_done(struct fp_attributor *a, const struct container *container, 
 
 struct fp_idset *fp_behind_suspects(struct container *container)
 {
-	uint8_t ids[FP_IN_FLIGHT_MAX + SUSPECTS_MAX][FP_REQUEST_ID_SIZE];
+	uint8_t ids[FP_IN_FLIGHT_MAX][FP_REQUEST_ID_SIZE];
 	unsigned n = container->n_in_flight, kept = container->n_ended < FP_ENDED_MAX ? container->n_ended : FP_ENDED_MAX;
 
 	if (container->suspects)
 		return container->suspects;
 	memcpy(ids, container->in_flight, n * sizeof(ids[0]));
-	for (unsigned i = 1; i <= kept && i <= SUSPECTS_MAX; i++)
+	for (unsigned i = 1; i <= kept && i <= SUSPECTS_MAX && n < FP_IN_FLIGHT_MAX; i++)
 		memcpy(ids[n++], container->ended[(container->n_ended - i) % FP_ENDED_MAX], sizeof(ids[0]));
 	container->suspects = fp_idset_new((const uint8_t(*)[FP_REQUEST_ID_SIZE])ids, n);
 	return container->suspects;

@@ -58,13 +58,23 @@ static void mark_connection(struct fp_attributor *a, struct container *container
 	fp_readers_mark(a, container, ids->ids[0]);
 }
 
+/* Where there is no room for one more, and ends may be missing, the first to begin has most likely ended. */
+static void enter(struct fp_attributor *a, struct container *container, const uint8_t id[FP_REQUEST_ID_SIZE], uint64_t time)
+{
+	bool is_full = container->n_in_flight == FP_IN_FLIGHT_MAX;
+
+	if (is_full && container->missed)
+		fp_state_leave(a, container, 0, time);
+	if (fp_state_enter(container, id, time) < 0 || is_full)
+		fp_state_tell_forgotten(a, container->cgroup);
+}
+
 static int mark_begin(struct fp_attributor *a, struct container *container, struct fp_event *event,
 		      const uint8_t id[FP_REQUEST_ID_SIZE])
 {
 	if (fp_state_find_in_flight(container, id) >= 0)
 		return refuse(a, event, "an invocation with this id is in flight");
-	if (fp_state_enter(container, id, event->time) < 0)
-		fp_state_tell_forgotten(a, container->cgroup);
+	enter(a, container, id, event->time);
 	if (memcmp(container->marked, none, sizeof(none)) != 0)
 		memcpy(container->unsent, id, FP_REQUEST_ID_SIZE);
 	container->begun = true;
@@ -100,8 +110,8 @@ static bool has_begun_unseen(struct fp_attributor *a, struct container *containe
 {
 	if (!fp_state_may_miss(a, container))
 		return false;
-	if (mark != FP_MARK_END && fp_state_enter(container, id, event->time) < 0)
-		fp_state_tell_forgotten(a, container->cgroup);
+	if (mark != FP_MARK_END)
+		enter(a, container, id, event->time);
 	container->begun = true;
 	return true;
 }

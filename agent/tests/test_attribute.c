@@ -766,6 +766,52 @@ static void who_names_one_whose_begin_was_lost_is_no_liar(void **state)
 	assert_both_named(&event);
 }
 
+/* An event names no more than it has room for. */
+static void assert_named(const struct fp_event *event, unsigned most)
+{
+	assert_int_equal(event->attribution, FP_ATTRIBUTION_AMBIGUOUS);
+	assert_in_range(event->candidates.len, FP_REQUEST_ID_SIZE, most * FP_REQUEST_ID_SIZE);
+	assert_true(event->candidates.len <= FP_STR_MAX);
+}
+
+/* When the ends of many were lost, those that begin after that are not the ones that find no room. */
+static void many_whose_ends_were_lost_make_room(void **state)
+{
+	struct fp_event event;
+
+	hello(state);
+	begin(state, 1000);
+	send_mark(state, make_connection_mark(1000, 40000, 0), 0);
+	event = make_request_read(5, 40000, 50, 50);
+	note(state, &event);
+	end(state, 1000);
+	for (unsigned id = 1; id <= FP_IN_FLIGHT_MAX; id++)
+		begin(state, id);
+	event = do_write(state, NODE, NODE, 5); /* those in flight, and the one that it has read of */
+	assert_named(&event, FP_IN_FLIGHT_MAX);
+	assert_memory_equal(event.candidates.data + event.candidates.len - 2, "\x03\xe8", 2);
+	assert_int_equal(enter_by_assist(state, NODE, id_2), 0);
+	forked(state, NODE, 0, CHILD);
+	event = make_event(FP_EVENT_TYPE_READ, CHILD, CHILD, 1); /* those, and the ones that ended last */
+	event.object = FP_OBJECT_PIPE;
+	event.bytes = 1;
+	note(state, &event);
+	assert_named(&event, FP_IN_FLIGHT_MAX);
+	assert_int_equal(enter_by_assist(state, NODE, id_none), 0);
+	fp_attributor_doubt(*state, CGROUP);
+	for (unsigned id = FP_IN_FLIGHT_MAX + 1; id < FP_IN_FLIGHT_MAX + 20; id++) {
+		begin(state, id);
+		send_mark(state, make_connection_mark(id, 40000, 50), 0);
+	}
+	event = make_request_read(6, 40000, 50, 100);
+	note(state, &event);
+	assert_note(&event, FP_ATTRIBUTION_EXACT, FP_RULE_CONNECTION, (FP_IN_FLIGHT_MAX + 19) & 0xff);
+	event = do_write(state, NODE, NODE, 6);
+	assert_named(&event, FP_IN_FLIGHT_MAX);
+	assert_int_equal(enter_by_assist(state, NODE, "0123456789abcdef0000000000000113"), 0);
+	assert_write(state, FP_ATTRIBUTION_DERIVED, FP_RULE_ASSIST, (FP_IN_FLIGHT_MAX + 19) & 0xff);
+}
+
 /* Of a watchdog that tells no number a request lasts no longer than it may. */
 static void without_a_number_time_decides(void **state)
 {
@@ -1041,6 +1087,7 @@ int main(void)
 		TEST(one_whose_end_was_lost_stays_in_flight_until_another_is_alone),
 		TEST(one_whose_begin_was_lost_is_known_by_its_other_marks),
 		TEST(who_names_one_whose_begin_was_lost_is_no_liar),
+		TEST(many_whose_ends_were_lost_make_room),
 		TEST(without_a_number_time_decides),
 		TEST(the_watchdogs_own_work_is_no_requests),
 		TEST(the_end_of_an_idle_connection_enters_nothing),
