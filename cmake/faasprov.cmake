@@ -42,6 +42,33 @@ function(fp_program name)
   fp_common(${name} "${A_USES}" "${A_PACKAGES}")
 endfunction()
 
+# fp_bpf(name dir include...): dir/<name>.bpf.c as <name>.skel.h, the path of which is in <name>_skeleton, with the folders
+# it includes from beside the project's root
+find_program(FP_CLANG NAMES clang clang-14 clang-15 clang-16 REQUIRED)
+find_program(FP_BPFTOOL bpftool PATHS /usr/sbin /sbin REQUIRED)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(FP_BPF_ARCH arm64)
+else()
+  set(FP_BPF_ARCH x86)
+endif()
+function(fp_bpf name dir)
+  set(source ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/${name}.bpf.c)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
+  set(skeleton ${CMAKE_CURRENT_BINARY_DIR}/${name}.skel.h)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/*.[hc] ${CMAKE_SOURCE_DIR}/agent/bpf/kernel.h
+       ${CMAKE_SOURCE_DIR}/lib/schema/*.def ${CMAKE_SOURCE_DIR}/lib/schema/record.h)
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${FP_CLANG} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${FP_BPF_ARCH} -Wall -Werror -I${CMAKE_SOURCE_DIR} ${ARGN}
+            -c ${source} -o ${object}
+    DEPENDS ${sources} VERBATIM)
+  add_custom_command(
+    OUTPUT ${skeleton}
+    COMMAND sh -c "${FP_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}.new && mv ${skeleton}.new ${skeleton}"
+    DEPENDS ${object} VERBATIM)
+  set(${name}_skeleton ${skeleton} PARENT_SCOPE)
+endfunction()
+
 # fp_test(name LABEL unit|golden|bpf|... SOURCES t.c [USES lib...] [PACKAGES module...]): a cmocka program
 function(fp_test name)
   cmake_parse_arguments(A "" "LABEL" "SOURCES;USES;PACKAGES" ${ARGN})
