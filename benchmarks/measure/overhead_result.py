@@ -5,7 +5,7 @@ import os
 from . import machine, stats
 from lib.say import BadInput
 
-ORDER = ("a", "a2", "b", "n", "c", "d", "e")
+ORDER = ("a", "a2", "b", "n", "c", "f", "d", "e")
 # A slice during which the hypervisor gave more than this share of the processors to others says nothing.
 STOLEN_MAX = 0.03
 VERSION = 3
@@ -55,8 +55,8 @@ def evaluate_load(result, load):
     for s in ours if disturbed else steady:
         by_row[s["row"]][s["block"]] = s
     variants = {row: _variant(slices, by_row["a"], row) for row, slices in by_row.items() if slices}
-    if "c" in variants and "b" in variants:
-        variants["c"]["ratio_b"] = _ratios(by_row["c"], by_row["b"])
+    for row in variants.keys() & {"c", "f"} if "b" in variants else ():
+        variants[row]["ratio_b"] = _ratios(by_row[row], by_row["b"])
     lost = {"c": result["lost_of"].get(load["workload"], 0), **result["rivals_lost"]}
     for row, about in variants.items():
         about["lost"] = lost.get(row, 0)

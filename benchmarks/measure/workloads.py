@@ -35,7 +35,7 @@ MAIN = "purchase"  # what the published figures are about; measured most thoroug
 # first four, another part in each: what is far from the others shows so in few blocks, and time is what intervals are made of.
 ALWAYS = ("a", "a2", "b", "c")
 EVERY = 4
-SELDOM = {"n": (0, 3), "d": (1,), "e": (3,)}  # in which blocks of four: rows of the loads that are in every block
+SELDOM = {"n": (0, 3), "f": (0, 2), "d": (1,), "e": (3,)}  # in which blocks of four: rows of the loads that are in every block
 
 
 def requests(options):
@@ -53,7 +53,7 @@ def loads(options, capacity):
         main = name == MAIN or len(capacity) == 1
         turn = None if main else next(turns)
         for n in options.concurrency if main else options.others:
-            rows = ALWAYS + (("n", "d", "e") if main else ("d",))
+            rows = ALWAYS + (("n", "f", "d", "e") if main else ("d",))
             made.append({"name": f"{name}, closed, {n} at a time", "workload": name, "mode": "closed", "concurrency": n,
                          "rows": rows, "turn": turn})
         turn = next(turns) if main and options.rates else None
@@ -78,7 +78,7 @@ def rows(load, block, blocks, first=True):
     first: of the first generation of containers, which is for everything.
     """
     if not first:
-        return [row for row in load["rows"] if row in ALWAYS or row == "n" and block % EVERY in SELDOM[row]] if load["turn"] is None else []
+        return [row for row in load["rows"] if row in ALWAYS or row in ("n", "f") and block % EVERY in SELDOM[row]] if load["turn"] is None else []
     if blocks < EVERY:
         return list(load["rows"])
     if load["turn"] is not None:

@@ -202,7 +202,7 @@ class Plan(unittest.TestCase):
         self.assertEqual([load["concurrency"] for load in main if load["mode"] == "closed"], [1, 5, 16])
         self.assertEqual([load["rate"] for load in main if load["mode"] == "open"], [30.0, 100.0])
         for load in main:
-            expected = {"a", "a2", "b", "c"} | ({"n", "d", "e"} if load["mode"] == "closed" else set())
+            expected = {"a", "a2", "b", "c"} | ({"n", "f", "d", "e"} if load["mode"] == "closed" else set())
             measured = {row for block in range(4) for row in workloads.rows(load, block, 4)}
             self.assertEqual(measured, expected)
         self.assertEqual({load["workload"] for load in loads}, {"purchase", "catalog-api", "catalog-builder", "photos"})
