@@ -194,13 +194,15 @@ static void *work_handed_on(void *unused)
 }
 
 /* Requests of the oracle have no body: the watchdog sends one only when it got one. */
-static void take_in(struct connection *connection)
+static void take_in(int loop, struct connection *connection)
 {
 	ssize_t n = read(connection->fd, connection->head + connection->n, HEAD_MAX - connection->n);
 	struct job *job;
 	char *token;
 
 	if (n <= 0) {
+		/* a child that has not reached its exec holds it as well, and the loop would go on to tell of it */
+		epoll_ctl(loop, EPOLL_CTL_DEL, connection->fd, NULL);
 		close(connection->fd);
 		free(connection);
 		return;
@@ -231,7 +233,7 @@ static void serve(int listener, int loop)
 		struct connection *connection = event.data.ptr;
 
 		if (connection) {
-			take_in(connection);
+			take_in(loop, connection);
 			continue;
 		}
 		connection = calloc(1, sizeof(*connection));
