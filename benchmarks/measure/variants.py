@@ -22,7 +22,8 @@ class Variant:
     """One lab.  `base` names its directory below /run."""
 
     def __init__(self, base, name, dog="vanilla", recorded=False, rival=None):
-        self.name, self.dog, self.recorded, self.rival = name, dog, recorded, rival
+        """rival: makes what else records beside the functions, once the lab is up for the first time."""
+        self.name, self.dog, self.recorded, self.make_rival, self.rival = name, dog, recorded, rival, None
         self.dir = f"/run/{base}-{name}"
         former = os.environ.get("FAASPROV_LAB")
         os.environ["FAASPROV_LAB"] = self.dir
@@ -41,8 +42,8 @@ class Variant:
         self._lab("up", stack_path, "--nodes", "1", "--watchdog", self.dog, "--agents", "on" if self.recorded else "off")
         self.about = self.lab.running()
         self.groups = [f"{self.lab.cgroup}/node1/{c['id']}" for c in self.about["containers"]]
-        if self.rival:
-            self.rival = self.rival(self)  # from now on what records beside the functions
+        if self.make_rival and not self.rival:
+            self.rival = self.make_rival(self)
         if self.recorded:
             self.stop_recording()
 
