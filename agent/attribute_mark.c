@@ -190,12 +190,12 @@ static int note_enter(struct fp_attributor *a, struct container *container, stru
 		fp_context_clear(&thread->assist);
 		return 0;
 	}
-	if (!fp_state_has_served(container, id) && fp_state_may_miss(a, container)) {
+	if (!fp_state_has_served(container, id)) {
+		if (!fp_state_may_miss(a, container))
+			return refuse_word(a, thread, event, "the assist names a request that this container has not served");
 		fp_context_clear(&thread->assist); /* it may well have */
 		return 0;
 	}
-	if (!fp_state_has_served(container, id))
-		return refuse_word(a, thread, event, "the assist names a request that this container has not served");
 	if (fp_state_made_for_another(a, event, id))
 		return refuse_word(a, thread, event, "the assist names another request than the one that the process was made for");
 	if (fp_readers_refute(a, container, event, id))

@@ -114,7 +114,7 @@ struct fp_about {
  * them, written by turns: one counts when the batch it names is kept (agent/capture_journal.c).
  */
 /* Grows with each change of what is in `data`. */
-#define FP_JOURNAL_VERSION 8
+#define FP_JOURNAL_VERSION 9
 #define FP_JOURNAL_SLOTS 2
 #define FP_JOURNAL_ROOM (512u << 10)
 struct fp_journal_slot {

@@ -5,6 +5,7 @@
 #include "agent/tests/recorded.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
 enum { ENOUGH = 20000 }; /* writes of one byte; the ring holds fewer */
@@ -76,11 +77,22 @@ static void record_in_two(int (*work)(void), void (*between)(void))
 	between();
 	assert_int_equal(write(go_on, &one, sizeof(one)), sizeof(one));
 	assert_int_equal(waitpid(child, &status, 0), child);
+	child = 0;
 	assert_true(fp_capture_drain(capture, take, NULL) >= 0);
 	assert_int_equal(status, 0);
 	close(go);
 	close(is_full);
 	close(go_on);
+}
+
+/* What stopped between its halves would keep the cgroup. */
+static int end_child(void **state)
+{
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	return 0;
 }
 
 static size_t n_before;
@@ -126,7 +138,7 @@ static void what_is_not_believed_any_more_is_said_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_not_believed_any_more_is_said_again),
+		cmocka_unit_test_teardown(what_is_not_believed_any_more_is_said_again, end_child),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -1,7 +1,7 @@
 """The table, the plots and REPORT.md of an overhead run."""
 import os
 
-from . import overhead_result, plot, rivals, workloads
+from . import overhead_result, plot, workloads
 
 ROWS = {
     "a": "a   vanilla watchdog, no recorder",
@@ -262,7 +262,6 @@ each, recorded without interruption, less what a recording of nothing takes."""
 
 def _method(result):
     calls = ", ".join(f"`{name}`" for name in result["alastor_calls"])
-    floor = ", ".join(f"`{name}`" for name in rivals.FLOOR_CALLS)
     return f"""## How it is measured
 
 Two labs with vanilla watchdogs and two with marking ones are up at the same time, and one for each of d and e, each with its own containers, gateway
@@ -282,7 +281,7 @@ Row d: `strace -f -ff -ttt -s 128` on each function's process with the system ca
 `openat`, `clone3` and `vfork`, by which programs of today do the same), names as in ALASTOR's published raw logs and templates; and a proxy in front of each watchdog
 that logs heads and bodies. The watchdog of variant a is `of-watchdog` of this project (docs/watchdog.md), not upstream's.
 
-Row f: of each of the calls {floor} that succeeds in those containers one record of 160 bytes in a ring, with the time, who, which call and what
+Row f: of each call that reads, writes, sends, receives, opens, closes, connects, maps or makes a process and succeeds in those containers one record of 160 bytes in a ring, with the time, who, which call and what
 came of it; a program reads them ten times a second and throws them away (benchmarks/floor). What that costs is the kernel's, and no recorder by BPF can do without.
 
 Row e: `bpftrace` with a probe at the entry and at the exit of each of the same calls, filtered by the containers' cgroups, a

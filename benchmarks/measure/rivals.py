@@ -122,11 +122,6 @@ class Bpftrace:
         return ["bpftrace"]
 
 
-# What the agent makes records of in a purchase, but for what it puts together itself.
-FLOOR_CALLS = ("read", "pread64", "readv", "write", "pwrite64", "writev", "openat", "close", "socket", "connect", "accept4", "sendto",
-               "recvfrom", "sendmsg", "recvmsg", "clone", "execve", "mmap", "prctl", "shutdown")
-
-
 class Floor:
     """The least that a recorder by BPF can do: a record of 160 bytes of each call, read and thrown away (fp-floor)."""
 
@@ -134,7 +129,7 @@ class Floor:
         self.lab, self.lost, self.records = variant.lab, 0, 0
 
     def start(self):
-        process.start(self.lab, "floor", "client", [FLOOR, f"{cgroup.root()}/{self.lab.cgroup}/node1", *FLOOR_CALLS])
+        process.start(self.lab, "floor", "client", [FLOOR, f"{cgroup.root()}/{self.lab.cgroup}/node1"])
         process.wait_ready(self.lab, "floor", lambda: "ready" in self._said())
 
     def stop(self):

@@ -16,8 +16,6 @@
 
 /* FP_STR_MAX as a varint. */
 #define STRING_LEN_MAX 2
-/* What an event adds to any buffer, at most, but for rows. */
-#define EVENT_MOST 16
 
 struct string {
 	UT_hash_handle hh;
@@ -118,6 +116,15 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 	return NULL;
 }
 
+/* A failure leaves what is there whole. */
+static bool has_room(struct fp_buffer *buffer, size_t len)
+{
+	if (fp_buffer_reserve(buffer, len))
+		return true;
+	buffer->failed = false;
+	return false;
+}
+
 /* Index of the string, which is remembered when it is new.  -ENOMEM. */
 static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 {
@@ -132,7 +139,7 @@ static int64_t intern(struct fp_batch_writer *writer, const struct fp_str *text)
 	HASH_FIND_BYHASHVALUE(hh, writer->strings, text->data, text->len, hash, string);
 	if (string)
 		return string->index;
-	string = fp_buffer_reserve(&writer->by_index, sizeof(string)) ? malloc(sizeof(*string) + text->len) : NULL;
+	string = has_room(&writer->by_index, sizeof(string)) ? malloc(sizeof(*string) + text->len) : NULL;
 	if (!string)
 		return -ENOMEM;
 	memcpy(string->bytes, text->data, text->len);
@@ -200,19 +207,13 @@ static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp
 	return (ssize_t)bound;
 }
 
-/* Room for one more event; a failure leaves what is there whole. */
+/* Room for one more event. */
 static bool reserve(struct fp_batch_writer *writer, const struct fp_batch_layout *layout)
 {
-	struct fp_buffer *const buffers[] = {&writer->rows, &writer->keys, &writer->starts, &writer->columns[0], &writer->columns[FP_FIELD_tid],
-					     &writer->columns[FP_FIELD_time], &writer->columns[FP_FIELD_request]};
-	bool room = true;
-
-	for (unsigned i = 0; i < sizeof(buffers) / sizeof(*buffers); i++)
-		if (!fp_buffer_reserve(buffers[i], buffers[i] == &writer->rows ? (size_t)layout->n * FP_VARINT_MAX : EVENT_MOST)) {
-			buffers[i]->failed = room = false;
-			break;
-		}
-	return room;
+	return has_room(&writer->rows, (size_t)layout->n * FP_VARINT_MAX) && has_room(&writer->keys, sizeof(struct fp_batch_key)) &&
+	       has_room(&writer->starts, sizeof(uint32_t)) && has_room(&writer->columns[0], FP_VARINT_MAX) &&
+	       has_room(&writer->columns[FP_FIELD_tid], FP_VARINT_MAX) && has_room(&writer->columns[FP_FIELD_time], FP_VARINT_MAX) &&
+	       has_room(&writer->columns[FP_FIELD_request], FP_VARINT_MAX);
 }
 
 /* The indices of the event's strings, which are mostly the ones that are expected.  0 or -ENOMEM. */
