@@ -18,6 +18,7 @@
 
 #include "agent/bpf/handlers.h"
 #include "agent/capture_state.h"
+#include "agent/symbols.h"
 #include "base/cleanup.h"
 #include "base/ours.h"
 #include "schema/schema.h"
@@ -582,16 +583,16 @@ int fp_capture_start(struct fp_capture *capture, char ret_error[256])
 	return 0;
 }
 
-static int attach_probe(struct fp_capture *capture, const char *path, const struct probe *probe)
+static int attach_probe(struct fp_capture *capture, const char *path, uint64_t offset, const struct probe *probe)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(capture->skeleton->obj, probe->handler);
-	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = probe->how & AT_RETURN, .func_name = probe->function);
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = probe->how & AT_RETURN);
 	struct bpf_link **links = realloc(capture->probes, (capture->n_probes + 1) * sizeof(struct bpf_link *)), *link;
 
 	if (!links)
 		return -ENOMEM;
 	capture->probes = links;
-	link = bpf_program__attach_uprobe_opts(program, -1, path, 0, &options);
+	link = bpf_program__attach_uprobe_opts(program, -1, path, offset, &options);
 	if (!link)
 		return -errno;
 	capture->probes[capture->n_probes++] = link;
@@ -604,17 +605,30 @@ static bool is_refusal(int r)
 	return r == -EPERM || r == -EACCES || r == -ENOSYS || r == -EOPNOTSUPP || r == -ENODEV;
 }
 
+static int find_functions(int fd, enum fp_functions functions, struct fp_symbol ret_symbols[FP_SYMBOLS_MAX])
+{
+	for (size_t i = 0; i < probes[functions].n; i++)
+		ret_symbols[i].name = probes[functions].of[i].function;
+	return fp_symbols_find(fd, ret_symbols, probes[functions].n);
+}
+
 int fp_capture_attach(struct fp_capture *capture, enum fp_functions functions, const char *path)
 {
 	size_t before = capture->n_probes;
-	int r = 0;
+	struct fp_symbol symbols[FP_SYMBOLS_MAX];
+	fp_cleanup(fp_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char same[32]; /* what `path` leads to can be another file by now */
+	int r = fd < 0 ? -errno : 0;
 
 	if (!capture->skeleton)
 		return -ENOTSUP;
+	if (r == 0)
+		r = find_functions(fd, functions, symbols);
+	snprintf(same, sizeof(same), "/proc/self/fd/%d", fd);
 	for (size_t i = 0; i < probes[functions].n && r == 0; i++) {
 		const struct probe *probe = &probes[functions].of[i];
 
-		r = attach_probe(capture, path, probe);
+		r = symbols[i].offset ? attach_probe(capture, same, symbols[i].offset, probe) : -ENOENT;
 		if (r == -ENOENT && probe->how & CAN_LACK)
 			r = 0;
 	}

@@ -46,8 +46,8 @@ enum fp_functions { FP_FUNCTIONS_TLS, FP_FUNCTIONS_LOOKUPS };
 /*
  * Probes such functions of the library or program at `path`,
  * in all processes that are recorded, from now on and those that come.  0; -ENOENT
- * there are no such functions in it, -ENOTSUP the kernel side was taken over (what was
- * probed goes on being probed), or why it cannot be.
+ * there are no such functions in it, -ENOEXEC it is no 64-bit program of this machine, -ENOTSUP
+ * the kernel side was taken over (what was probed goes on being probed), or why it cannot be.
  */
 int fp_capture_attach(struct fp_capture *capture, enum fp_functions functions, const char *path);
 

@@ -13,7 +13,7 @@ LIBRARIES = {
     "jansson": r"jansson\.h", "graphviz": r"graphviz/", "libxml2": r"libxml/", "cmocka": r"cmocka\.h",
 }
 # Headers of the C library, POSIX and Linux.
-SYSTEM = re.compile(r"(sys|linux|arpa|net|netinet|asm)/|(assert|byteswap|ctype|dirent|endian|errno|fcntl|fnmatch|ftw|getopt|grp"
+SYSTEM = re.compile(r"(sys|linux|arpa|net|netinet|asm)/|(assert|byteswap|ctype|dirent|elf|endian|errno|fcntl|fnmatch|ftw|getopt|grp"
                     r"|inttypes|libgen|limits|locale|malloc|math|mntent|poll|pthread|pwd|sched|search|setjmp|signal|spawn|stdarg|stdatomic"
                     r"|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|wchar|wctype)\.h$")
 
