@@ -5,18 +5,13 @@
 
 #include "agent/bpf/shared.h"
 
-static int decode_str(const char *record, size_t len, size_t at, struct fp_str *ret_str)
+static bool decode_str(const char *record, size_t len, struct fp_record_str where, struct fp_str *ret_str)
 {
-	struct fp_record_str where;
-
-	if (len - at < sizeof(where))
-		return -EBADMSG;
-	memcpy(&where, record + at, sizeof(where));
 	if (where.len > FP_STR_MAX || where.offset > len || where.len > len - where.offset)
-		return -EBADMSG;
+		return false;
 	ret_str->data = record + where.offset;
 	ret_str->len = where.len;
-	return 0;
+	return true;
 }
 
 static void decode_head(const struct fp_record_head *head, struct fp_event *event)
@@ -34,37 +29,42 @@ static void decode_head(const struct fp_record_head *head, struct fp_event *even
 	event->result = head->result;
 }
 
+/* One function for each event: false when the record is too short for its numbers, or a string lies outside of it. */
+#define DECODE_NUM(name) event->name = r.name;
+#define DECODE_STR(name) good = good && decode_str(record, len, r.name, &event->name);
+#define DECODE_NOT(name)
+#define FP_EVENT(id, NAME, event_name, doc)                                                           \
+	static bool decode_##event_name(const char *record, size_t len, struct fp_event *event)       \
+	{                                                                                             \
+		struct fp_record_##event_name r;                                                      \
+		bool good = len >= sizeof(r);                                                         \
+                                                                                                      \
+		if (!good)                                                                            \
+			return false;                                                                 \
+		memcpy(&r, record, sizeof(r));                                                        \
+		FP_EVENT_##NAME(DECODE_NUM, DECODE_STR, DECODE_STR, DECODE_NOT)                       \
+		return good;                                                                          \
+	}
+#include "schema/events.def"
+
+static bool (*const decoders[FP_EVENT_TYPE_MAX])(const char *record, size_t len, struct fp_event *event) = {
+#define FP_EVENT(id, NAME, event_name, doc) [id] = decode_##event_name,
+#include "schema/events.def"
+};
+
 int fp_decode(const void *record, size_t len, struct fp_event *ret_event)
 {
-	const struct fp_event_info *info;
 	struct fp_record_head head;
-	size_t at = sizeof(head);
 
 	if (len < sizeof(head))
 		return -EBADMSG;
 	memcpy(&head, record, sizeof(head));
-	info = fp_event_info(head.type);
-	if (!info || (head.version & FP_RECORD_VERSION_MASK) != FP_RECORD_VERSION || head.size > len || head.size < sizeof(head))
+	if (head.type >= FP_EVENT_TYPE_MAX || !decoders[head.type] || head.size > len || head.size < sizeof(head) ||
+	    (head.version & FP_RECORD_VERSION_MASK) != FP_RECORD_VERSION)
 		return -EBADMSG;
 	memset(ret_event, 0, sizeof(*ret_event));
 	decode_head(&head, ret_event);
-	for (unsigned i = 0; i < info->n_fields; i++) {
-		const struct fp_field_info *field = fp_field_info(info->fields[i].field);
-
-		if (info->fields[i].origin == FP_FROM_AGENT)
-			continue;
-		/* a number and a fp_record_str both take eight bytes */
-		if (head.size - at < sizeof(uint64_t))
-			return -EBADMSG;
-		if (field->kind == FP_KIND_STR) {
-			if (decode_str(record, head.size, at, fp_event_str(ret_event, field)) < 0)
-				return -EBADMSG;
-		} else {
-			memcpy(fp_event_num(ret_event, field), (const char *)record + at, sizeof(uint64_t));
-		}
-		at += sizeof(uint64_t);
-	}
-	return 0;
+	return decoders[head.type](record, head.size, ret_event) ? 0 : -EBADMSG;
 }
 
 unsigned fp_decode_run(const void *record, size_t len)
