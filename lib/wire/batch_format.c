@@ -49,10 +49,8 @@ static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
 {
 	if (group_of(field) != group)
 		return;
-	layout->fields[layout->n] = (uint8_t)field;
-	layout->offsets[layout->n] = fp_fields[field].offset;
-	layout->sorted[layout->n] = fp_batch_sorted(field);
-	layout->expectations[layout->n++] = expectations[field];
+	layout->items[layout->n++] = (struct fp_batch_item){.field = (uint8_t)field, .expectation = expectations[field],
+							    .offset = fp_fields[field].offset, .sorted = fp_batch_sorted(field)};
 	if (group == KEYS)
 		layout->n_keys = layout->n;
 	if (group != STRINGS)
@@ -63,28 +61,33 @@ static void add_field(struct fp_batch_layout *layout, unsigned field, int group)
 static void find_places(struct fp_batch_layout *layout)
 {
 	for (unsigned i = 0; i < layout->n; i++) {
-		layout->owners[i] = (uint8_t)owner_of(layout->expectations[i]);
-		layout->places[i] = layout->owners[i] == FP_BATCH_OF_ALL ? layout->fields[i] : places[layout->fields[i]];
+		struct fp_batch_item *item = &layout->items[i];
+
+		item->owner = (uint8_t)owner_of(item->expectation);
+		item->place = item->owner == FP_BATCH_OF_ALL ? item->field : places[item->field];
 	}
 }
 
 static void replace(struct fp_batch_layout *layout, enum fp_batch_expectation from, enum fp_batch_expectation to)
 {
 	for (unsigned i = 0; i < layout->n; i++)
-		if (layout->expectations[i] == from)
-			layout->expectations[i] = (uint8_t)to;
+		if (layout->items[i].expectation == from)
+			layout->items[i].expectation = (uint8_t)to;
 }
 
 static bool has(const struct fp_batch_layout *layout, unsigned field)
 {
-	return memchr(layout->fields, (int)field, layout->n);
+	for (unsigned i = 0; i < layout->n; i++)
+		if (layout->items[i].field == field)
+			return true;
+	return false;
 }
 
 static void expect(struct fp_batch_layout *layout, unsigned field, enum fp_batch_expectation expectation)
 {
 	for (unsigned i = 0; i < layout->n; i++)
-		if (layout->fields[i] == field)
-			layout->expectations[i] = (uint8_t)expectation;
+		if (layout->items[i].field == field)
+			layout->items[i].expectation = (uint8_t)expectation;
 }
 
 bool fp_batch_layout(unsigned type, struct fp_batch_layout *ret_layout)

@@ -77,6 +77,7 @@ enum fp_batch_expectation {
 	FP_BATCH_AS_OF_THREAD,
 	FP_BATCH_AS_OF_OBJECT,
 	FP_BATCH_AS_OF_DESCRIPTOR, /* the object that the thread's descriptor was last */
+	FP_BATCH_AS_OWN_LAST = FP_BATCH_AS_OF_DESCRIPTOR, /* so far what it was; from here on what follows from the event */
 	FP_BATCH_AS_FURTHER, /* of the object, and the event's bytes behind it */
 	FP_BATCH_AS_TIME,
 	FP_BATCH_AS_RESULT,
@@ -103,6 +104,15 @@ enum {
 /* Whose former value of a field is kept. */
 enum fp_batch_owner { FP_BATCH_OF_ALL, FP_BATCH_OF_THREAD, FP_BATCH_OF_OBJECT, FP_BATCH_OF_DESCRIPTOR, FP_BATCH_OWNERS };
 
+/* A field of an event of one type. */
+struct fp_batch_item {
+	uint8_t field;
+	uint8_t expectation;
+	uint8_t owner, place; /* whose former value of it is kept, and where among the owner's */
+	uint16_t offset; /* in struct fp_event */
+	bool sorted; /* fp_batch_sorted() */
+};
+
 /*
  * Fields that a stored event of one type carries: HEAD, NOTE, own ones but the transient.  Numbers come first, and of
  * these first the keys, that tell what others are compared with.
@@ -110,12 +120,7 @@ enum fp_batch_owner { FP_BATCH_OF_ALL, FP_BATCH_OF_THREAD, FP_BATCH_OF_OBJECT, F
 struct fp_batch_layout {
 	uint8_t n, n_keys, n_numbers;
 	bool has_last;
-	uint8_t fields[64];
-	uint16_t offsets[64]; /* in struct fp_event */
-	bool sorted[64]; /* fp_batch_sorted() */
-	uint8_t expectations[64];
-	uint8_t owners[64];
-	uint8_t places[64]; /* among the owner's values */
+	struct fp_batch_item items[64];
 };
 
 /* Former values; a batch begins with zeros. */
@@ -144,6 +149,8 @@ static inline void fp_batch_find_owners(struct fp_batch_former *former, const st
 static inline uint64_t fp_batch_expected(const struct fp_batch_former *former, uint64_t own, unsigned expectation,
 					 const struct fp_event *event)
 {
+	if (expectation <= FP_BATCH_AS_OWN_LAST)
+		return own;
 	switch (expectation) {
 	case FP_BATCH_AS_START:
 		return former->starts_early[event->type] ? own : event->time;

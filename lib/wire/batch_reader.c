@@ -240,8 +240,8 @@ static uint8_t *get_row(struct fp_batch *batch, unsigned type, uint8_t *row)
 	const struct fp_batch_layout *layout = &batch->layouts[type];
 
 	for (unsigned i = 0; i < layout->n && row; i++)
-		if (layout->sorted[i])
-			row = fp_column_get(&batch->columns[layout->fields[i]], row);
+		if (layout->items[i].sorted)
+			row = fp_column_get(&batch->columns[layout->items[i].field], row);
 	return row;
 }
 
@@ -475,18 +475,19 @@ static int read_fields(struct fp_batch *batch, const struct fp_batch_layout *lay
 	int r = 0;
 
 	for (unsigned i = from; i < to && r == 0; i++) {
-		uint64_t *own = &owners[layout->owners[i]][layout->places[i]], value;
-		void *member = (char *)event + layout->offsets[i];
+		const struct fp_batch_item *item = &layout->items[i];
+		uint64_t *own = &owners[item->owner][item->place], value;
+		void *member = (char *)event + item->offset;
 
-		r = layout->sorted[i] ? fp_varint_read(batch->rows, batch->rows_len, pos, &value)
-				      : fp_column_read(&batch->columns[layout->fields[i]], &value);
+		r = item->sorted ? fp_varint_read(batch->rows, batch->rows_len, pos, &value)
+				 : fp_column_read(&batch->columns[item->field], &value);
 		if (r < 0)
 			return r;
-		*own = fp_batch_expected(&batch->former, *own, layout->expectations[i], event) + (uint64_t)fp_unzigzag(value);
+		*own = fp_batch_expected(&batch->former, *own, item->expectation, event) + (uint64_t)fp_unzigzag(value);
 		if (i < layout->n_numbers)
 			*(uint64_t *)member = *own;
 		else
-			r = read_string(batch, layout->fields[i], *own, member);
+			r = read_string(batch, item->field, *own, member);
 	}
 	return r;
 }

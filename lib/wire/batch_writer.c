@@ -30,9 +30,9 @@ struct fp_batch_writer {
 	size_t strings_len; /* of all of them, with room for their lengths */
 	struct fp_buffer columns[FP_FIELD_MAX]; /* 0: types; of fields that stay in the order of events */
 	struct fp_buffer rows; /* of each event the numbers of its other fields, in the layout's order */
-	struct fp_column_widths widths[FP_FIELD_MAX]; /* of the numbers of a field */
+	struct fp_column_widths widths[FP_FIELD_MAX]; /* of the numbers of a field; those of one byte are counted at the end */
 	size_t size; /* of all numbers */
-	size_t n_events;
+	size_t n_events, n_of_type[FP_EVENT_TYPE_MAX];
 	uint64_t first, last;
 	struct fp_buffer candidates; /* the last list of ids, */
 	uint32_t candidates_index; /* and where it is */
@@ -69,6 +69,7 @@ static void writer_clear(struct fp_batch_writer *writer)
 	memset(writer->widths, 0, sizeof(writer->widths));
 	writer->size = 0;
 	writer->n_events = 0;
+	memset(writer->n_of_type, 0, sizeof(writer->n_of_type));
 	memset(&writer->former, 0, sizeof(writer->former));
 }
 
@@ -119,7 +120,7 @@ struct fp_batch_writer *fp_batch_writer_free(struct fp_batch_writer *writer)
 /* A failure leaves what is there whole. */
 static bool has_room(struct fp_buffer *buffer, size_t len)
 {
-	if (fp_buffer_reserve(buffer, len))
+	if (len < buffer->size - buffer->len || fp_buffer_reserve(buffer, len))
 		return true;
 	buffer->failed = false;
 	return false;
@@ -190,18 +191,24 @@ static int64_t intern_list(struct fp_batch_writer *writer, const struct fp_str *
 	return fp_buffer_error(&writer->candidates) < 0 ? -ENOMEM : index;
 }
 
+static const struct fp_str *string_of(const struct fp_event *event, const struct fp_batch_item *item)
+{
+	return (const void *)((const char *)event + item->offset);
+}
+
 /* The most bytes that the event's strings add to the table; -EINVAL when one is too long. */
 static ssize_t table_bound(const struct fp_batch_layout *layout, const struct fp_event *event)
 {
 	size_t bound = 0;
 
 	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
-		size_t len = fp_event_str(event, &fp_fields[layout->fields[i]])->len;
+		const struct fp_batch_item *item = &layout->items[i];
+		size_t len = string_of(event, item)->len;
 
 		if (len > FP_STR_MAX)
 			return -EINVAL;
 		bound += STRING_LEN_MAX + len;
-		if (layout->fields[i] == FP_FIELD_candidates)
+		if (item->field == FP_FIELD_candidates)
 			bound += len / FP_REQUEST_ID_SIZE * (STRING_LEN_MAX + FP_BATCH_INDEX_LEN_MAX);
 	}
 	return (ssize_t)bound;
@@ -221,10 +228,11 @@ static int intern_all(struct fp_batch_writer *writer, const struct fp_batch_layo
 		      uint64_t *const owners[FP_BATCH_OWNERS], uint32_t indices[64])
 {
 	for (unsigned i = layout->n_numbers; i < layout->n; i++) {
-		const struct fp_str *text = (const void *)((const char *)event + layout->offsets[i]);
-		int64_t index = (int64_t)owners[layout->owners[i]][layout->places[i]];
+		const struct fp_batch_item *item = &layout->items[i];
+		const struct fp_str *text = string_of(event, item);
+		int64_t index = (int64_t)owners[item->owner][item->place];
 
-		if (layout->fields[i] == FP_FIELD_candidates)
+		if (item->field == FP_FIELD_candidates)
 			index = intern_list(writer, text);
 		else if (!is_string(writer, (uint64_t)index, text))
 			index = intern(writer, text);
@@ -235,29 +243,60 @@ static int intern_all(struct fp_batch_writer *writer, const struct fp_batch_layo
 	return 0;
 }
 
-static inline void put(struct fp_batch_writer *writer, struct fp_buffer *to, unsigned field, uint64_t value)
+/* Returns what is behind the number.  Most have one byte, and how many these are follows from the others. */
+static inline uint8_t *put(struct fp_batch_writer *writer, uint8_t *to, unsigned field, uint64_t value)
 {
-	size_t n = fp_varint_put((uint8_t *)to->data + to->len, value);
+	size_t n;
 
-	to->len += n;
-	writer->size += n;
+	if (value < 0x80) {
+		*to = (uint8_t)value;
+		return to + 1;
+	}
+	n = fp_varint_put(to, value);
 	writer->widths[field].n[n]++;
+	return to + n;
+}
+
+static inline uint8_t *end_of(const struct fp_buffer *buffer)
+{
+	return (uint8_t *)buffer->data + buffer->len;
+}
+
+static inline void set_end(struct fp_batch_writer *writer, struct fp_buffer *buffer, const uint8_t *end)
+{
+	size_t n = (size_t)(end - end_of(buffer));
+
+	buffer->len += n;
+	writer->size += n;
+}
+
+static void put_in_column(struct fp_batch_writer *writer, unsigned field, uint64_t value)
+{
+	struct fp_buffer *column = &writer->columns[field];
+
+	set_end(writer, column, put(writer, end_of(column), field, value));
 }
 
 static void encode(struct fp_batch_writer *writer, const struct fp_batch_layout *layout, const struct fp_event *event,
 		   uint64_t *const owners[FP_BATCH_OWNERS], const uint32_t indices[64])
 {
-	put(writer, &writer->columns[0], 0, event->type);
-	for (unsigned i = 0; i < layout->n; i++) {
-		unsigned field = layout->fields[i];
-		uint64_t *own = &owners[layout->owners[i]][layout->places[i]];
-		uint64_t expected = fp_batch_expected(&writer->former, *own, layout->expectations[i], event);
-		uint64_t value = i < layout->n_numbers ? *(const uint64_t *)(const void *)((const char *)event + layout->offsets[i])
-						       : indices[i];
+	uint8_t *row = end_of(&writer->rows);
 
-		put(writer, layout->sorted[i] ? &writer->rows : &writer->columns[field], field, fp_zigzag((int64_t)(value - expected)));
+	put_in_column(writer, 0, event->type);
+	for (unsigned i = 0; i < layout->n; i++) {
+		const struct fp_batch_item *item = &layout->items[i];
+		uint64_t *own = &owners[item->owner][item->place];
+		uint64_t expected = fp_batch_expected(&writer->former, *own, item->expectation, event);
+		uint64_t value = i < layout->n_numbers ? *(const uint64_t *)(const void *)((const char *)event + item->offset) : indices[i];
+		uint64_t difference = fp_zigzag((int64_t)(value - expected));
+
+		if (item->sorted)
+			row = put(writer, row, item->field, difference);
+		else
+			put_in_column(writer, item->field, difference);
 		*own = value;
 	}
+	set_end(writer, &writer->rows, row);
 	fp_batch_note(&writer->former, layout, event);
 }
 
@@ -311,6 +350,7 @@ int fp_batch_writer_add(struct fp_batch_writer *writer, const struct fp_event *e
 	if (writer->n_events == 0 || event->time > writer->last)
 		writer->last = event->time;
 	writer->n_events++;
+	writer->n_of_type[event->type]++;
 	return 0;
 }
 
@@ -376,11 +416,29 @@ static void add_strings(struct fp_batch_writer *writer)
 	}
 }
 
+/* Those of one byte are what is left of all. */
+static void count_short(struct fp_batch_writer *writer)
+{
+	size_t n[FP_FIELD_MAX] = {writer->n_events};
+
+	for (unsigned type = 0; type < FP_EVENT_TYPE_MAX; type++)
+		for (unsigned i = 0; writer->n_of_type[type] && i < writer->layouts[type].n; i++)
+			n[writer->layouts[type].items[i].field] += writer->n_of_type[type];
+	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
+		size_t *widths = writer->widths[field].n;
+
+		for (unsigned width = 2; width <= FP_VARINT_MAX; width++)
+			n[field] -= widths[width];
+		widths[1] = n[field];
+	}
+}
+
 static void add_directory(struct fp_batch_writer *writer, struct fp_column_places places[FP_FIELD_MAX])
 {
 	struct fp_buffer *body = &writer->body;
 	unsigned n = 0;
 
+	count_short(writer);
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
 		fp_column_measure(&writer->widths[field], &places[field]);
 		n += places[field].n > 0;
@@ -426,8 +484,8 @@ static void put_column(const struct fp_buffer *numbers, struct fp_column *column
 static void put_row(const struct fp_batch_layout *layout, const uint8_t *number, struct fp_column columns[FP_FIELD_MAX])
 {
 	for (unsigned i = 0; i < layout->n; i++)
-		if (layout->sorted[i])
-			number = fp_column_put(&columns[layout->fields[i]], number);
+		if (layout->items[i].sorted)
+			number = fp_column_put(&columns[layout->items[i].field], number);
 }
 
 /* False without memory. */

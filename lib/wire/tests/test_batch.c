@@ -55,7 +55,7 @@ static void random_event(struct fp_event *event, unsigned type, size_t max_strin
 	event->type = (enum fp_event_type)type;
 	assert_true(fp_batch_layout(type, &layout));
 	for (unsigned i = 0; i < layout.n; i++) {
-		const struct fp_field_info *info = fp_field_info(layout.fields[i]);
+		const struct fp_field_info *info = fp_field_info(layout.items[i].field);
 
 		if (info->kind == FP_KIND_STR)
 			*fp_event_str(event, info) = random_string(max_string);
@@ -396,7 +396,7 @@ static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
 
 	assert_true(fp_batch_layout(FP_EVENT_TYPE_EXIT, &layout));
 	for (unsigned i = 0; i < layout.n; i++)
-		has[layout.fields[i]] = true;
+		has[layout.items[i].field] = true;
 	has[at] = true;
 	for (unsigned field = 0; field < FP_FIELD_MAX; field++) {
 		size_t before = columns.len;
@@ -569,13 +569,13 @@ static void golden_event(struct fp_event *event, unsigned type)
 	event->type = (enum fp_event_type)type;
 	assert_true(fp_batch_layout(type, &layout));
 	for (unsigned i = 0; i < layout.n; i++) {
-		const struct fp_field_info *info = fp_field_info(layout.fields[i]);
+		const struct fp_field_info *info = fp_field_info(layout.items[i].field);
 
 		if (info->kind != FP_KIND_STR)
-			*fp_event_num(event, info) = 1000ull * type + layout.fields[i];
-		else if (layout.fields[i] == FP_FIELD_request)
+			*fp_event_num(event, info) = 1000ull * type + layout.items[i].field;
+		else if (layout.items[i].field == FP_FIELD_request)
 			*fp_event_str(event, info) = (struct fp_str){"0123456789abcdef", 16};
-		else if (layout.fields[i] == FP_FIELD_candidates)
+		else if (layout.items[i].field == FP_FIELD_candidates)
 			*fp_event_str(event, info) = (struct fp_str){"fedcba98765432100123456789abcdef", 32};
 		else
 			*fp_event_str(event, info) = (struct fp_str){info->name, strlen(info->name)};
