@@ -31,9 +31,9 @@ static int write_masked(struct fp_buffer *out, const struct fp_mask *mask)
 
 	for (size_t at = 0, end; at < mask->len; at = end) {
 		bool masked = mask->masked[at];
+		const uint8_t *other = memchr(mask->masked + at, !masked, mask->len - at);
 
-		for (end = at + 1; end < mask->len && (bool)mask->masked[end] == masked; end++)
-			continue;
+		end = other ? (size_t)(other - mask->masked) : mask->len;
 		if (masked) {
 			fp_buffer_add_text(out, FP_REDACT_MARK);
 			parts++;
@@ -63,14 +63,15 @@ bool fp_redact_is_needed(const char *text, size_t len)
 
 int fp_redact(struct fp_buffer *out, const char *text, size_t len, enum fp_redact_kind kind)
 {
-	uint8_t small[ON_STACK] = {0};
-	fp_cleanup(fp_freep) uint8_t *large = len > sizeof(small) ? calloc(1, len) : NULL;
+	uint8_t small[ON_STACK];
+	fp_cleanup(fp_freep) uint8_t *large = len > sizeof(small) ? malloc(len) : NULL;
 	struct fp_mask mask = {text, len, len > sizeof(small) ? large : small, kind};
 
 	if (len == 0)
 		return 0;
 	if (!mask.masked)
 		return -ENOMEM;
+	memset(mask.masked, 0, len);
 	fp_mask_cards(&mask);
 	fp_mask_named(&mask);
 	if (kind == FP_REDACT_ARGV)
