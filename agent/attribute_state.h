@@ -6,11 +6,10 @@
 #ifndef FP_AGENT_ATTRIBUTE_STATE_H
 #define FP_AGENT_ATTRIBUTE_STATE_H
 
-#include <uthash.h>
-
 #include "agent/attribute.h"
 #include "agent/bounds.h"
 #include "agent/context.h"
+#include "agent/hash.h"
 #include "base/text.h"
 
 /* Marks kept per connection: the last ones decide, earlier requests have been read. */

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
+
+#include "agent/hash.h"
 
 #define FP_LOOK_CAUSES 32
 /* Containers looked at one by one; those beyond are one row, FP_LOOK_OTHERS. */

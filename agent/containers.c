@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "agent/hash.h"
 
 enum { STRINGS = 5 };
 

@@ -34,14 +34,14 @@ struct held {
 };
 
 struct fp_failures {
-	fp_event_fn fn;
+	fp_own_event_fn fn;
 	void *arg;
 	struct kind *kinds;
 	struct held *held;
 	struct fp_failure_count *counts;
 };
 
-int fp_failures_new(fp_event_fn fn, void *arg, struct fp_failures **ret_failures)
+int fp_failures_new(fp_own_event_fn fn, void *arg, struct fp_failures **ret_failures)
 {
 	struct fp_failures *failures = calloc(1, sizeof(*failures));
 
@@ -222,14 +222,12 @@ const struct fp_failure_count *fp_failures_counts(const struct fp_failures *fail
 	return failures->counts;
 }
 
-int fp_failures_pass(struct fp_failures *failures, const struct fp_event *event)
+int fp_failures_pass(struct fp_failures *failures, struct fp_event *event)
 {
-	struct fp_event one = *event;
-	int r;
+	int r = note(failures, event, true);
 
-	one.usual = fp_failure_is_usual(event);
-	r = note(failures, event, true);
-	return r < 0 ? r : failures->fn(failures->arg, &one);
+	event->usual = fp_failure_is_usual(event);
+	return r < 0 ? r : failures->fn(failures->arg, event);
 }
 
 static bool count_in(struct fp_failures *failures, struct held *fresh, size_t len)

@@ -11,8 +11,7 @@
 #ifndef FP_AGENT_FAILURES_H
 #define FP_AGENT_FAILURES_H
 
-#include <uthash.h>
-
+#include "agent/hash.h"
 #include "agent/reduce.h"
 
 #define FP_FAILURE_NAMES_MAX 16
@@ -30,13 +29,13 @@ struct fp_failure_count {
 
 struct fp_failures;
 
-int fp_failures_new(fp_event_fn fn, void *arg, struct fp_failures **ret_failures);
+int fp_failures_new(fp_own_event_fn fn, void *arg, struct fp_failures **ret_failures);
 struct fp_failures *fp_failures_free(struct fp_failures *failures);
 
 /* Counts the event; it is held back, counted in one that is held, or dropped as usual.  Its strings are copied. */
 int fp_failures_add(struct fp_failures *failures, const struct fp_event *event);
 /* Counts it, and hands it on as it is; `usual` says whether anybody has to look at it. */
-int fp_failures_pass(struct fp_failures *failures, const struct fp_event *event);
+int fp_failures_pass(struct fp_failures *failures, struct fp_event *event);
 /* Hands on all that is held. */
 int fp_failures_flush(struct fp_failures *failures);
 

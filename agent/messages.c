@@ -4,11 +4,11 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "agent/app/app.h"
 #include "agent/app/dns.h"
 #include "agent/bpf/shared.h"
+#include "agent/hash.h"
 #include "agent/plaintext.h"
 #include "agent/redact/redact.h"
 #include "base/buffer.h"
@@ -50,7 +50,7 @@ struct held {
 };
 
 struct fp_messages {
-	fp_event_fn fn;
+	fp_own_event_fn fn;
 	fp_messages_asked_fn asked;
 	void *arg;
 	struct held *held;
@@ -75,7 +75,7 @@ struct occasion {
 static int read_plaintext(void *arg, const struct fp_event *socket, bool outgoing, const void *data, size_t have,
 			  size_t total);
 
-int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages)
+int fp_messages_new(fp_own_event_fn fn, void *arg, struct fp_messages **ret_messages)
 {
 	struct fp_messages *m = calloc(1, sizeof(*m));
 

@@ -22,7 +22,7 @@
 struct fp_messages;
 
 /* `fn` gets the MESSAGE and LOOKUP events. */
-int fp_messages_new(fp_event_fn fn, void *arg, struct fp_messages **ret_messages);
+int fp_messages_new(fp_own_event_fn fn, void *arg, struct fp_messages **ret_messages);
 struct fp_messages *fp_messages_free(struct fp_messages *messages);
 /* Told of each head of an HTTP request as it is read.  A negative return ends the reading and is given back. */
 typedef int (*fp_messages_asked_fn)(void *arg, const struct fp_event *event, const struct fp_asked *asked);

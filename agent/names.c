@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "agent/hash.h"
 
 struct name {
 	bool used; /* since it was last looked at for room */

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "agent/attribute.h"
 #include "agent/decode.h"
+#include "agent/hash.h"
 #include "agent/messages.h"
 #include "agent/names.h"
 #include "agent/redact/redact.h"
@@ -65,19 +65,18 @@ struct fp_pipeline {
  * The kernel's numbers have been checked; what is left after reduction gets
  * numbers of its own, again without holes, so that the store can be checked too.
  */
-static int number_and_hand_on(void *arg, const struct fp_event *event)
+static int number_and_hand_on(void *arg, struct fp_event *event)
 {
-	struct fp_event numbered = *event;
 	struct fp_pipeline *p = arg;
 
-	numbered.cpu = 0;
-	numbered.seq = p->stats.stored++;
+	event->cpu = 0;
+	event->seq = p->stats.stored++;
 	if (event->count > 1)
 		p->stats.merged += event->count - 1;
-	return p->options.event(p->options.arg, &numbered);
+	return p->options.event(p->options.arg, event);
 }
 
-static int store_message(void *arg, const struct fp_event *event)
+static int store_message(void *arg, struct fp_event *event)
 {
 	struct fp_pipeline *p = arg;
 
@@ -233,7 +232,7 @@ bool fp_pipeline_table(const struct fp_pipeline *p, unsigned n, struct fp_bound 
 /* --- announcing --------------------------------------------------------------- */
 
 /* Where the runtime says which of its function's replicas it is, that is a word of its own: older evidence has none. */
-static int announce_replica(struct fp_pipeline *p, const struct fp_event *said, struct fp_str replica)
+static int announce_replica(struct fp_pipeline *p, struct fp_event *said, struct fp_str replica)
 {
 	struct fp_event event = {.type = FP_EVENT_TYPE_REPLICA, .time = said->time, .start = said->start,
 				 .cgroup = said->cgroup, .replica = replica};

@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "agent/bpf/shared.h"
 #include "agent/failures.h"
+#include "agent/hash.h"
+#include "base/buffer.h"
 
 /* Processes with an event held back; more flush all.  Bounds memory to some MiB. */
 #define PENDING_MAX 4096
+/* So many entries are kept to be used again: an event is held back and handed on for every few records. */
+#define SPARE_MAX 64
 
 struct process_key {
 	uint64_t tgid, start;
@@ -28,9 +31,9 @@ struct object_key {
 struct pending {
 	struct process_key key;
 	struct fp_event event; /* its ids point into `ids` */
-	char *ids;
+	struct fp_buffer ids;
 	struct object *object;
-	struct pending *prev, *next; /* of the same object */
+	struct pending *prev, *next; /* of the same object; of a spare one: the next spare one */
 	UT_hash_handle hh;
 };
 
@@ -48,15 +51,17 @@ struct place {
 };
 
 struct fp_reducer {
-	fp_event_fn fn;
+	fp_own_event_fn fn;
 	void *arg;
 	bool raw;
 	struct fp_failures *failures;
 	struct pending *pending;
+	struct pending *spare;
+	unsigned n_spare;
 	struct object *objects;
 };
 
-int fp_reducer_new(fp_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
+int fp_reducer_new(fp_own_event_fn fn, void *arg, struct fp_reducer **ret_reducer)
 {
 	struct fp_reducer *reducer = calloc(1, sizeof(*reducer));
 
@@ -82,6 +87,34 @@ const struct fp_failure_count *fp_reducer_failures(const struct fp_reducer *redu
 	return fp_failures_counts(reducer->failures);
 }
 
+static struct pending *make_pending(struct fp_reducer *reducer)
+{
+	struct pending *pending = reducer->spare;
+
+	if (!pending)
+		return calloc(1, sizeof(*pending));
+	reducer->spare = pending->next;
+	reducer->n_spare--;
+	return pending;
+}
+
+static void free_pending(struct pending *pending)
+{
+	fp_buffer_done(&pending->ids);
+	free(pending);
+}
+
+static void spare_pending(struct fp_reducer *reducer, struct pending *pending)
+{
+	if (reducer->n_spare == SPARE_MAX) {
+		free_pending(pending);
+		return;
+	}
+	pending->next = reducer->spare;
+	reducer->spare = pending;
+	reducer->n_spare++;
+}
+
 static void forget(struct fp_reducer *reducer, struct pending *pending)
 {
 	struct object *object = pending->object;
@@ -92,8 +125,7 @@ static void forget(struct fp_reducer *reducer, struct pending *pending)
 		free(object);
 	}
 	HASH_DEL(reducer->pending, pending);
-	free(pending->ids);
-	free(pending);
+	spare_pending(reducer, pending);
 }
 
 struct fp_reducer *fp_reducer_free(struct fp_reducer *reducer)
@@ -102,6 +134,8 @@ struct fp_reducer *fp_reducer_free(struct fp_reducer *reducer)
 		return NULL;
 	while (reducer->pending)
 		forget(reducer, reducer->pending);
+	while (reducer->spare)
+		free_pending(make_pending(reducer));
 	fp_failures_free(reducer->failures);
 	free(reducer);
 	return NULL;
@@ -233,6 +267,23 @@ static int join_object(struct fp_reducer *reducer, struct pending *pending, cons
 	return 0;
 }
 
+/* The ids' bytes are the caller's. */
+static int copy_event(struct pending *pending, const struct fp_event *event)
+{
+	struct fp_buffer *ids = &pending->ids;
+
+	fp_buffer_clear(ids);
+	fp_buffer_add(ids, event->request.data, event->request.len);
+	fp_buffer_add(ids, event->candidates.data, event->candidates.len);
+	if (fp_buffer_error(ids) < 0)
+		return -ENOMEM;
+	pending->event = *event;
+	pending->event.payload = (struct fp_str){NULL, 0};
+	pending->event.request.data = ids->data;
+	pending->event.candidates.data = ids->data + event->request.len;
+	return 0;
+}
+
 static int hold(struct fp_reducer *reducer, const struct process_key *key, const struct place *at, const struct fp_event *event)
 {
 	struct pending *pending;
@@ -243,63 +294,55 @@ static int hold(struct fp_reducer *reducer, const struct process_key *key, const
 		if (r < 0)
 			return r;
 	}
-	pending = calloc(1, sizeof(*pending));
+	pending = make_pending(reducer);
 	if (!pending)
 		return -ENOMEM;
-	pending->ids = malloc(event->request.len + event->candidates.len + 1);
-	if (!pending->ids) {
-		free(pending);
-		return -ENOMEM;
-	}
 	pending->key = *key;
-	pending->event = *event;
-	pending->event.payload = (struct fp_str){NULL, 0};
-	if (event->request.len)
-		memcpy(pending->ids, event->request.data, event->request.len);
-	if (event->candidates.len)
-		memcpy(pending->ids + event->request.len, event->candidates.data, event->candidates.len);
-	pending->event.request.data = pending->ids;
-	pending->event.candidates.data = pending->ids + event->request.len;
-	if (join_object(reducer, pending, at) < 0) {
-		free(pending->ids);
-		free(pending);
+	if (copy_event(pending, event) < 0 || join_object(reducer, pending, at) < 0) {
+		spare_pending(reducer, pending);
 		return -ENOMEM;
 	}
 	HASH_ADD(hh, reducer->pending, key, sizeof(pending->key), pending);
 	return 0;
 }
 
-int fp_reducer_add(struct fp_reducer *reducer, const struct fp_event *event)
+static int merge_or_hold(struct fp_reducer *reducer, struct fp_event *event)
 {
 	struct process_key key = {event->tgid, event->process_start};
-	struct fp_event one = *event;
+	bool merges = can_merge_type(event->type), crosses = can_cross(event);
 	struct pending *pending;
 	struct place at;
-	int r;
+	int r = 0;
 
-	if ((can_merge_type(one.type) || one.type == FP_EVENT_TYPE_FAILED) && one.count == 0) {
-		one.count = 1;
-		one.last = one.time;
-	}
-	if (one.type == FP_EVENT_TYPE_FAILED)
-		return reducer->raw ? fp_failures_pass(reducer->failures, &one) : fp_failures_add(reducer->failures, &one);
-	if (reducer->raw)
-		return reducer->fn(reducer->arg, &one);
-	if (can_merge_type(one.type) || can_cross(&one))
-		at = place_of(&one);
-	r = can_cross(&one) ? cut_others(reducer, &key, &at, &one) : 0;
+	if (merges || crosses)
+		at = place_of(event);
+	if (crosses)
+		r = cut_others(reducer, &key, &at, event);
 	if (r < 0)
 		return r;
 	HASH_FIND(hh, reducer->pending, &key, sizeof(key), pending);
-	if (pending && can_merge_type(one.type) && same_operation(&pending->event, &one)) {
-		merge(&pending->event, &one);
+	if (pending && merges && same_operation(&pending->event, event)) {
+		merge(&pending->event, event);
 		return 0;
 	}
 	/* what the agent reads out of a transfer is no operation of the process */
-	if (pending && one.type != FP_EVENT_TYPE_MESSAGE) {
+	if (pending && event->type != FP_EVENT_TYPE_MESSAGE) {
 		r = hand_on(reducer, pending);
 		if (r < 0)
 			return r;
 	}
-	return can_merge_type(one.type) ? hold(reducer, &key, &at, &one) : reducer->fn(reducer->arg, &one);
+	return merges ? hold(reducer, &key, &at, event) : reducer->fn(reducer->arg, event);
+}
+
+int fp_reducer_add(struct fp_reducer *reducer, struct fp_event *event)
+{
+	bool fails = event->type == FP_EVENT_TYPE_FAILED;
+
+	if ((fails || can_merge_type(event->type)) && event->count == 0) {
+		event->count = 1;
+		event->last = event->time;
+	}
+	if (fails)
+		return reducer->raw ? fp_failures_pass(reducer->failures, event) : fp_failures_add(reducer->failures, event);
+	return reducer->raw ? reducer->fn(reducer->arg, event) : merge_or_hold(reducer, event);
 }

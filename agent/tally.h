@@ -7,8 +7,7 @@
 #ifndef FP_AGENT_TALLY_H
 #define FP_AGENT_TALLY_H
 
-#include <uthash.h>
-
+#include "agent/hash.h"
 #include "base/buffer.h"
 #include "schema/schema.h"
 

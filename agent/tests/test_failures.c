@@ -20,7 +20,7 @@ static char out_path[ROOM][64];
 static size_t n_out;
 static int refuse;
 
-static int take(void *arg, const struct fp_event *event)
+static int take(void *arg, struct fp_event *event)
 {
 	if (refuse)
 		return refuse;

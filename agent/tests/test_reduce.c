@@ -12,7 +12,7 @@ static struct fp_event out[64];
 static char out_request[64]; /* first byte; the strings of an event do not outlive the call */
 static size_t n_out;
 
-static int take(void *arg, const struct fp_event *event)
+static int take(void *arg, struct fp_event *event)
 {
 	out_request[n_out] = event->request.len ? event->request.data[0] : 0;
 	out[n_out++] = *event;
