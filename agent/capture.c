@@ -79,36 +79,6 @@ static const char *const families[] = {
 	FP_FAMILIES(FAMILY_NAME)
 };
 
-static const char *family_of(enum fp_handler handler)
-{
-	switch (handler) {
-#define HANDLER_CASE(name) case FP_HANDLER_##name:
-#define FAMILY_CASES(name, HANDLERS) HANDLERS(HANDLER_CASE) return #name;
-		FP_FAMILIES(FAMILY_CASES)
-	default:
-		return NULL;
-	}
-}
-
-static int fill_calls(struct faasprov_bpf *skeleton)
-{
-	int map = bpf_map__fd(skeleton->maps.calls), fd;
-
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		struct bpf_program *program =
-			bpf_object__find_program_by_name(skeleton->obj, family_of(calls[i].handler));
-
-		fd = program ? bpf_program__fd(program) : -ENOENT;
-		if (fd < 0)
-			return fd;
-		if (bpf_map_update_elem(map, &calls[i].number, &fd, BPF_ANY) < 0)
-			return -errno;
-	}
-	/* behind the last call: what runs when one of them fails */
-	fd = bpf_program__fd(skeleton->progs.of_failures);
-	return bpf_map_update_elem(map, &(uint32_t){FP_CALLS_MAX}, &fd, BPF_ANY) < 0 ? -errno : 0;
-}
-
 #define AT_RETURN 1
 #define CAN_LACK 2 /* the others are enough without it */
 
@@ -300,9 +270,6 @@ static int load(struct fp_capture *capture, const struct fp_capture_options *opt
 	if (r < 0)
 		return complain(ret_error, "cannot load the BPF programs", r);
 	skeleton = capture->skeleton;
-	r = fill_calls(skeleton);
-	if (r < 0)
-		return complain(ret_error, "cannot fill the table of system calls", r);
 	capture->about.memory = charged_for_all(skeleton);
 #define FD_OF(name) capture->maps[FP_CAPTURE_MAP_##name] = bpf_map__fd(skeleton->maps.name);
 	FP_CAPTURE_MAPS(FD_OF)

@@ -12,7 +12,7 @@
 #include "agent/ring.h"
 
 /* Maps that the agent itself uses, by the name of their pins. */
-#define FP_CAPTURE_MAPS(MAP) MAP(ring) MAP(losses) MAP(about) MAP(journal) MAP(calls) MAP(usage) MAP(watchdogs) MAP(made) MAP(members) MAP(sequence) MAP(bss)
+#define FP_CAPTURE_MAPS(MAP) MAP(ring) MAP(losses) MAP(about) MAP(journal) MAP(families) MAP(usage) MAP(watchdogs) MAP(made) MAP(members) MAP(sequence) MAP(bss)
 
 enum fp_capture_map {
 #define FP_CAPTURE_MAP(name) FP_CAPTURE_MAP_##name,

@@ -164,7 +164,7 @@ class Flooded(RecordedCgroup):
         listener = self.away()
         self.start("%s:%d" % listener.getsockname())
         rows, floods = {}, []
-        for mode, calls in (("paths", 4 * N), ("connections", 7 * N + 2 * (N - KEPT)), ("processes", 2 * N)):
+        for mode, calls in (("paths", 3 * N), ("connections", 7 * N), ("processes", 2 * N)):
             flood, number = self.start_flood(mode, N)
             rows[mode] = number, calls
             floods.append(flood)

@@ -125,7 +125,7 @@ struct thread_state {
 	__u32 fresh; /* 1: of a process whose work moves: that it woke has not been told */
 	__u32 said_after; /* how many runs of records had been refused when that was said */
 	__u64 moves; /* work goes from thread to thread of the process: its loop is kept with its first thread */
-	__u64 last; /* end of its last record */
+	__u64 last; /* end of its last call that does something */
 	__u64 woken; /* when it was woken last, which can be long before it came back from its wait */
 	__u64 giver; /* when who woke it had come back to its loop; 0: that has none, or is of another process */
 	/* of a thread whose descriptors others can change: end of the last call that we know of, and how often it had slept by then */
@@ -787,21 +787,18 @@ static __always_inline int say_whose(struct thread_state *state, __u64 cgroup, _
 	return 0;
 }
 
-/* The running process's entry, if it is a watchdog; for all others one comparison. */
-static __always_inline struct fp_watchdog *own_watchdog(void)
+/* The process's entry, if it is a watchdog; for all others one comparison. */
+static __always_inline struct fp_watchdog *watchdog_of(struct task_struct *task)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32, slot = tgid % FP_WATCHDOG_SLOTS;
+	__u32 tgid = task->tgid, slot = tgid % FP_WATCHDOG_SLOTS;
 	struct fp_watchdog *watchdog = bpf_map_lookup_elem(&watchdogs, &slot);
 
-	return watchdog && watchdog->tgid == tgid &&
-			       watchdog->process_start == bpf_get_current_task_btf()->group_leader->start_boottime ?
-		       watchdog :
-		       0;
+	return watchdog && watchdog->tgid == tgid && watchdog->process_start == task->group_leader->start_boottime ? watchdog : 0;
 }
 
 static __always_inline int is_watchdog(__u64 cgroup)
 {
-	struct fp_watchdog *watchdog = own_watchdog();
+	struct fp_watchdog *watchdog = watchdog_of((void *)bpf_get_current_task_btf());
 
 	return watchdog && watchdog->cgroup == cgroup;
 }
@@ -809,7 +806,7 @@ static __always_inline int is_watchdog(__u64 cgroup)
 /* The same of the container that the task is in, which only a watchdog has looked up for it. */
 static __always_inline int is_watchdog_here(void)
 {
-	struct fp_watchdog *watchdog = own_watchdog();
+	struct fp_watchdog *watchdog = watchdog_of((void *)bpf_get_current_task_btf());
 
 	return watchdog && watchdog->cgroup == container_cgroup();
 }
@@ -852,10 +849,9 @@ static __always_inline int say_wait(struct thread_state *own, __u64 cgroup, __u6
 /* What it was done to is known, not by which number: through io_uring, by a queue's own number. */
 #define NO_DESCRIPTOR (~0u)
 
-/* What an event loop takes in is judged without the assist, which has its word only after that; a close is nobody's deed. */
-#define NEEDS_NO_WORD(EVENT)                                                                              \
-	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT || \
-	 FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_CLOSE)
+/* What an event loop takes in is judged without the assist, which has its word only after that. */
+#define NEEDS_NO_WORD(EVENT) \
+	(FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_RECEIVE || FP_RECORD_TYPE_##EVENT == FP_RECORD_TYPE_ACCEPT)
 
 /* How a record is begun: its thread's word is said before it; or it is one of many, and leaves room for others (above). */
 #define WITH_WORD 2
@@ -884,6 +880,17 @@ static __always_inline void note_seen(struct thread_state *state)
 {
 	state->seen = bpf_ktime_get_boot_ns();
 	state->switches = bpf_get_current_task_btf()->nvcsw;
+}
+
+/* A call has ended of which no record is made; when that was. */
+static __always_inline __u64 end_unrecorded(void)
+{
+	struct thread_state *state = sharing_state((void *)bpf_get_current_task_btf());
+
+	if (!state)
+		return bpf_ktime_get_boot_ns();
+	note_seen(state);
+	return state->last = state->seen;
 }
 
 /* What is to be said before a record of `size` bytes; and whether that may be made. */

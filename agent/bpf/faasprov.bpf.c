@@ -1,8 +1,7 @@
 /*
  * The kernel side of the agent: one program per event source.  The exit of each
- * system call arrives at one place, where tasks that are not recorded leave
- * after one comparison; a table of programs by call number, which the agent
- * fills for its architecture (agent/calls.def), does the rest.
+ * system call arrives at one place, where calls without a handler (agent/calls.def)
+ * end, and then tasks that are not recorded; one program a family of calls does the rest.
  */
 #include "agent/bpf/dumped.bpf.h"
 #include "agent/bpf/failed.bpf.h"
@@ -25,12 +24,19 @@ char LICENSE[] SEC("license") = "GPL";
  * One program a family of calls, not one a call: the verifier looks at what all of
  * them use once for each program, and that is nearly all that it looks at.
  */
+#define FAMILY_NUMBER(name, HANDLERS) FAMILY_##name,
+#define FAMILY_DECLARED(name, HANDLERS) int name(__u64 *ctx);
+#define FAMILY_ENTRY(name, HANDLERS) [FAMILY_##name] = (void *)name,
+#define NO_HANDLERS(H)
+#define ALL_FAMILIES(F) FP_FAMILIES(F) F(of_failures, NO_HANDLERS)
+enum { ALL_FAMILIES(FAMILY_NUMBER) N_FAMILIES };
+ALL_FAMILIES(FAMILY_DECLARED)
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, FP_CALLS_MAX + 1); /* the last is CALL_FAILED */
+	__uint(max_entries, N_FAMILIES);
 	__type(key, __u32);
-	__type(value, __u32);
-} calls SEC(".maps");
+	__array(values, int(__u64 *));
+} families SEC(".maps") = {.values = {ALL_FAMILIES(FAMILY_ENTRY)}};
 
 #define ENOSYS 38
 
@@ -50,20 +56,23 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	__u64 number;
 	__u8 handler;
 
-	if (!is_recorded())
-		return 0;
 	/* of which nothing is known but that it was made */
 	if (is_of_third_kind(regs))
-		return result == -ENOSYS ? 0 : count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
+		return result == -ENOSYS || !is_recorded() ? 0 : count_loss(container_cgroup(), FP_LOSS_CAUSE_FOREIGN_CALL);
 	number = is_foreign() ? number_of_call() : (__u64)call_number(regs);
 	if (number >= FP_CALLS_MAX)
 		return 0;
+	/* whose task it is takes most to find out, and so comes last */
 	handler = handler_of[number];
-	if (!handler || (is_idle_talk(handler) && is_watchdog_here()))
+	if (!handler || (is_idle_talk(handler) && is_watchdog_here()) || !is_recorded())
 		return 0;
 	if (is_failure(result) && tells_failures(handler))
-		bpf_tail_call(ctx, &calls, CALL_FAILED);
-	bpf_tail_call(ctx, &calls, (__u32)number);
+		bpf_tail_call_static(ctx, &families, FAMILY_of_failures);
+	/* by a number that the compiler knows: a jump, where the kernel looks nothing up */
+#define GO_ON(name, HANDLERS)                                                                      \
+	if (handler < FP_HANDLER_AFTER_##name)                                                     \
+		bpf_tail_call_static(ctx, &families, FAMILY_##name);
+	FP_FAMILIES(GO_ON)
 	return 0;
 }
 
@@ -456,9 +465,9 @@ static __always_inline void connect_by_sending(struct call *call, __u32 fd, unsi
 HANDLER(on_sendmsg, connect_by_sending(&call, a1, a3); IF_MOVED(moved_one_message(&call, a1, a2, a3, 1)))
 HANDLER(on_sendfile, IF_MOVED(moved_between(&call, a1, a2)))
 HANDLER(on_copy_range, IF_DONE(moved_between(&call, a3, a1)))
-HANDLER(on_close, IF_DONE(note_replaced(a1); record_close(&call, a1)))
-/* another number for a descriptor is told by nothing, but what that number stood for before is gone */
-HANDLER(on_replace, if (result >= 0 && a1 != a2) note_replaced(a2))
+/* what a descriptor stands for is told by no record, but what its number stood for before is gone */
+HANDLER(on_close, IF_DONE(note_replaced(a1, end_unrecorded())))
+HANDLER(on_replace, if (result >= 0 && a1 != a2) note_replaced(a2, bpf_ktime_get_boot_ns()))
 HANDLER(on_close_range, IF_DONE(note_replaced_range(a1, a2, a3)))
 RENAME_HANDLER(on_rename, record_rename, NAME(a1, AT_FDCWD), NEW_NAME(a2, AT_FDCWD))
 RENAME_HANDLER(on_renameat, record_rename, NAME(a2, a1), NEW_NAME(a4, a3))
@@ -749,9 +758,12 @@ static __always_inline int end_futex(struct call *call, unsigned long word, __u6
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task)
 {
-	struct thread_state *state = bpf_task_storage_get(&threads, task, 0, 0), *own;
 	struct task_struct *waker = (void *)bpf_get_current_task_btf();
+	struct thread_state *state, *own;
 
+	if (watchdog_of(task)) /* of whose rests nothing is asked */
+		return 0;
+	state = bpf_task_storage_get(&threads, task, 0, 0);
 	if (!state || state->polls || state->moves)
 		return 0;
 	own = waker->tgid == task->tgid ? bpf_task_storage_get(&threads, waker, 0, 0) : 0;
@@ -1148,11 +1160,12 @@ int BPF_PROG(on_capable, const struct cred *cred, void *target, void *owner, int
 	struct arguments made = {};
 	__u8 handler;
 
-	if ((capability != CAP_SYS_ADMIN && capability != CAP_SYS_CHROOT) || !is_recorded())
+	if (capability != CAP_SYS_ADMIN && capability != CAP_SYS_CHROOT)
 		return 0;
 	take_arguments(&made, (void *)bpf_task_pt_regs((void *)bpf_get_current_task_btf()));
 	handler = made.number < FP_CALLS_MAX ? handler_of[made.number & (FP_CALLS_MAX - 1)] : 0;
-	return changes_mounts(handler) ? begin_change(handler, made.a[0]) : 0;
+	/* mostly it is about memory */
+	return changes_mounts(handler) && is_recorded() ? begin_change(handler, made.a[0]) : 0;
 }
 
 /* --- functions: attached by the agent where they are loaded --------------------- */

@@ -11,8 +11,6 @@
 #include "agent/bpf/process.bpf.h"
 
 #define ERRORS_MAX 4095
-/* In the table of programs behind the last call. */
-#define CALL_FAILED FP_CALLS_MAX
 
 static __always_inline int is_failure(long result)
 {

@@ -1,5 +1,5 @@
 /*
- * Files, pipes and devices: open, read, write, close, chmod by descriptor and
+ * Files, pipes and devices: open, read, write, chmod by descriptor and
  * executable mappings.  Each runs at the exit of its system call, when the
  * descriptor it returned or was given names the object that was really used.
  */
@@ -165,14 +165,6 @@ __noinline int record_transfer(__u64 cgroup, long bytes, struct identity *who, _
 	record->r.fd = fd;
 	PUT_OBJECT(record, *who);
 	record->r.bytes = bytes;
-	emit(record);
-	return 0;
-}
-
-static __always_inline int record_close(struct call *call, __u32 fd)
-{
-	BEGIN_RECORD(record, close, CLOSE, call->cgroup, 0, IS_BULK, call->result);
-	record->r.fd = fd;
 	emit(record);
 	return 0;
 }

@@ -21,15 +21,25 @@ struct {
 	__type(value, __u64); /* when */
 } replaced SEC(".maps");
 
-/* Of its own for the verifier, like walk_path_of. */
-__noinline int note_replaced(__u64 fd)
+/*
+ * Of its own for the verifier, like walk_path_of.  A number that is used again and again has its entry, and to give it
+ * another time takes much less than a new entry; unless somebody else got the place meanwhile.
+ */
+__noinline int note_replaced(__u64 fd, __u64 now)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct replaced_key key = {.files = (__u64)BPF_CORE_READ(task, files), .fd = fd};
-	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 *when;
 
-	if (shares_descriptors())
-		bpf_map_update_elem(&replaced, &key, &now, BPF_ANY);
+	if (!shares_descriptors())
+		return 0;
+	when = bpf_map_lookup_elem(&replaced, &key);
+	if (when) {
+		*(volatile __u64 *)when = now;
+		if (when == bpf_map_lookup_elem(&replaced, &key))
+			return 0;
+	}
+	bpf_map_update_elem(&replaced, &key, &now, BPF_ANY);
 	return 0;
 }
 
@@ -62,7 +72,7 @@ static __always_inline int note_replaced_range(__u64 first, __u64 last, __u64 fl
 {
 	if (flags & (CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
 		return 0;
-	return note_replaced(first == last ? first : ANY_DESCRIPTOR);
+	return note_replaced(first == last ? first : ANY_DESCRIPTOR, bpf_ktime_get_boot_ns());
 }
 
 #endif

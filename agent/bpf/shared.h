@@ -81,6 +81,7 @@ struct fp_usage {
 	/* Runs of those; and the last that a record has told of, which must not be told by one that was made before. */
 	uint64_t runs;
 	uint64_t runs_told;
+	uint64_t reserved[2]; /* a line of the cache for each: processors write to it with every record */
 };
 /*
  * No container may hold more than so many times what is free.  One alone gets 4/5 of the

@@ -69,7 +69,7 @@ static int use_files(void)
 		return 4;
 	if (CALL(RENAME, name, other) || CALL(CHMOD, other, 0604) || CALL(CHOWN16, other, 0xffff, 70))
 		return 5;
-	if (CALL(MMAP2, 0, 4096, PROT_READ, MAP_SHARED, (uint32_t)fd) < 0 && errno)
+	if ((uint32_t)CALL(MMAP2, 0, 4096, PROT_READ, MAP_SHARED, (uint32_t)fd) > (uint32_t)-4096)
 		return 6;
 	area[0] = area[5] = 0;
 	area[1] = 8192;

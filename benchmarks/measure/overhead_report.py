@@ -281,7 +281,7 @@ Row d: `strace -f -ff -ttt -s 128` on each function's process with the system ca
 `openat`, `clone3` and `vfork`, by which programs of today do the same), names as in ALASTOR's published raw logs and templates; and a proxy in front of each watchdog
 that logs heads and bodies. The watchdog of variant a is `of-watchdog` of this project (docs/watchdog.md), not upstream's.
 
-Row f: of each call that reads, writes, sends, receives, opens, closes, connects, maps or makes a process and succeeds in those containers one record of 160 bytes in a ring, with the time, who, which call and what
+Row f: of each call that reads, writes, sends, receives, opens, connects, maps or makes a process and succeeds in those containers one record of 160 bytes in a ring, with the time, who, which call and what
 came of it; a program reads them ten times a second and throws them away (benchmarks/floor). What that costs is the kernel's, and no recorder by BPF can do without.
 
 Row e: `bpftrace` with a probe at the entry and at the exit of each of the same calls, filtered by the containers' cgroups, a
