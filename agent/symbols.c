@@ -39,6 +39,7 @@ struct search {
 	Elf64_Ehdr head;
 	struct function functions[FP_SYMBOLS_MAX];
 	size_t n;
+	bool is_last[256]; /* the names end with these bytes */
 	struct place places[PLACES_MAX];
 	size_t n_places;
 	uint64_t left; /* to be read */
@@ -98,6 +99,9 @@ static int read_head(struct search *search)
 /* A string ends at `zero`, of which up to `have` bytes are there; linkers let names be the end of longer ones. */
 static void note_string(struct search *search, const char *zero, size_t have, uint64_t at)
 {
+	/* most are none, and there can be as many as bytes */
+	if (have == 0 || !search->is_last[(uint8_t)zero[-1]])
+		return;
 	for (size_t i = 0; i < search->n; i++) {
 		struct function *function = &search->functions[i];
 
@@ -227,7 +231,8 @@ int fp_symbols_find(int fd, struct fp_symbol *symbols, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		symbols[i].offset = 0;
 		search->functions[i] = (struct function){.symbol = &symbols[i], .len = strlen(symbols[i].name)};
-		assert(search->functions[i].len <= FP_SYMBOLS_NAME_MAX);
+		assert(search->functions[i].len > 0 && search->functions[i].len <= FP_SYMBOLS_NAME_MAX);
+		search->is_last[(uint8_t)symbols[i].name[search->functions[i].len - 1]] = true;
 	}
 	r = read_head(search);
 	if (r == 0)

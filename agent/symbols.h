@@ -13,8 +13,8 @@
 #define FP_SYMBOLS_NAME_MAX 63
 /* Read of the file at once. */
 #define FP_SYMBOLS_PIECE (64u << 10)
-/* Read of the file at most, several times what Node has; what is in the rest is not found. */
-#define FP_SYMBOLS_READ_MAX (64u << 20)
+/* Read of the file at most, twice what Node has; what is in the rest is not found. */
+#define FP_SYMBOLS_READ_MAX (32u << 20)
 
 struct fp_symbol {
 	const char *name;
@@ -22,7 +22,7 @@ struct fp_symbol {
 };
 
 /*
- * Fills in the offsets of `n` functions, at most FP_SYMBOLS_MAX, of names of at most FP_SYMBOLS_NAME_MAX: of each in what
+ * Fills in the offsets of `n` functions, at most FP_SYMBOLS_MAX, of names of 1 to FP_SYMBOLS_NAME_MAX bytes: of each in what
  * the file exports, else in what else it has.  0; -ENOEXEC it is no ELF file of this machine's kind, -ENOMEM, or why
  * it cannot be read.
  */
