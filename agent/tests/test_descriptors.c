@@ -50,6 +50,21 @@ static int read_meanwhile(void *how)
 }
 
 static int read_what_is_replaced(void) { return read_meanwhile(&ends[0]); }
+
+/* Both numbers have been taken away before, while there was somebody else. */
+static int read_what_is_replaced_again(void)
+{
+	pthread_t other;
+	char data[8];
+
+	reader = getpid();
+	cover = open(in_directory("cover"), O_CREAT | O_RDWR, 0600);
+	if (cover < 0 || pthread_create(&other, NULL, change_the_number, &ends[0]) || pipe(ends) || close(ends[0]) || close(ends[1]) ||
+	    pipe(ends) || read(ends[0], data, 8) != 6)
+		return 1;
+	return pthread_join(other, NULL);
+}
+
 /* Two descriptors, of which the second is replaced. */
 static int move_meanwhile(void)
 {
@@ -84,6 +99,9 @@ static void what_a_number_stood_for_is_not_told_wrongly_in_silence(void **state)
 {
 	lost_by(FP_LOSS_DESCRIPTOR);
 	record(read_what_is_replaced);
+	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 1);
+	assert_int_equal(the_move(FP_EVENT_TYPE_READ, 1)->ino, ino_of(in_directory("cover")));
+	record(read_what_is_replaced_again);
 	assert_int_equal(lost_by(FP_LOSS_DESCRIPTOR), 1);
 	assert_int_equal(the_move(FP_EVENT_TYPE_READ, 1)->ino, ino_of(in_directory("cover")));
 	record(move_meanwhile);
