@@ -583,14 +583,14 @@ int fp_capture_attach(struct fp_capture *capture, enum fp_functions functions, c
 {
 	size_t before = capture->n_probes;
 	struct fp_symbol symbols[FP_SYMBOLS_MAX];
-	fp_cleanup(fp_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fp_cleanup(fp_closep) int fd = -1;
 	char same[32]; /* what `path` leads to can be another file by now */
-	int r = fd < 0 ? -errno : 0;
+	int r;
 
 	if (!capture->skeleton)
 		return -ENOTSUP;
-	if (r == 0)
-		r = find_functions(fd, functions, symbols);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	r = fd < 0 ? -errno : find_functions(fd, functions, symbols);
 	snprintf(same, sizeof(same), "/proc/self/fd/%d", fd);
 	for (size_t i = 0; i < probes[functions].n && r == 0; i++) {
 		const struct probe *probe = &probes[functions].of[i];

@@ -386,8 +386,11 @@ static int open_body(const struct fp_buffer *body, uint32_t n_events, uint64_t f
 	return fp_batch_open(out, FP_BATCH_FIXED + packed, &batch);
 }
 
-/* Behind the strings: one EXIT with `value` in the column `at` (also when it has none) and zero in the others. */
-static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
+/*
+ * Behind the strings: one EXIT with `value` in the column `at` (also when it has none) and zero in the others; behind
+ * that value so many zeros that are no event's.
+ */
+static void add_exit_and(struct fp_buffer *body, unsigned at, uint64_t value, size_t surplus)
 {
 	unsigned n = 0;
 	struct fp_batch_layout layout;
@@ -408,7 +411,9 @@ static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
 		/* one number: a place for each of its bytes */
 		fp_buffer_add_varint(&directory, columns.len - before);
 		for (size_t i = before; i < columns.len; i++)
-			fp_buffer_add_varint(&directory, 1);
+			fp_buffer_add_varint(&directory, field == at ? 1 + surplus : 1);
+		for (size_t i = 0; field == at && i < surplus; i++)
+			fp_buffer_add_varint(&columns, 0);
 		n++;
 	}
 	fp_buffer_add_varint(body, n);
@@ -416,6 +421,28 @@ static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
 	fp_buffer_add(body, columns.data, columns.len);
 	fp_buffer_done(&directory);
 	fp_buffer_done(&columns);
+}
+
+static void add_exit(struct fp_buffer *body, unsigned at, uint64_t value)
+{
+	add_exit_and(body, at, value, 0);
+}
+
+/* Of whatever column. */
+static void test_numbers_of_no_event(void **context)
+{
+	struct fp_batch_layout layout;
+
+	assert_true(fp_batch_layout(FP_EVENT_TYPE_EXIT, &layout));
+	for (size_t surplus = 0; surplus <= 2; surplus++)
+		for (unsigned i = 0; i < layout.n; i++) {
+			struct fp_buffer body = FP_BUFFER_INIT;
+
+			fp_buffer_add_varint(&body, 0);
+			add_exit_and(&body, layout.items[i].field, 0, surplus);
+			assert_int_equal(open_body(&body, 1, 0, 0, body.len), surplus ? -EBADMSG : 0);
+			fp_buffer_done(&body);
+		}
 }
 
 static void refuse_exit(const char *strings, size_t len, unsigned at, uint64_t value)
@@ -723,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_other_versions),
 		cmocka_unit_test(test_hostile_bodies),
 		cmocka_unit_test(test_hostile_lists),
+		cmocka_unit_test(test_numbers_of_no_event),
 		cmocka_unit_test(test_candidates),
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_golden),
