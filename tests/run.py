@@ -102,6 +102,13 @@ def say(text):
     print(f"--- {text}", flush=True)
 
 
+def tell(name, output, lines_max):
+    """The last lines of what a failed program wrote; what passed in it says nothing."""
+    print(f"\n--- failed: {name}")
+    lines = [line for line in output.splitlines() if not re.match(r"ok \d+", line)]
+    print("\n".join("    " + line for line in lines[-lines_max:]), flush=True)
+
+
 def fail(name, output):
     counts = Tally()
     counts.failed = 1
@@ -154,7 +161,10 @@ def test(preset, stage, *selection, **environment):
                             cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode
     if not os.path.exists(report):
         return fail(stage, f"ctest exited with {status} and without a report")
-    return count_junit(report, stage)
+    counts = count_junit(report, stage)
+    for failure in counts.failures:
+        tell(*failure, lines_max=20)
+    return counts
 
 
 def has_preset(name):
@@ -203,8 +213,7 @@ def main():
     for counts in stages(quick):
         total.add(counts)
     for name, output in total.failures:
-        print(f"\n--- failed: {name}")
-        print("\n".join("    " + line for line in output.splitlines()[-60:]))
+        tell(name, output, lines_max=60)
     print(total, flush=True)
     held.close()
     return 1 if total.failed else 0
