@@ -35,13 +35,14 @@ type result struct {
 	InFlight int     `json:"inflight"` // most at a time
 }
 
-// A call is one request of a workload; without a body it is a GET.
+// A call is one request by HTTP; without a body it is a GET.
 type call struct {
 	Path string          `json:"path"`
 	Body json.RawMessage `json:"body"`
 }
 
-type workloads map[string][]call
+// A workload's requests are each some calls, made one after the other and measured as one.
+type workloads map[string][][]call
 
 func (w *workloads) String() string        { return "" }
 func (w *workloads) Set(text string) error { return json.Unmarshal([]byte(text), w) }
@@ -53,10 +54,11 @@ type driver struct {
 	client *http.Client
 	url    string
 	known  workloads
-	calls  []call // of the present order, in turn
 
-	lock sync.Mutex
-	next int
+	lock     sync.Mutex
+	requests [][]call // of the present order, in turn
+	inFlight []int    // how often each of them is asked at the moment
+	next     int
 	result
 }
 
@@ -68,7 +70,7 @@ func drive(args []string) error {
 	}}
 	flags := flag.NewFlagSet("drive", flag.ExitOnError)
 	flags.StringVar(&d.url, "url", "", "what every path follows")
-	flags.Var(&d.known, "requests", "JSON: name of a workload to [{path, body}], which are sent in turn")
+	flags.Var(&d.known, "requests", "JSON: name of a workload to [[{path, body}]]: requests, which are made in turn, each of some calls")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -85,9 +87,10 @@ func drive(args []string) error {
 		if o.Mode == "open" && o.Rate <= 0 || o.Mode == "closed" && o.Concurrency <= 0 {
 			return errors.New("drive: an order needs a rate or a concurrency above 0")
 		}
-		if d.calls = d.known[o.Workload]; len(d.calls) == 0 {
+		if d.requests = d.known[o.Workload]; len(d.requests) == 0 {
 			return fmt.Errorf("drive: no workload %q", o.Workload)
 		}
+		d.inFlight = make([]int, len(d.requests))
 		warmed := 0
 		if o.Warm > 0 {
 			d.run(o, o.Warm)
@@ -157,10 +160,15 @@ func (d *driver) open(rate float64, begin time.Time, length time.Duration, wait 
 }
 
 func (d *driver) one(begin time.Time) {
-	err := d.send()
+	n, calls := d.begin()
+	var err error
+	for i := 0; i < len(calls) && err == nil; i++ {
+		err = d.send(calls[i])
+	}
 	took := time.Since(begin).Microseconds()
 	d.lock.Lock()
 	defer d.lock.Unlock()
+	d.inFlight[n]--
 	if err != nil {
 		d.Failed++
 		return
@@ -168,11 +176,24 @@ func (d *driver) one(begin time.Time) {
 	d.Latency = append(d.Latency, took)
 }
 
-func (d *driver) send() error {
+// begin: the next request in turn that nobody else asks at the moment, or simply the next: two that change the same thing at
+// the same time may be refused.
+func (d *driver) begin() (int, []call) {
 	d.lock.Lock()
-	one := d.calls[d.next%len(d.calls)]
-	d.next++
-	d.lock.Unlock()
+	defer d.lock.Unlock()
+	n := d.next % len(d.requests)
+	for i := range d.requests {
+		if free := (n + i) % len(d.requests); d.inFlight[free] == 0 {
+			n = free
+			break
+		}
+	}
+	d.next = n + 1
+	d.inFlight[n]++
+	return n, d.requests[n]
+}
+
+func (d *driver) send(one call) error {
 	method, body := "GET", io.Reader(nil)
 	if one.Body != nil {
 		method, body = "POST", bytes.NewReader(one.Body)

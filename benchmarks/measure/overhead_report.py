@@ -27,13 +27,16 @@ def percent(ratio, sign=1):
     return text
 
 
-def _cells(row, about):
+def _cells(load, row):
+    """load: one of result["rows"]; row: of a variant."""
+    about = load["variants"][row]
     ratio = about.get("ratio", {})
 
     def against(name):
         return ("VOID" if about["lost"] else percent(ratio.get(name))) if ratio else ""
 
-    cells = [ROWS[row], str(about["requests"]), str(about["blocks"])]
+    name = ROWS[row] + (" (processors taken away)" if row in load["disturbed"] else "")
+    cells = [name, str(about["requests"]), str(about["blocks"])]
     for name in ("p50", "p95", "p99"):
         cells += [f"{about[name]:.1f}" if about[name] is not None else "–", against(name)]
     cells += [f"{about['throughput']:.1f}", against("throughput"), f"{about['cpu_functions']:.2f}", against("cpu_functions"),
@@ -54,7 +57,7 @@ def _lay_out(head, lines):
 def table(result):
     parts = []
     for row in result["rows"]:
-        lines = [_cells(name, about) for name, about in row["variants"].items()]
+        lines = [_cells(row, name) for name in row["variants"]]
         parts.append(f"{row['load']}\n{_lay_out(HEAD, lines)}")
     parts.append(_lay_out(PER_HEAD, _per_request(result)))
     parts.append("\n".join(_facts(result)))
@@ -161,10 +164,10 @@ Ratios are to variant a within blocks, with 95 % intervals (bootstrap over conta
 callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
 Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
 and aggregator; fp-floor; strace and the proxy; bpftrace). A row in which events were lost is void. Closed loops of purchases on rows a, a2,
-b and c are measured in every block, all else with the first containers only (n and f with others, too): `blocks` says in how many.
+b and c are measured in every block, all else in one of {workloads.EVERY} or two, and d and e with the first containers only: `blocks` says in how many.
 """]
     for row in result["rows"]:
-        lines = [_cells(name, v) for name, v in row["variants"].items()]
+        lines = [_cells(row, name) for name in row["variants"]]
         parts.append(f"### {row['load'].capitalize()}\n\n{_markdown(HEAD, lines)}\n")
     parts.append("![median](plots/p50.svg)\n![p99](plots/p99.svg)\n![processor time](plots/cpu_functions.svg)\n"
                  "![latency](plots/latency.svg)\n" +
@@ -232,7 +235,7 @@ def _sizes(result):
 
 def _verdict(ratio, row):
     """Only what the intervals prove is called met or not met, and nothing where variant a misses the aim against itself."""
-    if row["disturbed"]:
+    if set(row["disturbed"]) & {"a", "a2", "c"}:
         return "undecided: processors taken away"
     if "a2" not in row["variants"] or _against_aim(row["variants"]["a2"]["ratio"]) == "not met":
         return "undecided: too noisy"
@@ -274,8 +277,8 @@ what a container pays that nobody records, on a node where the agent runs. Lost 
 whole run. The load generator, the gateway and the database run on the same processors as the functions.
 
 Workloads: `purchase` is product-purchase with get-price, authorize-cc (a shell and two programs, one query) and publish;
-`catalog-api` one query; `catalog-builder` three statements; `photos` by turns an order (assign, message by SMTP, record) and a
-delivery (receive, with a download, a shell script and a query; success; report), each through the gateway.
+`catalog-api` one query; `catalog-builder` three statements; `photos` an order (assign, message by SMTP, record) and then its
+delivery (receive, with a download, a shell script and a query; success; report), both through the gateway.
 
 Row d: `strace -f -ff -ttt -s 128` on each function's process with the system calls that ALASTOR logs ({calls}; and
 `openat`, `clone3` and `vfork`, by which programs of today do the same), names as in ALASTOR's published raw logs and templates; and a proxy in front of each watchdog

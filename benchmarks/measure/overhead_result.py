@@ -8,7 +8,7 @@ from lib.say import BadInput
 ORDER = ("a", "a2", "b", "n", "c", "f", "d", "e")
 # A slice during which the hypervisor gave more than this share of the processors to others says nothing.
 STOLEN_MAX = 0.03
-VERSION = 3
+VERSION = 4
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -47,13 +47,16 @@ def evaluate(result):
 
 
 def evaluate_load(result, load):
-    ours = [s for s in result["slices"] if s["load"] == load["name"]]
-    steady = [s for s in ours if s["stolen"] <= STOLEN_MAX]
-    # Where a row has nothing else, what there is is shown, and nothing concluded from it.
-    disturbed = {s["row"] for s in steady} != {s["row"] for s in ours}
-    by_row = {row: {} for row in ORDER}
-    for s in ours if disturbed else steady:
-        by_row[s["row"]][s["block"]] = s
+    by_row, disturbed, left_out = {}, [], 0
+    for row in ORDER:
+        ours = [s for s in result["slices"] if s["load"] == load["name"] and s["row"] == row]
+        steady = [s for s in ours if s["stolen"] <= STOLEN_MAX]
+        # Where a row has nothing else, what there is is shown, and nothing concluded from it.
+        if ours and not steady:
+            disturbed.append(row)
+            steady = ours
+        left_out += len(ours) - len(steady)
+        by_row[row] = {s["block"]: s for s in steady}
     variants = {row: _variant(slices, by_row["a"], row) for row, slices in by_row.items() if slices}
     for row in variants.keys() & {"c", "f"} if "b" in variants else ():
         variants[row]["ratio_b"] = _ratios(by_row[row], by_row["b"])
@@ -61,7 +64,7 @@ def evaluate_load(result, load):
     for row, about in variants.items():
         about["lost"] = lost.get(row, 0)
     return {"load": load["name"], "workload": load["workload"], "mode": load["mode"], "share": load.get("share"),
-            "rate": load.get("rate"), "left_out": 0 if disturbed else len(ours) - len(steady), "disturbed": disturbed,
+            "rate": load.get("rate"), "left_out": left_out, "disturbed": disturbed,
             "variants": variants}
 
 

@@ -29,12 +29,12 @@ def group(workload, lost=0):
 
 
 def made(lost_in=None, blocks=8):
-    """a takes 10 ms, and c 12 ms; d only in some odd blocks, where a took 20 ms and d 30."""
+    """a takes 10 ms, and c 12 ms; d only in some blocks, where a took 20 ms and d 30."""
     loads = workloads.loads(OPTIONS, {"purchase": 100.0, "photos": 40.0})
     slices = []
     for load in loads:
         for block in range(blocks):
-            slow = 10 if block % 2 == 1 else 0
+            slow = 10 if block % workloads.EVERY in workloads.SELDOM["d"] else 0
             for row in workloads.rows(load, block, blocks):
                 slices.append(one_slice(row, block, load, {"c": 12 + slow * 1.2, "d": 30}.get(row, 10 + slow)))
     names = ("purchase", "photos")
@@ -101,8 +101,20 @@ class Evaluate(unittest.TestCase):
         for one in result["slices"]:
             one.update(stolen=0.5)
         overhead_result.evaluate(result)
-        self.assertTrue(all(row["disturbed"] for row in result["rows"]))
+        self.assertTrue(all({"a", "c"} <= set(row["disturbed"]) for row in result["rows"]))
         self.assertNotIn("| not met |", overhead_report.report(result))
+
+    def test_what_was_taken_from_a_rival_says_nothing_of_the_others(self):
+        result = made(blocks=5)
+        for one in result["slices"]:
+            one.update(stolen=0.5 if one["row"] == "d" or one["block"] == 4 and one["row"] == "a" else 0.0)
+        overhead_result.evaluate(result)
+        row = next(row for row in result["rows"] if row["load"] == "purchase, closed, 5 at a time")
+        self.assertEqual((row["disturbed"], row["left_out"]), (["d"], 1))
+        self.assertEqual((row["variants"]["a"]["blocks"], row["variants"]["d"]["blocks"]), (4, 1))
+        text = overhead_report.report(result)
+        self.assertEqual(text.count("as ALASTOR (processors taken away) |"), sum("d" in r["variants"] for r in result["rows"]))
+        self.assertEqual(text.count("(processors taken away)"), text.count("as ALASTOR (processors taken away)"))
 
     def test_a_load_whose_turn_never_came_is_no_row(self):
         result = made()
@@ -203,13 +215,24 @@ class Plan(unittest.TestCase):
         self.assertEqual([load["rate"] for load in main if load["mode"] == "open"], [30.0, 100.0])
         for load in main:
             expected = {"a", "a2", "b", "c"} | ({"n", "f", "d", "e"} if load["mode"] == "closed" else set())
-            measured = {row for block in range(4) for row in workloads.rows(load, block, 4)}
+            measured = {row for block in range(workloads.EVERY) for row in workloads.rows(load, block, 20)}
             self.assertEqual(measured, expected)
+            later = {row for block in range(workloads.EVERY) for row in workloads.rows(load, block, 20, first=False)}
+            self.assertEqual(later, expected - {"d", "e"})
         self.assertEqual({load["workload"] for load in loads}, {"purchase", "catalog-api", "catalog-builder", "photos"})
 
-    def test_a_round_of_photos_delivers_each_picture_once(self):
-        urls = [one["body"]["url"] for one in workloads.WORKLOADS["photos"] if one["path"].endswith("/photos")]
+    def test_a_photo_is_ordered_then_delivered_and_is_nobody_elses(self):
+        for order, delivery in workloads.WORKLOADS["photos"]:
+            self.assertTrue(order["path"].endswith("/request") and delivery["path"].endswith("/photos"))
+            self.assertEqual(order["body"]["id"], delivery["body"]["id"])
+        urls = [delivery["body"]["url"] for _, delivery in workloads.WORKLOADS["photos"]]
         self.assertEqual(len(urls), len(set(urls)))
+
+    def test_the_seldom_ones_are_measured_on_both_pairs_of_labs(self):
+        options = types.SimpleNamespace(**{**vars(OPTIONS), "rates": [30.0]})
+        for load in workloads.loads(options, {name: 100.0 for name in workloads.WORKLOADS}):
+            pairs = {block % 2 for block in range(2 * workloads.EVERY) if "c" in workloads.rows(load, block, 20)}
+            self.assertEqual(pairs, {0, 1}, load["name"])
 
     def test_loads_of_one_start_of_the_recorders(self):
         loads = workloads.loads(OPTIONS, {"purchase": 100.0, "photos": 40.0})
