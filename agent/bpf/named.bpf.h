@@ -206,7 +206,8 @@ static __always_inline int is_name_of(struct dentry *dentry, __u64 inode)
 
 /*
  * Of a file that had several names which one the call was about: the only one that was taken since, or the only one
- * that the string of `len` bytes ends with.  Its path becomes that of `touched`; none when there is any doubt.
+ * that the string of `len` bytes ends with, and that is the string's word: another one may have stood there when it was
+ * read.  Its path becomes that of `touched`; none when there is any other doubt.
  */
 __noinline int settle_name(struct touched *touched, struct named_room *user, __u32 len, __u64 gone)
 {
@@ -267,8 +268,11 @@ __noinline __u64 put_name(struct named_room *room, struct fp_record_str *str, st
 	len = write_name(room->bytes, 0, str, name->dirfd, (void *)name->string);
 	if (!touched)
 		return unverified(room, str, len);
-	if (!(how & NAME_IS_NEW) && touched->aliases > 1 && !has_path(touched))
+	if (!(how & NAME_IS_NEW) && touched->aliases > 1 && !has_path(touched)) {
 		settle_name(touched, room, len, how & NAME_IS_GONE);
+		if (!(how & NAME_IS_GONE))
+			naming = FP_NAMING_KIND_UNVERIFIED;
+	}
 	if ((how & NAME_IS_NEW && !find_new_name(touched)) || !has_path(touched))
 		return unverified(room, str, len);
 	/* a string that fills its room was cut: its end is not the name's */

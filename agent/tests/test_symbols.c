@@ -209,6 +209,24 @@ static void reading_has_an_end(void **state)
 	close(fd);
 }
 
+/* Of the strings' section the last byte is missing, which nobody needs: it is not taken for whole. */
+static void a_section_that_is_cut_off_is_none(void **state)
+{
+	static const char strings[] = "\0write";
+	const uint64_t end = STRINGS_OFFSET + sizeof(strings);
+	struct program program = program_with(SHT_SYMTAB, sizeof(strings));
+	int fd;
+
+	program.symbols[1] = function_at(1, 0x100);
+	program.head.e_shoff = end;
+	fd = file_of(&program, strings, sizeof(strings), 0);
+	assert_int_equal(pwrite(fd, program.sections, sizeof(program.sections), (off_t)end), sizeof(program.sections));
+	assert_int_equal(find(fd, "write"), CODE_OFFSET + 0x100);
+	assert_int_equal(ftruncate(fd, (off_t)(end + sizeof(program.sections) - 1)), 0);
+	assert_int_equal(find(fd, "write"), 0);
+	close(fd);
+}
+
 static void what_is_no_program_is_said(void **state)
 {
 	struct program program = program_with(SHT_SYMTAB, 1);
@@ -262,6 +280,7 @@ int main(void)
 		cmocka_unit_test(what_is_exported_comes_first),
 		cmocka_unit_test(a_name_may_lie_in_two_pieces),
 		cmocka_unit_test(reading_has_an_end),
+		cmocka_unit_test(a_section_that_is_cut_off_is_none),
 		cmocka_unit_test(what_is_no_program_is_said),
 		cmocka_unit_test(damage_does_no_harm),
 	};

@@ -1,14 +1,21 @@
 """From slices to the report, with slices whose right answer is known; and the plan of a run."""
+import collections
+import http.server
+import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
+import threading
+import time
 import types
 import unittest
 from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from measure import overhead_report, overhead_result, plot, rivals, stats, workloads  # noqa: E402
+from measure.variants import LOAD  # noqa: E402
 from lib.say import BadInput  # noqa: E402
 
 OPTIONS = types.SimpleNamespace(function=None, body=None, workloads=list(workloads.WORKLOADS), concurrency=[1, 5], others=[5],
@@ -239,6 +246,60 @@ class Plan(unittest.TestCase):
         found = workloads.chunks(loads)
         self.assertEqual(sorted(len(chunk) for chunk in found), [1, 1, 2])
         self.assertEqual(sorted(load["name"] for chunk in found for load in chunk), sorted(load["name"] for load in loads))
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """Notes what is asked, and who asks the same at the same time."""
+    protocol_version = "HTTP/1.1"
+    lock = threading.Lock()
+
+    def do_GET(self):
+        kind, number = self.path.strip("/").split("/")
+        with self.lock:
+            self.server.asked.append((number, kind))
+            self.server.inside[number] += 1
+            self.server.together = max(self.server.together, self.server.inside[number])
+        time.sleep(0.02 if number == "0" else 0.002)  # one request takes longer than two turns of the others
+        with self.lock:
+            self.server.inside[number] -= 1
+        self.send_response(404 if number == "refused" else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@unittest.skipUnless(os.access(LOAD, os.X_OK), "fp-load is not built")
+class Driver(unittest.TestCase):
+    def drive(self, requests, callers):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+        server.asked, server.inside, server.together = [], collections.Counter(), 0
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            order = {"workload": "w", "mode": "closed", "concurrency": callers, "seconds": 0.2, "warm": 0}
+            done = subprocess.run([LOAD, "drive", "--url", f"http://127.0.0.1:{server.server_port}", "--requests",
+                                   json.dumps({"w": requests})], input=json.dumps(order), stdout=subprocess.PIPE, text=True,
+                                  check=True, timeout=60)
+        finally:
+            server.shutdown()
+            server.server_close()
+        return json.loads(done.stdout), server
+
+    def test_calls_of_a_request_follow_each_other_and_nobody_else_makes_them_meanwhile(self):
+        result, server = self.drive([[{"path": f"/order/{n}"}, {"path": f"/delivery/{n}"}] for n in range(3)], callers=3)
+        self.assertEqual(server.together, 1)
+        for number in "012":
+            kinds = [kind for asked, kind in server.asked if asked == number]
+            self.assertEqual(kinds, ["order", "delivery"] * (len(kinds) // 2))
+        self.assertGreater(len({number for number, _ in server.asked}), 1)
+        self.assertEqual((result["failed"], len(result["latency_us"])), (0, len(server.asked) // 2))
+
+    def test_a_request_ends_with_the_call_that_is_refused(self):
+        result, server = self.drive([[{"path": "/order/refused"}, {"path": "/delivery/refused"}]], callers=2)
+        self.assertEqual({kind for _, kind in server.asked}, {"order"})
+        self.assertEqual((result["failed"], len(result["latency_us"])), (len(server.asked), 0))
+        self.assertEqual(server.together, 2)  # who finds none free goes on all the same
 
 
 class Curves(unittest.TestCase):
