@@ -35,8 +35,8 @@ def _cells(load, row):
     def against(name):
         return ("VOID" if about["lost"] else percent(ratio.get(name))) if ratio else ""
 
-    name = ROWS[row] + (" (processors taken away)" if row in load["disturbed"] else "")
-    cells = [name, str(about["requests"]), str(about["blocks"])]
+    variant = ROWS[row] + (" (processors taken away)" if row in load["disturbed"] else "")
+    cells = [variant, str(about["requests"]), str(about["blocks"])]
     for name in ("p50", "p95", "p99"):
         cells += [f"{about[name]:.1f}" if about[name] is not None else "–", against(name)]
     cells += [f"{about['throughput']:.1f}", against("throughput"), f"{about['cpu_functions']:.2f}", against("cpu_functions"),
@@ -164,7 +164,7 @@ Ratios are to variant a within blocks, with 95 % intervals (bootstrap over conta
 callers, each of which waits for its answer; in an open loop requests are due at fixed times and latency counts from then.
 Processor time is in milliseconds per request: that of the functions' containers, and that of what records beside them (agent
 and aggregator; fp-floor; strace and the proxy; bpftrace). A row in which events were lost is void. Closed loops of purchases on rows a, a2,
-b and c are measured in every block, all else in one of {workloads.EVERY} or two, and d and e with the first containers only: `blocks` says in how many.
+b and c are measured in every block, all else in one or two of {workloads.EVERY}, and d and e with the first containers only: `blocks` says in how many.
 """]
     for row in result["rows"]:
         lines = [_cells(row, name) for name in row["variants"]]
