@@ -1,7 +1,11 @@
 """That the total counts what the test programs said."""
 import contextlib
 import io
+import os
+import subprocess
+import tempfile
 import unittest
+from unittest import mock
 
 import run
 import unit
@@ -12,6 +16,33 @@ GO = """{"Action":"start","Package":"p"}
 {"Action":"skip","Package":"p","Test":"TestC"}
 {"Action":"fail","Package":"p"}
 """
+
+
+REPORT = """<testsuite><testcase name="good" status="run"><system-out>1..1
+ok 1 - fine
+</system-out></testcase><testcase name="bad" status="fail"><system-out>1..2
+ok 1 - fine
+not ok 2 - wrong
+# why
+</system-out></testcase></testsuite>
+"""
+
+
+class StageTest(unittest.TestCase):
+    def test_what_failed_is_told_when_its_stage_ends(self):
+        said = io.StringIO()
+        with tempfile.TemporaryDirectory() as built:
+            def ctest(*_, **__):
+                with open(os.path.join(built, "test-report.xml"), "w", encoding="utf-8") as file:
+                    file.write(REPORT)
+                return subprocess.CompletedProcess([], 8)
+
+            with mock.patch.object(run, "build_directory", lambda _: built), \
+                    mock.patch.object(run.subprocess, "run", ctest), contextlib.redirect_stdout(said):
+                counts = run.test("release", "modules")
+        self.assertEqual("2 passed, 1 failed, 0 skipped", str(counts))
+        self.assertEqual(["--- modules", "", "--- failed: modules: bad", "    1..2", "    not ok 2 - wrong", "    # why"],
+                         said.getvalue().splitlines())
 
 
 class CountTest(unittest.TestCase):
